@@ -1,0 +1,360 @@
+"""The `roomviz` command. Talks to nothing but the gateway's gRPC API."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import typer
+from google.protobuf.json_format import MessageToDict
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from roomviz import __version__
+from roomviz.client import KINDS, Client, OnProgress
+from roomviz.errors import InvalidArgument, NotFound, RoomvizError, Unavailable
+from roomviz.imaging import codec
+from roomviz.v1 import products_pb2, rooms_pb2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="See a room with another floor, wall or ceiling.",
+)
+out, err = Console(), Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]
+
+# The index map `labels.png`; later measurements read these numbers.
+LABELS = {"other": 0, "floor": 1, "wall": 2, "ceiling": 3, "furniture": 4, "window": 5, "door": 6}
+COLORS = np.array(
+    [(150, 150, 150), (214, 140, 60), (96, 168, 110), (150, 170, 240), (222, 84, 84), (70, 196, 222), (170, 96, 200)],
+    np.float32,
+)
+FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
+
+
+@contextmanager
+def gateway() -> Iterator[Client]:
+    state = Path(os.environ.get("ROOMVIZ_STATE", ".local"))
+    host, port = os.environ.get("ROOMVIZ_HOST", "127.0.0.1"), os.environ.get("ROOMVIZ_GATEWAY_PORT", "8443")
+    key = os.environ.get("ROOMVIZ_API_KEY", "")
+    here = [state / "secrets" / "api_key", Path(sys.prefix).parent / state / "secrets" / "api_key"]
+    for path in [] if key else here:
+        if path.exists():
+            key = path.read_text().strip()
+            break
+    if not key:
+        raise InvalidArgument(
+            "API_KEY_MISSING", "no API key: set ROOMVIZ_API_KEY, or start the local stack with `make up`"
+        )
+    with Client(f"{host}:{port}", key) as client:
+        yield client
+
+
+@contextmanager
+def progress(title: str, quiet: bool) -> Iterator[OnProgress]:
+    """A bar on a terminal, lines elsewhere, nothing where asked to be quiet."""
+    if quiet:
+        yield lambda stage, percent: None
+        return
+    if not err.is_terminal:
+        told: list[str] = []
+
+        def line(stage: str, percent: int) -> None:
+            if stage and stage not in told:
+                told.append(stage)
+                err.print(f"{title}: {stage} {percent} %", highlight=False)
+
+        yield line
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} % {task.fields[stage]}"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(title, total=100, stage="")
+        yield lambda stage, percent: bar.update(task, completed=percent, stage=stage)
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidArgument("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
+
+
+def write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise InvalidArgument("FILE_UNWRITABLE", f"{path}: {error.strerror}") from error
+
+
+def surface_json(s: rooms_pb2.Surface, mask: str) -> dict[str, Any]:
+    plane = None
+    if s.HasField("plane"):
+        h = list(s.plane.homography)
+        plane = {
+            "normal": list(s.plane.normal),
+            "homography": [h[0:3], h[3:6], h[6:9]],
+            "scale_source": rooms_pb2.ScaleSource.Name(s.plane.scale_source).removeprefix("SCALE_SOURCE_").lower(),
+            "scale_interval": [s.plane.scale_low, s.plane.scale_high],
+        }
+    return {
+        "id": s.surface_id,
+        "kind": rooms_pb2.SurfaceKind.Name(s.kind).removeprefix("SURFACE_KIND_").lower(),
+        "confidence": round(s.confidence, 4),
+        "area_fraction": round(s.area_fraction, 5),
+        "bbox": list(s.bbox_px),
+        "mask": mask,
+        "plane": plane,
+    }
+
+
+def label_map(
+    surfaces: list[dict[str, Any]], masks: list[np.ndarray[Any, Any]], height: int, width: int
+) -> np.ndarray[Any, Any]:
+    """(H, W) uint8: at each pixel the label of the surface whose mask is strongest there."""
+    best, label = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
+    for s, mask in zip(surfaces, masks, strict=True):
+        stronger = mask > best
+        label[stronger] = LABELS[s["kind"]]
+        best[stronger] = mask[stronger]
+    return label
+
+
+def overlay(photo: codec.Image, label: np.ndarray[Any, Any]) -> codec.Image:
+    """The photo with each kind of surface tinted, and white lines between them."""
+    mixed = photo * np.float32(0.55) + COLORS[label] * np.float32(0.45)
+    edge = cv2.morphologyEx(label, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    mixed[edge] = 255
+    return np.asarray(mixed, np.uint8)
+
+
+def uploaded(client: Client, path: Path, quiet: bool, reanalyze: bool = False) -> rooms_pb2.AnalyzeRoomResponse:
+    """Send a photo and have it analyzed."""
+    data = read(path)
+    with progress(path.name, quiet) as tell:
+        tell("upload", 0)
+        room = client.upload(data, path.name)
+        return client.analyze(room.name, tell, reanalyze)
+
+
+@app.command()
+def analyze(
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    out_dir: Annotated[
+        Path, typer.Option("--out", help="Folder for surfaces.json, labels.png, masks and overlay.jpg.")
+    ],
+    again: Annotated[
+        bool, typer.Option("--again", help="Analyze again although this photo was analyzed before.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Find the surfaces of a room."""
+    with gateway() as client:
+        found = uploaded(client, room, as_json, again)
+        photo_png = client.photo(found.room)
+        photo = codec.decode_rgb(photo_png)
+        height, width = photo.shape[:2]
+        surfaces, masks = [], []
+        for s in found.surfaces:
+            png = client.mask(s.name)
+            name = f"mask-{s.surface_id}.png"
+            write(out_dir / name, png)
+            surfaces.append(surface_json(s, name))
+            masks.append(codec.decode_grey(png))
+    label = label_map(surfaces, masks, height, width)
+    quality = MessageToDict(found.quality, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    record = {
+        "width": width,
+        "height": height,
+        "room": found.room,
+        "model": found.model,
+        "state": rooms_pb2.RoomState.Name(found.state).removeprefix("ROOM_STATE_"),
+        "quality": quality,
+        "surfaces": surfaces,
+    }
+    write(out_dir / "surfaces.json", (json.dumps(record, indent=2) + "\n").encode())
+    write(out_dir / "labels.png", codec.encode_png(label))
+    write(out_dir / "overlay.jpg", codec.encode_jpeg(overlay(photo, label)))
+    if as_json:
+        print(json.dumps(record))
+        return
+    table = Table("surface", "area", "confidence", "plane")
+    for row in surfaces:
+        table.add_row(
+            row["id"], f"{row['area_fraction']:.1%}", f"{row['confidence']:.2f}", "yes" if row["plane"] else ""
+        )
+    out.print(table)
+    for warning in found.quality.warnings:
+        out.print(f"[yellow]note:[/] {warning}")
+    out.print(f"{out_dir}/overlay.jpg", highlight=False)
+
+
+def side_by_side(before: codec.Image, after: codec.Image) -> codec.Image:
+    """Both pictures with a white line between."""
+    line = np.full((before.shape[0], max(4, before.shape[1] // 150), 3), 255, np.uint8)
+    return np.hstack([before, line, after])
+
+
+@app.command()
+def render(
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    surface: Annotated[
+        list[str],
+        typer.Option("--surface", help="floor, wall, ceiling …, or the id of one surface. Once for each material."),
+    ],
+    material: Annotated[list[str], typer.Option("--material", help="SKU. Once for each surface.")],
+    after: Annotated[Path, typer.Option("--out", help="The picture: .jpg, .png or .webp.")],
+    compare: Annotated[Path | None, typer.Option(help="Also write before and after side by side.")] = None,
+    rotate: Annotated[float, typer.Option(help="Turn the pattern, degrees.")] = 0.0,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="At most 2 megapixels, as a JPEG, without keeping it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a room with other materials."""
+    if len(surface) != len(material):
+        raise InvalidArgument("APPLICATIONS_INVALID", "give one --material for each --surface")
+    for path in [after] + ([compare] if compare else []):
+        if path.suffix.lower() not in FORMATS:
+            raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", f"{path}: the name must end in .jpg, .png or .webp")
+    if preview and FORMATS[after.suffix.lower()] != "jpeg":
+        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "a preview is a JPEG: let --out end in .jpg")
+    with gateway() as client:
+        for sku in material:
+            client.product(sku)
+        found = uploaded(client, room, as_json)
+        have = [s.surface_id for s in found.surfaces]
+        for name in surface:
+            if name not in KINDS and name not in have:
+                raise NotFound("SURFACE_NOT_FOUND", f"the room has no surface {name}; it has {', '.join(have)}")
+        wanted = [
+            client.apply(sku, "" if name in KINDS else name, name if name in KINDS else "", rotate)
+            for name, sku in zip(surface, material, strict=True)
+        ]
+        if preview:
+            data, visualization = client.preview(found.room, wanted), ""
+        else:
+            with progress("render", as_json) as tell:
+                made = client.export(found.room, wanted, FORMATS[after.suffix.lower()], tell)
+            data, visualization = client.picture(made.name), made.name
+        write(after, data)
+        if compare is not None:
+            picture = codec.decode_rgb(data)
+            photo = codec.resize(codec.decode_rgb(client.photo(found.room)), *picture.shape[:2])
+            write(compare, codec.encode(side_by_side(photo, picture), compare.suffix.lower()))
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "room": found.room,
+                    "visualization": visualization,
+                    "out": str(after),
+                    "compare": str(compare) if compare else None,
+                }
+            )
+        )
+    else:
+        out.print(str(compare or after), highlight=False)
+
+
+@app.command()
+def materials(
+    category: Annotated[str, typer.Option(help="Such as flooring or wall.wallpaper.")] = "",
+    search: Annotated[str, typer.Option(help="Words to look for.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List the materials of the catalogue."""
+    with gateway() as client:
+        found = client.products(category, search)
+    if as_json:
+        print(json.dumps([MessageToDict(p, preserving_proto_field_name=True) for p in found]))
+        return
+    table = Table("SKU", "name", "category", "piece", "finish", "price")
+    for p in found:
+        m = p.material
+        piece = f"{m.piece_width_m:g} x {m.piece_length_m:g} m" if m.piece_width_m else ""
+        price = f"{p.price.units + p.price.nanos / 1e9:.2f} {p.price.currency_code}"
+        table.add_row(
+            p.sku,
+            p.display_name,
+            p.category,
+            piece,
+            products_pb2.Finish.Name(m.finish).removeprefix("FINISH_").lower(),
+            price,
+        )
+    out.print(table)
+    out.print(f"{len(found)} materials")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Tell how each server and service is."""
+    try:
+        with gateway() as client:
+            found = [
+                MessageToDict(c, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+                for c in client.status()
+            ]
+    except Unavailable as error:
+        reason = f"{error.message}; start the stack with `make up`"
+        found = [{"component": "gateway", "version": "", "reachable": False, "ready": False, "reason": reason}]
+    if as_json:
+        print(json.dumps(found))
+    else:
+        table = Table("component", "version", "reachable", "ready", "why not")
+        for c in found:
+            sign = {True: "[green]yes[/]", False: "[red]no[/]"}
+            table.add_row(c["component"], c["version"], sign[c["reachable"]], sign[c["ready"]], c["reason"])
+        out.print(table)
+    if not all(c["ready"] for c in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """Exit 0 when done, 1 on a failure, told in one line; 2 on wrong usage."""
+    try:
+        app()
+    except RoomvizError as error:
+        if "--json" in sys.argv:
+            print(
+                json.dumps(
+                    {
+                        "error": {
+                            "code": error.kind,
+                            "reason": error.reason,
+                            "message": error.message,
+                            "metadata": error.metadata,
+                        }
+                    }
+                )
+            )
+        err.print(f"[red]error:[/] {error.message} [dim]({error.reason})[/]", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""The partner SDK: a thin front on the gateway's gRPC API.
+
+    with Client("127.0.0.1:8443", key) as client:
+        room = client.upload(Path("room.jpg").read_bytes(), "room.jpg")
+        client.analyze(room.name)
+        picture = client.preview(room.name, [client.apply("FLR-OAK-NATURAL", kind="floor")])
+
+Failures are those of `roomviz.errors`. A call that found no server is tried again a few times.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import grpc
+import stamina
+from google.longrunning import operations_pb2 as longrunning
+
+from roomviz.errors import DeadlineExceeded, InvalidArgument, RoomvizError, Unavailable
+from roomviz.runtime.rpc import CHUNK_BYTES, MESSAGE_BYTES_MAX, from_call, from_status
+from roomviz.v1 import (
+    operations_pb2,
+    operations_pb2_grpc,
+    products_pb2,
+    products_pb2_grpc,
+    rooms_pb2,
+    rooms_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+    visualizations_pb2,
+    visualizations_pb2_grpc,
+)
+
+OnProgress = Callable[[str, int], None]
+R = TypeVar("R")
+
+KINDS = {name.removeprefix("SURFACE_KIND_").lower(): value for name, value in rooms_pb2.SurfaceKind.items() if value}
+
+
+class Client:
+    """Blocking. One channel; safe to share between threads."""
+
+    def __init__(self, address: str, api_key: str, timeout_s: float = 60.0):
+        self._timeout = timeout_s
+        self._metadata = [("authorization", f"Bearer {api_key}")]
+        self._channel = grpc.insecure_channel(
+            address,
+            options=[
+                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+            ],
+        )
+        self._rooms = rooms_pb2_grpc.RoomServiceStub(self._channel)
+        self._visualizations = visualizations_pb2_grpc.VisualizationServiceStub(self._channel)
+        self._products = products_pb2_grpc.ProductServiceStub(self._channel)
+        self._operations = operations_pb2_grpc.OperationServiceStub(self._channel)
+        self._system = system_pb2_grpc.SystemServiceStub(self._channel)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._channel.close()
+
+    def _call(self, method: Any, request: Callable[[], Any], read: Callable[[Any], R]) -> R:
+        """Call with a deadline; again where no server answered (AIP-194)."""
+        for attempt in stamina.retry_context(on=Unavailable, attempts=4, timeout=20.0, wait_initial=0.2, wait_max=2.0):
+            with attempt:
+                try:
+                    return read(method(request(), timeout=self._timeout, metadata=self._metadata))
+                except grpc.RpcError as error:
+                    raise from_call(error) from error  # type: ignore[arg-type]
+        raise AssertionError("unreachable")
+
+    # --- rooms ---
+
+    def upload(self, data: bytes, display_name: str = "") -> rooms_pb2.Room:
+        """Send a photo; the same bytes give the same room."""
+
+        def parts() -> Iterator[rooms_pb2.UploadRoomRequest]:
+            yield rooms_pb2.UploadRoomRequest(header=rooms_pb2.UploadRoomHeader(display_name=display_name[:200]))
+            for at in range(0, len(data), CHUNK_BYTES):
+                yield rooms_pb2.UploadRoomRequest(chunk=data[at : at + CHUNK_BYTES])
+
+        room: rooms_pb2.Room = self._call(self._rooms.UploadRoom, parts, lambda a: a.room)
+        return room
+
+    def analyze(
+        self, room: str, on_progress: OnProgress | None = None, reanalyze: bool = False
+    ) -> rooms_pb2.AnalyzeRoomResponse:
+        """Find the surfaces of a room and wait for them."""
+        request = rooms_pb2.AnalyzeRoomRequest(name=room, request_id=str(uuid.uuid4()), reanalyze=reanalyze)
+        operation = self._call(self._rooms.AnalyzeRoom, lambda: request, lambda a: a)
+        answer = rooms_pb2.AnalyzeRoomResponse()
+        self._wait(operation, on_progress).response.Unpack(answer)
+        return answer
+
+    def surfaces(self, room: str) -> list[rooms_pb2.Surface]:
+        """All surfaces of an analyzed room."""
+        found: list[rooms_pb2.Surface] = []
+        token = ""
+        while True:
+            request = rooms_pb2.ListSurfacesRequest(parent=room, page_size=200, page_token=token)
+            page = self._call(self._rooms.ListSurfaces, lambda request=request: request, lambda a: a)  # type: ignore[misc]
+            found += page.surfaces
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def mask(self, surface: str) -> bytes:
+        """The soft mask of a surface, an 8-bit grey PNG."""
+        return self._call(
+            self._rooms.FetchMask, lambda: rooms_pb2.FetchMaskRequest(name=surface), lambda a: bytes(a.png)
+        )
+
+    def photo(self, room: str) -> bytes:
+        """The normalized photo, a PNG."""
+        return self._call(
+            self._rooms.DownloadPhoto,
+            lambda: rooms_pb2.DownloadPhotoRequest(name=room),
+            lambda a: b"".join(p.chunk for p in a),
+        )
+
+    # --- visualizations ---
+
+    @staticmethod
+    def apply(
+        sku: str, surface_id: str = "", kind: str = "", rotation_deg: float = 0.0
+    ) -> visualizations_pb2.Application:
+        """A product on one surface (`surface_id`) or on all of a kind (`floor`, `wall` …)."""
+        out = visualizations_pb2.Application(product=f"products/{sku}", rotation_deg=rotation_deg)
+        if surface_id:
+            out.surface_id = surface_id
+        elif kind in KINDS:
+            out.kind = KINDS[kind]  # type: ignore[assignment]
+        else:
+            raise InvalidArgument("SURFACE_KIND_INVALID", f"a surface is one of {', '.join(KINDS)} or the id of one")
+        return out
+
+    def preview(self, room: str, applications: list[visualizations_pb2.Application]) -> bytes:
+        """A JPEG of at most 2 megapixels."""
+        request = visualizations_pb2.PreviewVisualizationRequest(room=room, applications=applications)
+        return self._call(self._visualizations.PreviewVisualization, lambda: request, lambda a: bytes(a.image))
+
+    def export(
+        self,
+        room: str,
+        applications: list[visualizations_pb2.Application],
+        format: str = "jpeg",
+        on_progress: OnProgress | None = None,
+    ) -> visualizations_pb2.Visualization:
+        """Render at full size, as `jpeg`, `png` or `webp`, and wait for it."""
+        value = f"IMAGE_FORMAT_{format.upper()}"
+        request = visualizations_pb2.ExportVisualizationRequest(
+            room=room, applications=applications, format=value, request_id=str(uuid.uuid4())
+        )
+        operation = self._call(self._visualizations.ExportVisualization, lambda: request, lambda a: a)
+        answer = visualizations_pb2.Visualization()
+        self._wait(operation, on_progress).response.Unpack(answer)
+        return answer
+
+    def picture(self, visualization: str) -> bytes:
+        """The picture of an exported visualization."""
+        request = visualizations_pb2.DownloadVisualizationRequest(name=visualization)
+        return self._call(
+            self._visualizations.DownloadVisualization, lambda: request, lambda a: b"".join(p.chunk for p in a)
+        )
+
+    # --- products, system ---
+
+    def products(self, category: str = "", query: str = "") -> list[products_pb2.Product]:
+        """All products, of a category, or found by words."""
+        found: list[products_pb2.Product] = []
+        token = ""
+        while True:
+            if query:
+                search = products_pb2.SearchProductsRequest(query=query, page_size=200, page_token=token)
+                page = self._call(self._products.SearchProducts, lambda search=search: search, lambda a: a)  # type: ignore[misc]
+            else:
+                listing = products_pb2.ListProductsRequest(category=category, page_size=200, page_token=token)
+                page = self._call(self._products.ListProducts, lambda listing=listing: listing, lambda a: a)  # type: ignore[misc]
+            found += page.products
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def product(self, sku: str) -> products_pb2.Product:
+        request = products_pb2.GetProductRequest(name=f"products/{sku}")
+        product: products_pb2.Product = self._call(self._products.GetProduct, lambda: request, lambda a: a.product)
+        return product
+
+    def status(self) -> list[system_pb2.Component]:
+        """Every server and service."""
+        return self._call(
+            self._system.GetSystemStatus, lambda: system_pb2.GetSystemStatusRequest(), lambda a: list(a.components)
+        )
+
+    # --- operations ---
+
+    @staticmethod
+    def _tell(operation: longrunning.Operation, on_progress: OnProgress | None) -> None:
+        metadata = operations_pb2.JobMetadata()
+        operation.metadata.Unpack(metadata)
+        if on_progress:
+            on_progress(metadata.stage, metadata.progress_percent)
+
+    def _wait(self, operation: longrunning.Operation, on_progress: OnProgress | None) -> longrunning.Operation:
+        """Follow an operation to its end; a broken stream is taken up again."""
+        request = operations_pb2.WatchOperationRequest(name=operation.name)
+        last = operation
+
+        def read(answers: Any) -> longrunning.Operation:
+            for answer in answers:
+                self._tell(answer.operation, on_progress)
+                if answer.operation.done:
+                    return answer.operation
+            return operation
+
+        while not last.done:
+            try:
+                last = self._call(self._operations.WatchOperation, lambda: request, read)
+            except DeadlineExceeded:
+                continue  # the job goes on; so do we
+        operation = last
+        if operation.WhichOneof("result") == "error":
+            raise from_status(operation.error)
+        return operation
+
+
+__all__ = ["KINDS", "Client", "RoomvizError"]

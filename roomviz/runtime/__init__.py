@@ -1,0 +1,1 @@
+"""The plumbing that is the same in every service."""

@@ -1,0 +1,131 @@
+"""NATS JetStream: the streams, and publishing to them.
+
+JOBS holds work until a worker acknowledges it, EVENTS what happened for a week, DEAD what could not be
+done. Progress travels on core NATS and may get lost. Bodies stay small: pixels go by object key.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import nats
+import stamina
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+
+from roomviz.errors import Unavailable
+
+log = structlog.get_logger()
+
+BODY_BYTES_MAX = 64 * 1024
+_DAY = 86_400.0
+
+STREAMS = (
+    StreamConfig(
+        name="JOBS",
+        subjects=["jobs.>"],
+        retention=RetentionPolicy.WORK_QUEUE,
+        storage=StorageType.FILE,
+        duplicate_window=120.0,
+    ),
+    StreamConfig(
+        name="EVENTS",
+        subjects=["events.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=7 * _DAY,
+        duplicate_window=120.0,
+    ),
+    StreamConfig(
+        name="DEAD",
+        subjects=["dead.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=30 * _DAY,
+        duplicate_window=120.0,
+    ),
+)
+
+
+class Bus:
+    """A connection to NATS with its JetStream context."""
+
+    def __init__(self, client: Client):
+        self.client = client
+        self.stream: JetStreamContext = client.jetstream(timeout=5)
+
+    async def publish(self, subject: str, body: bytes, message_id: str) -> None:
+        """Store a message in its stream; the same id twice within two minutes is stored once."""
+        if len(body) > BODY_BYTES_MAX:
+            raise ValueError(f"a message of {len(body)} bytes on {subject}: send a reference instead")
+        try:
+            await self.stream.publish(subject, body, headers={"Nats-Msg-Id": message_id})
+        except (NatsError, OSError, TimeoutError) as error:
+            raise Unavailable("QUEUE_UNAVAILABLE", "the message queue does not answer; try again") from error
+
+    async def tell(self, subject: str, body: bytes) -> None:
+        """Publish on core NATS; nobody waits, and it may get lost."""
+        if self.client.is_connected:
+            try:
+                await self.client.publish(subject, body)
+            except (NatsError, OSError) as error:
+                log.debug("progress lost", subject=subject, error=str(error))
+
+    async def probe(self) -> str:
+        """The server's version; raises where JetStream does not answer."""
+        if not self.client.is_connected:
+            raise Unavailable("QUEUE_UNAVAILABLE", "not connected")
+        await self.stream.account_info()
+        version = self.client.connected_server_version
+        return f"{version.major}.{version.minor}.{version.patch}"
+
+    async def _ensure_streams(self) -> None:
+        for config in STREAMS:
+            try:
+                await self.stream.add_stream(config)
+            except nats.js.errors.BadRequestError:  # it is there with other settings
+                await self.stream.update_stream(config)
+
+
+@asynccontextmanager
+async def connect(url: str, name: str) -> AsyncIterator[Bus]:
+    """A connected bus with its streams; reconnects for ever, drains at the end."""
+
+    async def quiet(error: Exception) -> None:
+        log.warning("nats", error=str(error) or type(error).__name__)
+
+    async for attempt in stamina.retry_context(
+        on=(NatsError, OSError, TimeoutError), attempts=None, timeout=60.0, wait_max=1.0
+    ):
+        with attempt:
+            client = await nats.connect(
+                url,
+                name=f"roomviz-{name}",
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.5,
+                connect_timeout=3,
+                error_cb=quiet,
+                drain_timeout=5,
+                allow_reconnect=True,
+            )
+    bus = Bus(client)
+    async for attempt in stamina.retry_context(
+        on=(NatsError, OSError, TimeoutError), attempts=None, timeout=60.0, wait_max=1.0
+    ):
+        with attempt:
+            await bus._ensure_streams()
+    try:
+        yield bus
+    finally:
+        try:
+            await client.drain()
+        except (NatsError, OSError):
+            await client.close()
+
+
+def encode_json(value: object) -> str:
+    """Compact JSON for columns and logs."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,78 @@
+"""The record of a service's jobs: one row an operation, which alone says whether a job is done.
+
+JetStream delivers at least once and accepts late acknowledgements, so two workers may believe they own
+a job. Each attempt therefore carries a number, and an end is written only by the newest attempt to a job
+that has not ended: the result becomes visible once.
+The table is `roomviz.runtime.tables.JOBS`.
+"""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from roomviz.runtime.outbox import Outbox
+
+ATTEMPTS_MAX = 5
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The job ended before; `attempt` is the one that ended it."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A new attempt. Past ATTEMPTS_MAX the only thing left to do is to end the job as failed."""
+
+    number: int
+
+    @property
+    def exhausted(self) -> bool:
+        return self.number > ATTEMPTS_MAX
+
+
+class Ledger:
+    def __init__(self, pool: asyncpg.Pool, outbox: Outbox):
+        self._pool, self._outbox = pool, outbox
+
+    async def begin(self, operation: str, tenant: str) -> Attempt | Ended:
+        """Open the next attempt at a job, unless it has ended; then its event is sent once more."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(
+                """INSERT INTO jobs AS j (operation, tenant, state, attempt) VALUES ($1, $2, 'RUNNING', 1)
+                   ON CONFLICT (operation) DO UPDATE
+                       SET attempt = CASE WHEN j.state = 'RUNNING' THEN j.attempt + 1 ELSE j.attempt END, update_time = now()
+                   RETURNING state, attempt, event_subject, event""",
+                operation,
+                tenant,
+            )
+            if row["state"] == "RUNNING":
+                return Attempt(row["attempt"])
+            # Whoever waits may have missed the event; another id passes the de-duplication of the stream.
+            again = f"{operation}-{row['attempt']}-again-{await connection.fetchval('SELECT txid_current()')}"
+            await self._outbox.write(connection, row["event_subject"], again, row["event"])
+        self._outbox.poke()
+        return Ended(row["attempt"])
+
+    async def end(
+        self, connection: asyncpg.Connection, operation: str, attempt: Attempt, state: str, subject: str, event: bytes
+    ) -> bool:
+        """End the job inside the caller's transaction and queue its event.
+
+        Returns False, with nothing written, where a newer attempt has the job or it has ended: then the
+        caller must roll back what it wrote.
+        """
+        done = await connection.fetchval(
+            """UPDATE jobs SET state = $3, event_subject = $4, event = $5, update_time = now()
+               WHERE operation = $1 AND attempt = $2 AND state = 'RUNNING' RETURNING true""",
+            operation,
+            attempt.number,
+            state,
+            subject,
+            event,
+        )
+        if done:
+            await self._outbox.write(connection, subject, f"{operation}-{attempt.number}", event)
+        return bool(done)

@@ -1,0 +1,70 @@
+"""The transactional outbox: what is to be published is a row, written in the transaction that made it true.
+
+The relay publishes rows in order of their ids and deletes them once JetStream has stored them. A crash
+between the two publishes again: the message id de-duplicates, and every handler is idempotent anyway.
+The table is `roomviz.runtime.tables.OUTBOX`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+
+from roomviz.errors import Unavailable
+from roomviz.runtime.bus import Bus
+from roomviz.runtime.metrics import OUTBOX_PENDING
+
+log = structlog.get_logger()
+
+
+class Outbox:
+    def __init__(self, pool: asyncpg.Pool, bus: Bus, period_s: float = 1.0, batch: int = 64):
+        self._pool, self._bus, self._period, self._batch = pool, bus, period_s, batch
+        self._written = asyncio.Event()
+
+    async def write(self, connection: asyncpg.Connection, subject: str, message_id: str, body: bytes) -> None:
+        """Add a message inside the caller's transaction."""
+        await connection.execute(
+            "INSERT INTO outbox (subject, message_id, body) VALUES ($1, $2, $3)", subject, message_id, body
+        )
+
+    def poke(self) -> None:
+        """Tell the relay that a transaction with a message was committed, so that it need not wait for its period."""
+        self._written.set()
+
+    async def _relay(self) -> int:
+        async with self._pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(
+                "SELECT id, subject, message_id, body FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
+                self._batch,
+            )
+            for row in rows:
+                await self._bus.publish(row["subject"], row["body"], row["message_id"])
+            await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [r["id"] for r in rows])
+        OUTBOX_PENDING.set(0 if len(rows) < self._batch else len(rows))
+        return len(rows)
+
+    async def _loop(self) -> None:
+        while True:
+            self._written.clear()
+            try:
+                while await self._relay() == self._batch:
+                    pass
+            except (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                log.warning("outbox waits", error=str(error) or type(error).__name__)
+                await asyncio.sleep(self._period)
+            try:
+                await asyncio.wait_for(self._written.wait(), self._period)
+            except TimeoutError:
+                continue
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Outbox"]:
+        task = asyncio.create_task(self._loop())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,218 @@
+"""gRPC, the same for every service: the server with its one interceptor, and calls to other services."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+
+from roomviz import errors
+from roomviz.runtime import context
+from roomviz.runtime.metrics import RPC_SECONDS
+
+log = structlog.get_logger()
+
+DOMAIN = "roomviz.dev"
+MESSAGE_BYTES_MAX = 64 << 20
+CHUNK_BYTES = 1 << 20
+
+Identify = Callable[[Mapping[str, str]], Awaitable[str]]
+
+
+async def trusted_tenant(metadata: Mapping[str, str]) -> str:
+    """The tenant that the gateway vouches for: services behind it are reached by it alone."""
+    tenant = metadata.get(context.TENANT, "")
+    if not tenant:
+        raise errors.Unauthenticated("TENANT_MISSING", "the call carries no tenant")
+    return tenant
+
+
+def to_status(error: BaseException) -> status_pb2.Status:
+    """The status of a failure. What we did not expect says nothing of itself to the caller."""
+    error = errors.unwrap(error)
+    if isinstance(error, TimeoutError):
+        error = errors.DeadlineExceeded("DEADLINE_EXCEEDED", "the deadline passed before the work was done")
+    if not isinstance(error, errors.RoomvizError):
+        error = errors.Internal("INTERNAL", "an internal error; quote the request id to support")
+    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
+    if error.retryable:
+        seconds = error.retry_after_s or 1.0
+        delay = duration_pb2.Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    status = status_pb2.Status(code=code_pb2.Code.Value(error.kind), message=error.message)
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def from_status(status: status_pb2.Status) -> errors.RoomvizError:
+    """The failure that a status tells of."""
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    delay = None
+    for detail in status.details:
+        if detail.Is(info.DESCRIPTOR):
+            detail.Unpack(info)
+        elif detail.Is(retry.DESCRIPTOR):
+            detail.Unpack(retry)
+            delay = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+    name = code_pb2.Code.Name(status.code)
+    kind = errors.KINDS.get(name, errors.Internal)
+    return kind(info.reason or name, status.message, dict(info.metadata), delay)
+
+
+def from_call(error: grpc.aio.AioRpcError) -> errors.RoomvizError:
+    """The failure that a call ended with."""
+    rich = rpc_status.from_call(error)
+    if rich is not None:
+        return from_status(rich)
+    name = error.code().name
+    kind = errors.KINDS.get(name, errors.Internal)
+    return kind(name, error.details() or name)
+
+
+class EdgeInterceptor(grpc.aio.ServerInterceptor):
+    """Request id, tenant, deadline, metrics, one log line and error mapping for every call."""
+
+    def __init__(self, identify: Identify, default_deadline_s: float, open_methods: frozenset[str] = frozenset()):
+        self._identify, self._default, self._open = identify, default_deadline_s, open_methods
+
+    async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
+        handler = await continuation(details)
+        method = details.method
+        if handler is None or method.startswith("/grpc."):
+            return handler
+        if handler.response_streaming:
+            wrap = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+            inner = handler.stream_stream or handler.unary_stream
+
+            async def stream(request: Any, rpc: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+                async with self._call(method, rpc):
+                    async for item in inner(request, rpc):
+                        yield item
+
+            return wrap(stream, handler.request_deserializer, handler.response_serializer)
+        wrap = (
+            grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
+        )
+        inner = handler.stream_unary or handler.unary_unary
+
+        async def single(request: Any, rpc: grpc.aio.ServicerContext) -> Any:
+            async with self._call(method, rpc):
+                return await inner(request, rpc)
+
+        return wrap(single, handler.request_deserializer, handler.response_serializer)
+
+    @asynccontextmanager
+    async def _call(self, method: str, rpc: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+        began = time.monotonic()
+        metadata = {k: v if isinstance(v, str) else "" for k, v in rpc.invocation_metadata() or ()}
+        request_id = metadata.get(context.REQUEST_ID, "")[:64] or context.new_request_id()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        remaining = rpc.time_remaining()
+        budget = min(self._default, remaining) if remaining is not None else self._default
+        code = "OK"
+        try:
+            async with asyncio.timeout(budget):
+                tenant = "" if method in self._open else await self._identify(metadata)
+                structlog.contextvars.bind_contextvars(tenant=tenant)
+                context.enter(
+                    context.RequestContext(request_id, tenant, began + budget, metadata.get(context.TRACEPARENT, ""))
+                )
+                rpc.set_trailing_metadata(((context.REQUEST_ID, request_id),))
+                yield
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except grpc.aio.AbortError:
+            code = "ABORTED"
+            raise
+        except Exception as error:
+            status = to_status(error)
+            code = code_pb2.Code.Name(status.code)
+            if code == "INTERNAL":
+                log.exception("call failed", method=method)
+            rich = rpc_status.to_status(status)
+            rpc.set_trailing_metadata(((context.REQUEST_ID, request_id), *rich.trailing_metadata))
+            await rpc.abort(rich.code, rich.details, ((context.REQUEST_ID, request_id), *rich.trailing_metadata))
+        finally:
+            took = time.monotonic() - began
+            RPC_SECONDS.labels(method, code).observe(took)
+            log.info("call", method=method, code=code, seconds=round(took, 4))
+
+
+Register = Callable[[grpc.aio.Server], list[str]]
+
+
+@asynccontextmanager
+async def serve(
+    address: str,
+    register: Register,
+    identify: Identify,
+    default_deadline_s: float,
+    grace_s: float,
+    reflect: bool,
+    servicer: health.aio.HealthServicer,
+    open_methods: frozenset[str] = frozenset(),
+) -> AsyncIterator[grpc.aio.Server]:
+    """A started server; leaving stops taking calls and lets running ones finish within the grace."""
+    server = grpc.aio.server(
+        interceptors=[EdgeInterceptor(identify, default_deadline_s, open_methods)],
+        options=[
+            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.so_reuseport", 0),
+        ],
+        maximum_concurrent_rpcs=512,
+    )
+    names = register(server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    if reflect:
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    server.add_insecure_port(address)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await servicer.enter_graceful_shutdown()
+        await server.stop(grace_s)
+
+
+def channel(address: str) -> grpc.aio.Channel:
+    """A channel to another service."""
+    return grpc.aio.insecure_channel(
+        address,
+        options=[
+            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 2000),
+        ],
+    )
+
+
+async def invoke(method: Any, request: Any) -> Any:
+    """Call another service for the request being served: its ids and what is left of its deadline go along."""
+    here = context.current()
+    if here.remaining_s <= 0:
+        raise errors.DeadlineExceeded("DEADLINE_EXCEEDED", "the deadline passed before the work was done")
+    metadata = [(context.REQUEST_ID, here.request_id), (context.TENANT, here.tenant)]
+    if here.traceparent:
+        metadata.append((context.TRACEPARENT, here.traceparent))
+    try:
+        return await method(request, timeout=here.remaining_s, metadata=metadata)
+    except grpc.aio.AioRpcError as error:
+        raise from_call(error) from error
