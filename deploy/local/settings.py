@@ -1,0 +1,90 @@
+"""Settings of the local stack, from `.env` and the environment; `.env.example` documents each."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class LocalSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="ROOMVIZ_", env_file=ROOT / ".env", frozen=True, extra="ignore")
+
+    state: Path = Path(".local")
+    environment: Literal["development", "production"] = "development"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    host: str = "127.0.0.1"
+
+    gateway_port: int = 8443
+    segmentation_port: int = 8451
+    compositor_port: int = 8452
+    catalog_port: int = 8453
+    gateway_metrics_port: int = 8543
+    segmentation_metrics_port: int = 8551
+    compositor_metrics_port: int = 8552
+    catalog_metrics_port: int = 8553
+
+    postgres_port: int = 8460
+    nats_port: int = 8461
+    nats_monitor_port: int = 8462
+    s3_port: int = 8463
+    s3_master_port: int = 8464
+    s3_volume_port: int = 8465
+    s3_filer_port: int = 8466
+    triton_http_port: int = 8470
+    triton_grpc_port: int = 8471
+    triton_metrics_port: int = 8472
+
+    upload_bytes_max: int = 25 << 20
+    upload_megapixels_max: int = 48
+    demo_tenant: str = "demo"
+
+    @property
+    def home(self) -> Path:
+        """The state folder, absolute."""
+        return (ROOT / self.state).resolve()
+
+    @property
+    def installed(self) -> Path:
+        """Where the Makefile put the servers; the same for every stack of this checkout."""
+        return ROOT / ".local"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Every port that must be free, by what claims it."""
+        claimed = {
+            f"ROOMVIZ_{n.upper()}": int(getattr(self, n)) for n in type(self).model_fields if n.endswith("_port")
+        }
+        grpc = {f"{n} + 10000": p + 10000 for n, p in claimed.items() if n.startswith("ROOMVIZ_S3_")}
+        return claimed | grpc
+
+    def service_environment(self, service: str) -> dict[str, str]:
+        """What a service reads: see `roomviz.runtime.settings`."""
+        secrets = self.home / "secrets"
+        values = {
+            "ENVIRONMENT": self.environment,
+            "LOG_LEVEL": self.log_level,
+            "HOST": self.host,
+            "GATEWAY_PORT": self.gateway_port,
+            "SEGMENTATION_PORT": self.segmentation_port,
+            "COMPOSITOR_PORT": self.compositor_port,
+            "CATALOG_PORT": self.catalog_port,
+            "METRICS_PORT": getattr(self, f"{service}_metrics_port"),
+            "POSTGRES_DSN": f"postgresql://roomviz@{self.host}:{self.postgres_port}/roomviz",
+            "POSTGRES_PASSFILE": secrets / "pgpass",
+            "NATS_URL": f"nats://{self.host}:{self.nats_port}",
+            "S3_ENDPOINT": f"{self.host}:{self.s3_port}",
+            "S3_ACCESS_KEY": "roomviz",
+            "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
+            "TRITON_ADDRESS": f"{self.host}:{self.triton_grpc_port}",
+            "UPLOAD_BYTES_MAX": self.upload_bytes_max,
+            "UPLOAD_MEGAPIXELS_MAX": self.upload_megapixels_max,
+        }
+        return {f"ROOMVIZ_{k}": str(v) for k, v in values.items()} | {
+            # Big buffers stay with the process between calls instead of going back to the kernel each time.
+            "MALLOC_MMAP_THRESHOLD_": "4294967296",
+            "MALLOC_TRIM_THRESHOLD_": "8589934592",
+            "MALLOC_TOP_PAD_": "67108864",
+            "GRPC_VERBOSITY": "ERROR",
+        }

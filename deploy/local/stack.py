@@ -1,0 +1,289 @@
+"""Starts, watches and stops the stack under supervisord.
+
+python -m deploy.local.stack up | down | status | logs | clean | env
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from supervisor.xmlrpc import SupervisorTransport
+
+from deploy.local.programs import Program, prepare, secret
+from deploy.local.settings import ROOT, LocalSettings
+
+GREEN, RED, GREY, END = ("\033[32m", "\033[31m", "\033[90m", "\033[0m") if sys.stdout.isatty() else ("", "", "", "")
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class Stack:
+    def __init__(self, settings: LocalSettings):
+        self.s, self.home = settings, settings.home
+        self.run, self.logs = self.home / "run", self.home / "log"
+        self.conf = self.run / "supervisord.conf"
+        plain = self.run / "supervisor.sock"
+        # A socket's path has at most 107 bytes.
+        short = Path(tempfile.gettempdir()) / f"roomviz-{hashlib.sha256(str(self.home).encode()).hexdigest()[:12]}.sock"
+        self.socket = plain if len(str(plain)) < 90 else short
+        self.mark = f"ROOMVIZ_STACK={self.home}"
+
+    # --- supervisord ---
+
+    def rpc(self) -> Any:
+        return xmlrpc.client.ServerProxy(
+            "http://localhost", transport=SupervisorTransport(None, None, f"unix://{self.socket}")
+        ).supervisor
+
+    def alive(self) -> bool:
+        try:
+            self.rpc().getPID()
+        except (OSError, xmlrpc.client.Error):
+            return False
+        return True
+
+    def render(self, programs: list[Program]) -> str:
+        def quote(value: str) -> str:
+            return '"' + value.replace("%", "%%").replace('"', '\\"') + '"'
+
+        blocks = [
+            f"[unix_http_server]\nfile={self.socket}\nchmod=0700",
+            "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+            f"[supervisord]\nlogfile={self.logs}/supervisord.log\npidfile={self.run}/supervisord.pid\nchildlogdir={self.logs}\ndirectory={ROOT}\nminfds=1024"
+            + ("\nuser=root" if os.geteuid() == 0 else ""),
+        ]
+        for p in programs:
+            environment = {"ROOMVIZ_STACK": str(self.home), "PYTHONUNBUFFERED": "1", **p.environment}
+            blocks.append(
+                f"[program:{p.name}]\n"
+                f"command={' '.join(quote(c) for c in p.command)}\n"
+                f"environment={','.join(f'{k}={quote(v)}' for k, v in environment.items())}\n"
+                f"autostart=false\nautorestart=true\nstartsecs=1\nstartretries=5\npriority={100 * (p.tier + 1)}\n"
+                f"stopsignal={p.stop_signal}\nstopwaitsecs={p.stop_wait_s}\nstopasgroup={'false' if p.name == 'postgresql' else 'true'}\nkillasgroup=true\n"
+                f"redirect_stderr=true\nstdout_logfile={self.logs}/{p.name}.log\nstdout_logfile_maxbytes=20MB\nstdout_logfile_backups=2"
+            )
+        return "\n\n".join(blocks) + "\n"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        self.run.mkdir(parents=True, exist_ok=True)
+        with (self.run / "lock").open("w") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SystemExit("another make up or make down is at work on this stack; wait for it") from None
+            yield
+
+    def check_ports(self) -> None:
+        taken: list[str] = []
+        seen: dict[int, str] = {}
+        for name, port in self.s.ports.items():
+            if port in seen:
+                raise SystemExit(f"{name} and {seen[port]} are both {port}: give one another port in .env")
+            seen[port] = name
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((self.s.host, port))
+                except OSError:
+                    taken.append(f"  port {port} ({name}) is taken by another program")
+        if taken:
+            raise SystemExit("\n".join([*taken, "free it, or set another port in .env (see .env.example)"]))
+
+    # --- up ---
+
+    def up(self) -> None:
+        began = time.monotonic()
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with self.lock():
+            if not self.alive():
+                self.kill_orphans()
+                self.check_ports()
+            programs = prepare(self.s)
+            text = self.render(programs)
+            if self.alive() and self.conf.exists() and self.conf.read_text() != text:
+                say("settings changed: restarting the stack")
+                self.stop()
+                self.check_ports()
+            self.conf.touch(mode=0o600)
+            self.conf.write_text(text)
+            if not self.alive():
+                # A session of its own: Ctrl-C during `make up` does not take the servers down.
+                subprocess.run(
+                    [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.conf)],
+                    check=True,
+                    start_new_session=True,
+                    cwd=ROOT,
+                )
+                self.wait_for(self.alive, 15, "supervisord")
+            for tier in sorted({p.tier for p in programs}):
+                batch = [p for p in programs if p.tier == tier]
+                self.start(batch)
+                if tier == 0:
+                    asyncio.run(self.ensure_database())
+            self.seed()
+        say(
+            f"{GREEN}ready{END} in {time.monotonic() - began:.1f} s: gateway on {self.s.host}:{self.s.gateway_port}, key in {self.home / 'secrets' / 'api_key'}"
+        )
+
+    def wait_for(self, ready: Any, limit_s: float, what: str) -> None:
+        end = time.monotonic() + limit_s
+        while not ready():
+            if time.monotonic() > end:
+                raise SystemExit(f"{what} was not ready within {limit_s:g} s")
+            time.sleep(0.1)
+
+    def start(self, batch: list[Program]) -> None:
+        rpc, began = self.rpc(), time.monotonic()
+        for p in batch:
+            if rpc.getProcessInfo(p.name)["statename"] not in ("RUNNING", "STARTING"):
+                rpc.startProcess(p.name, False)
+        waiting = list(batch)
+        while waiting:
+            for p in list(waiting):
+                info = rpc.getProcessInfo(p.name)
+                if info["statename"] in ("RUNNING", "STARTING") and p.ready():
+                    say(f"  {GREEN}✓{END} {p.name:<14}{GREY}{time.monotonic() - began:5.1f} s{END}")
+                    waiting.remove(p)
+                elif info["statename"] == "FATAL" or time.monotonic() - began > p.start_limit_s:
+                    why = (
+                        "does not start" if info["statename"] == "FATAL" else f"is not ready after {p.start_limit_s} s"
+                    )
+                    tail = "\n".join(f"    {line}" for line in self.tail(p.name, 15))
+                    raise SystemExit(f"  {RED}✗{END} {p.name} {why}; the end of {self.logs / p.name}.log:\n{tail}")
+            time.sleep(0.1)
+
+    async def ensure_database(self) -> None:
+        url = f"postgresql://roomviz@{self.s.host}:{self.s.postgres_port}/postgres"
+        connection = await asyncpg.connect(url, passfile=str(self.home / "secrets" / "pgpass"))
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'roomviz'"):
+                await connection.execute("CREATE DATABASE roomviz")
+        finally:
+            await connection.close()
+
+    def seed(self) -> None:
+        """The demo tenant's key and catalogue; does nothing where they are there."""
+        secret(self.home, "api_key")
+        for module, service in (("services.gateway.keys", "gateway"), ("services.catalog.seed", "catalog")):
+            arguments = ["--tenant", self.s.demo_tenant] + (
+                ["--key-file", str(self.home / "secrets" / "api_key")] if service == "gateway" else []
+            )
+            subprocess.run(
+                [sys.executable, "-m", module, *arguments],
+                check=True,
+                cwd=ROOT,
+                env={**os.environ, **self.s.service_environment(service)},
+            )
+
+    # --- down ---
+
+    def down(self) -> None:
+        with self.lock():
+            was_up = self.alive()
+            self.stop()
+        say("stopped" if was_up else "nothing was running")
+
+    def stop(self) -> None:
+        if self.alive():
+            pid = self.rpc().getPID()
+            self.rpc().shutdown()
+            self.wait_for(lambda: not Path(f"/proc/{pid}").exists() or self.zombie(pid), 90, "the end of supervisord")
+        self.kill_orphans()
+
+    @staticmethod
+    def zombie(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        except OSError:
+            return True
+
+    def orphans(self) -> list[int]:
+        """Processes of this stack, told by their environment: what a killed supervisor leaves behind."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    if self.mark.encode() in (entry / "environ").read_bytes().split(b"\0") and not self.zombie(
+                        int(entry.name)
+                    ):
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
+        return found
+
+    def kill_orphans(self) -> None:
+        for signum, wait_s in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+            for pid in self.orphans():
+                try:
+                    os.kill(pid, signum)
+                except ProcessLookupError:
+                    continue
+            end = time.monotonic() + wait_s
+            while self.orphans() and time.monotonic() < end:
+                time.sleep(0.1)
+
+    # --- the rest ---
+
+    def status(self) -> None:
+        if not self.alive():
+            say("not running; start it with `make up`")
+            raise SystemExit(1)
+        ready = {p.name: p.ready for p in prepare(self.s)}
+        for info in self.rpc().getAllProcessInfo():
+            ok = info["statename"] == "RUNNING" and ready[info["name"]]()
+            sign = f"{GREEN}✓ ready   {END}" if ok else f"{RED}✗ {info['statename'].lower():<8}{END}"
+            say(f"{sign} {info['name']:<14} {info['description']}")
+
+    def tail(self, name: str, lines: int) -> list[str]:
+        path = self.logs / f"{name}.log"
+        return path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
+
+    def show_logs(self) -> None:
+        files = sorted(str(p) for p in self.logs.glob("*.log"))
+        if files:
+            os.execvp("tail", ["tail", "-n", "20", "-F", *files])
+        say("no logs yet")
+
+    def clean(self) -> None:
+        """Remove data, logs and secrets; what was installed stays."""
+        self.down()
+        for name in ("data", "log", "run", "secrets", "demo"):
+            shutil.rmtree(self.home / name, ignore_errors=True)
+
+
+def main() -> None:
+    stack = Stack(LocalSettings())
+    commands = {
+        "up": stack.up,
+        "down": stack.down,
+        "status": stack.status,
+        "logs": stack.show_logs,
+        "clean": stack.clean,
+    }
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        raise SystemExit(f"usage: python -m deploy.local.stack {' | '.join(commands)}")
+    try:
+        commands[sys.argv[1]]()
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted; `make up` goes on where it stopped, `make down` stops what runs") from None
+
+
+if __name__ == "__main__":
+    main()
