@@ -1,0 +1,1 @@
+"""Networks, their training, and the generator of the rooms they are trained on. Nothing here runs in production."""

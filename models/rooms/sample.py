@@ -1,0 +1,119 @@
+"""One sample: a picture of a random room with its truth, from (version, seed, index) alone."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.rooms import raycast as rc
+from models.rooms.labels import CEILING, FLOOR, WALL
+from models.rooms.scene import Scene, build, clearance, inside
+
+
+@dataclass(frozen=True)
+class Sample:
+    """image (H, W, 3) uint8 sRGB; label (H, W) uint8; instance (H, W) int32; normal (H, W, 3) float32 in the
+    camera frame; depth (H, W) float32 metres along the ray; albedo and shading (H, W, 3) float32 linear;
+    camera: position, right, down, forward (3 each), focal px, cx, cy, k1, float64 (16,)."""
+
+    image: np.ndarray
+    label: np.ndarray
+    instance: np.ndarray
+    normal: np.ndarray
+    depth: np.ndarray
+    albedo: np.ndarray
+    shading: np.ndarray
+    camera: np.ndarray
+
+
+def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    low, size = s.polygon.min(0), np.ptp(s.polygon, axis=0)
+    centre = s.polygon.mean(0)
+    best, position = -1.0, centre
+    for _ in range(60):
+        p = low + rng.uniform(0, 1, 2) * size
+        if not inside(s.polygon, *p) or clearance(s.polygon, *p) < 0.25:
+            continue
+        gap = min([math.hypot(p[0] - x, p[1] - y) - r for x, y, r in s.footprints] + [3.0])
+        # Photographers stand back: far from the middle, clear of furniture.
+        score = min(gap, 0.7) * 2 + 0.35 * float(np.linalg.norm(p - centre)) + rng.uniform(0, 1.2)
+        if gap > 0.25 and score > best:
+            best, position = score, p
+    z = float(rng.choice([rng.uniform(0.7, 1.2), rng.uniform(1.1, 1.7), rng.uniform(1.4, 2.0)]))
+    target = centre + rng.normal(0, 0.22, 2) * size
+    yaw = math.atan2(target[1] - position[1], target[0] - position[0])
+    if rng.random() < 0.35:  # square on to a wall
+        yaw = round(yaw / (math.pi / 2)) * math.pi / 2 + rng.normal(0, 0.03)
+    pitch = rng.normal(-0.04, 0.03) if rng.random() < 0.6 else rng.normal(-0.1, 0.14)
+    roll = rng.normal(0, 0.008) if rng.random() < 0.7 else rng.normal(0, 0.04)
+    forward = np.array([math.cos(yaw) * math.cos(pitch), math.sin(yaw) * math.cos(pitch), math.sin(pitch)])
+    right = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
+    down = np.cross(forward, right)
+    right, down = math.cos(roll) * right + math.sin(roll) * down, math.cos(roll) * down - math.sin(roll) * right
+    fov = math.radians(rng.uniform(42, 95) if rng.random() < 0.85 else rng.uniform(28, 42))
+    focal = max(height, width) / 2 / math.tan(fov / 2)
+    shift = rng.normal(0, 0.03) * height if rng.random() < 0.3 else 0.0  # cropped photos
+    return np.array(
+        [
+            *position,
+            min(z, s.height - 0.3),
+            *right,
+            *down,
+            *forward,
+            focal,
+            width / 2,
+            height / 2 + shift,
+            rng.normal(0, 0.02),
+        ]
+    )
+
+
+def render_sample(version: int, seed: int, index: int, long_side: int = 320, samples: int = 2) -> Sample:
+    """Render sample `index` of the set `seed`.
+
+    Retries inside the same random stream until the picture shows a room: something nearer than 0.35 m, or
+    fewer than 12 % of shell pixels, or next to no floor in most, is no photo that anyone would take.
+    """
+    rng = np.random.default_rng([version, seed, index])
+    while True:
+        scene = build(rng)
+        arrays = scene.arrays()
+        ratio = float(rng.choice([3 / 4, 2 / 3, 4 / 5, 1.0, 9 / 16], p=[0.35, 0.35, 0.1, 0.1, 0.1]))
+        height, width = round(long_side * ratio / 16) * 16, long_side
+        if rng.random() < 0.3:
+            height, width = width, height
+        for _ in range(4):
+            camera = _camera(scene, rng, height, width)
+            small = camera.copy()
+            small[12:15] /= 8
+            probe = rc.render(*arrays, small, height // 8, width // 8, 0, 1)
+            shell = np.isin(probe[3], [FLOOR, WALL, CEILING]).mean()
+            floor, largest = (probe[3] == FLOOR).mean(), np.bincount(probe[3].ravel()).max() / probe[3].size
+            if (
+                np.quantile(probe[6], 0.01) > 0.35
+                and shell > 0.12
+                and largest < 0.8
+                and (floor > 0.04 or rng.random() < 0.1)
+            ):
+                break
+        else:
+            continue
+        break
+    albedo, light, extra, label, instance, normal, depth = rc.render(
+        *arrays, camera, height, width, samples, int(rng.integers(1 << 30))
+    )
+    for step in (1, 2, 4, 8):
+        light = rc.smooth_light(light, normal, instance, step)
+    radiance = albedo * light + extra
+    return Sample(_develop(radiance, rng), label, instance, normal, depth, albedo, light, camera)
+
+
+def _develop(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Expose and tone-map linear radiance to 8-bit sRGB, as a camera's automatic does."""
+    luminance = radiance @ np.array([0.2126, 0.7152, 0.0722])
+    key = np.exp(np.mean(np.log(np.clip(luminance, 1e-3, 2.0))))
+    linear = radiance * (rng.uniform(0.2, 0.5) / max(key, 1e-3))
+    # A shoulder instead of a hard clip (Reinhard et al., 2002, eq. 4, white at 4).
+    linear = linear * (1 + linear / 16) / (1 + 0.6 * linear)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(np.maximum(linear, 1e-6), 1 / 2.4) - 0.055)
+    return (np.clip(srgb, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -1,0 +1,120 @@
+"""Batches for roomseg: cached renders, cropped, flipped and put through a worse camera than the renderer's."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset
+
+from models.rooms.cache import _write, folder
+
+SHAPES = ((224, 320), (224, 320), (256, 320), (256, 256), (320, 224))  # (height, width) of a batch
+
+
+def load(root: Path, seed: int, index: int) -> dict[str, np.ndarray]:
+    """One cached sample; rendered now where the cache lacks it."""
+    path = folder(root, seed) / f"{index:06d}.npz"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(root, seed, index)
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def crop(sample: dict[str, np.ndarray], shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A random window of the target's aspect, resized to it; mirrored half the time."""
+    height, width = shape
+    h, w = sample["label"].shape
+    scale = min(h / height, w / width) * (rng.uniform(0.5, 0.75) if rng.random() < 0.2 else rng.uniform(0.75, 1.0))
+    # Now and then a little stretched, as a photo taken off its axis.
+    ch, cw = min(h, round(height * scale * rng.uniform(0.9, 1.1))), min(w, round(width * scale * rng.uniform(0.9, 1.1)))
+    y, x = rng.integers(0, h - ch + 1), rng.integers(0, w - cw + 1)
+    window = (slice(y, y + ch), slice(x, x + cw))
+    quarter = (slice(y // 4, max(y // 4 + 1, (y + ch) // 4)), slice(x // 4, max(x // 4 + 1, (x + cw) // 4)))
+    size, small = (width, height), (width // 4, height // 4)
+    out = {
+        "image": cv2.resize(
+            sample["image"][window], size, interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+        ),
+        "label": cv2.resize(sample["label"][window], size, interpolation=cv2.INTER_NEAREST),
+        "normal": cv2.resize(
+            sample["normal"][quarter].astype(np.float32) / 127, small, interpolation=cv2.INTER_NEAREST
+        ),
+    }
+    bits = cv2.resize(sample["junction"][window], size, interpolation=cv2.INTER_NEAREST)
+    planes = np.stack([(bits >> k) & 1 for k in range(3)])
+    out["junction"] = planes.reshape(3, height // 4, 4, width // 4, 4).max((2, 4)).astype(np.float32)
+    if rng.random() < 0.5:
+        out = {k: np.ascontiguousarray(v[..., ::-1] if k == "junction" else v[:, ::-1]) for k, v in out.items()}
+        out["normal"][..., 0] *= -1
+    return out
+
+
+def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Exposure, white balance, local light, blur, noise, resampling, JPEG: (H, W, 3) uint8 to the same."""
+    h, w = image.shape[:2]
+    tone = np.power(np.arange(256) / 255, np.exp(rng.normal(0, 0.25)))
+    tone = (tone - 0.5) * rng.uniform(0.65, 1.35) + 0.5 + rng.normal(0, 0.08)
+    table = tone[:, None] * np.exp(rng.normal(0, 0.07, 3))
+    x = cv2.LUT(image, table[:, None].astype(np.float32))
+    grey = x.mean(2, keepdims=True)
+    x = grey + (x - grey) * rng.uniform(0.2, 1.5)
+    if rng.random() < 0.08:
+        x = np.repeat(x.mean(2, keepdims=True), 3, 2)
+    if rng.random() < 0.6:  # slow changes of light over the picture
+        field = rng.normal(0, 0.15, (4, 5, 1)) + rng.normal(0, 0.03, (4, 5, 3))
+        x = x * np.exp(cv2.resize(field.astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC))
+    if rng.random() < 0.35:  # a hard-edged patch of sun or shade
+        patch = np.zeros((h, w), np.float32)
+        cv2.fillPoly(patch, [(rng.uniform(0, 1, (4, 2)) * [w, h]).astype(np.int32)], 1.0)
+        patch = cv2.GaussianBlur(patch, (0, 0), rng.uniform(0.6, 6))
+        x = x * np.exp(rng.normal(0, 0.5) * patch)[..., None]
+    if rng.random() < 0.5:
+        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.3, 1.2))
+    if rng.random() < 0.35:  # texture that the renderer's flat surfaces lack
+        grain = rng.normal(0, 1, (max(2, h // int(rng.integers(1, 6))), max(2, w // int(rng.integers(1, 6))))).astype(
+            np.float32
+        )
+        x = x * (1 + rng.uniform(0, 0.08) * cv2.resize(grain, (w, h)))[..., None]
+    x = x + np.float32(rng.uniform(0, 0.025)) * rng.standard_normal(x.shape, np.float32)
+    x = (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
+    if rng.random() < 0.3:
+        f = rng.uniform(0.45, 0.9)
+        x = cv2.resize(cv2.resize(x, (int(w * f), int(h * f)), interpolation=cv2.INTER_AREA), (w, h))
+    if rng.random() < 0.6:
+        _, data = cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 95))])
+        x = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return x
+
+
+class Batches(Dataset):
+    """Item i is batch i of the run: a function of (seed, i), so that a resumed run goes on as if never stopped."""
+
+    def __init__(self, root: Path, seed: int, count: int, batch: int, length: int, first: int = 0):
+        self.root, self.seed, self.count, self.batch, self.length, self.first = root, seed, count, batch, length, first
+
+    def __len__(self) -> int:
+        return self.length - self.first
+
+    def __getitem__(self, item: int) -> dict[str, np.ndarray]:
+        cv2.setNumThreads(1)
+        step = item + self.first
+        rng = np.random.default_rng([self.seed, step])
+        shape = SHAPES[rng.integers(len(SHAPES))]
+        picked = []
+        for k in range(self.batch):
+            position = step * self.batch + k
+            epoch, offset = divmod(position, self.count)
+            # The first epoch goes in order, so that a renderer running ahead keeps ahead.
+            index = (
+                offset if epoch == 0 else int(np.random.default_rng([self.seed, epoch, offset]).integers(self.count))
+            )
+            s = crop(load(self.root, self.seed, index), shape, rng)
+            s["image"] = degrade(s["image"], rng)
+            picked.append(s)
+        return {
+            "image": np.stack([s["image"] for s in picked]),
+            "label": np.stack([s["label"] for s in picked]).astype(np.int64),
+            "junction": np.stack([s["junction"] for s in picked]),
+            "normal": np.stack([s["normal"] for s in picked]).transpose(0, 3, 1, 2).copy(),
+        }

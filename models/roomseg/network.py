@@ -1,0 +1,88 @@
+"""The roomseg network: a residual encoder, a feature pyramid, three heads at stride 4.
+
+Wire contract, kept by every version (see docs/models.md):
+    image             uint8   (N, H, W, 3)      sRGB, H and W multiples of 32
+    surface_logits    float32 (N, 7, H/4, W/4)  other, floor, wall, ceiling, furniture, window, door
+    junction_logits   float32 (N, 3, H/4, W/4)  floor-wall, wall-wall, wall-ceiling
+    normals           float32 (N, 3, H/4, W/4)  unit, camera frame: x right, y down, z forward
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SURFACES, JUNCTIONS = 7, 3
+STRIDE = 32
+INPUT = "image"
+OUTPUTS = ("surface_logits", "junction_logits", "normals")
+
+
+class Conv(nn.Sequential):
+    def __init__(self, cin: int, cout: int, kernel: int = 3, stride: int = 1, act: bool = True):
+        layers: list[nn.Module] = [nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(cout)]
+        if act:
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions around a shortcut (He et al., 2016, fig. 2)."""
+
+    def __init__(self, cin: int, cout: int, stride: int = 1):
+        super().__init__()
+        self.body = nn.Sequential(Conv(cin, cout, 3, stride), Conv(cout, cout, 3, act=False))
+        self.shortcut = nn.Identity() if cin == cout and stride == 1 else Conv(cin, cout, 1, stride, act=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+class Context(nn.Module):
+    """What the whole picture shows, told to every pixel: the layout of a room is global."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.Conv2d(channels, channels // 2, 1), nn.ReLU(), nn.Conv2d(channels // 2, 2 * channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale, shift = self.gate(x.mean((2, 3), keepdim=True)).chunk(2, 1)
+        return x * torch.sigmoid(scale) + shift
+
+
+class RoomSeg(nn.Module):
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (32, 64, 112, 192, 256),
+        depths: tuple[int, ...] = (2, 2, 3, 2),
+        pyramid: int = 80,
+    ):
+        super().__init__()
+        self.stem = nn.Sequential(Conv(3, widths[0], 3, 2), Conv(widths[0], widths[1], 3, 2))
+        self.stages = nn.ModuleList()
+        for i, depth in enumerate(depths):
+            cin, cout = (widths[1] if i == 0 else widths[i]), widths[i + 1]
+            blocks = [Block(cin, cout, 1 if i == 0 else 2)] + [Block(cout, cout) for _ in range(depth - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+        self.context = Context(widths[-1])
+        self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in widths[1:])
+        self.smooth = nn.ModuleList(Conv(pyramid, pyramid) for _ in widths[2:])
+        self.neck = Conv(pyramid, pyramid)
+        self.head = nn.Conv2d(pyramid, SURFACES + JUNCTIONS + 3, 1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = image.permute(0, 3, 1, 2).to(self.head.weight.dtype) / 127.5 - 1.0
+        x = self.stem(x)
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        features[-1] = self.context(features[-1])
+        y = self.lateral[-1](features[-1])
+        for i in range(len(features) - 2, -1, -1):
+            y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.lateral[i](features[i])
+            y = self.smooth[i](y)
+        y = self.head(self.neck(y)).float()
+        surface, junction, normal = y.split((SURFACES, JUNCTIONS, 3), 1)
+        return surface, junction, normal / (normal.square().sum(1, keepdim=True) + 1e-6).sqrt()

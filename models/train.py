@@ -1,0 +1,219 @@
+"""Train roomseg on rendered rooms.
+
+    python -m models.train --out .local/train/roomseg --count 9000 --steps 8000
+
+Resumes from the last checkpoint in --out. Writes curve.csv and curve.png there, and weights.pt (the
+exponential average of the weights) that `python -m models.export` turns into the served model.
+"""
+
+import argparse
+import copy
+import csv
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from models.rooms import GENERATOR_VERSION
+from models.rooms.cache import DEFAULT_ROOT
+from models.rooms.labels import NAMES
+from models.roomseg.data import Batches, load
+from models.roomseg.network import RoomSeg
+
+EVALUATION_SEED = 900  # never trained on
+
+
+def losses(net: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    surface, junction, normal = net(batch["image"])
+    label = batch["label"]
+    surface = F.interpolate(surface, size=label.shape[1:], mode="bilinear", align_corners=False)
+    truth = batch["normal"]
+    known = truth.square().sum(1) > 0.25
+    cosine = (normal * truth).sum(1)
+    return {
+        "surface": F.cross_entropy(surface, label),
+        "junction": F.binary_cross_entropy_with_logits(
+            junction, batch["junction"], pos_weight=torch.tensor(6.0, device=junction.device)
+        ),
+        "normal": ((1 - cosine) * known).sum() / known.sum().clamp(min=1),
+    }
+
+
+WEIGHTS = {"surface": 1.0, "junction": 0.25, "normal": 0.5}
+
+
+@torch.no_grad()
+def evaluate(net: RoomSeg, root: Path, count: int, device: str) -> dict[str, float]:
+    """IoU of each surface over whole renders of a seed never trained on, and the mean angle of the normals."""
+    net.eval()
+    inter, union, angle, n = np.zeros(len(NAMES)), np.zeros(len(NAMES)), 0.0, 0
+    for index in range(count):
+        s = load(root, EVALUATION_SEED, index)
+        h, w = (d // 32 * 32 for d in s["label"].shape)
+        surface, _, normal = net(torch.from_numpy(s["image"][None, :h, :w]).to(device))
+        guess = F.interpolate(surface, size=(h, w), mode="bilinear", align_corners=False)[0].argmax(0).cpu().numpy()
+        label = s["label"][:h, :w]
+        for k in range(len(NAMES)):
+            a, b = guess == k, label == k
+            inter[k] += (a & b).sum()
+            union[k] += (a | b).sum()
+        truth = torch.from_numpy(s["normal"][: h // 4, : w // 4].astype(np.float32) / 127).permute(2, 0, 1)
+        angle += float(torch.rad2deg(torch.arccos((normal[0].cpu() * truth).sum(0).clamp(-1, 1))).mean())
+        n += 1
+    net.train()
+    iou = {name: float(inter[k] / max(1, union[k])) for k, name in enumerate(NAMES)}
+    return {"iou_" + k: round(v, 4) for k, v in iou.items()} | {"normal_degrees": round(angle / n, 2)}
+
+
+def plot(curve: Path) -> None:
+    """curve.png beside curve.csv: loss in red, IoU of floor, wall and ceiling in brown, green and blue."""
+    import cv2
+
+    rows = list(csv.DictReader(curve.open()))
+    if len(rows) < 2:
+        return
+    picture = np.full((360, 640, 3), 255, np.uint8)
+    steps = np.array([float(r["step"]) for r in rows])
+    x = 50 + 570 * steps / steps.max()
+    for name, colour, top in (
+        ("loss", (200, 40, 40), 2.5),
+        ("iou_floor", (150, 90, 30), 1),
+        ("iou_wall", (40, 140, 60), 1),
+        ("iou_ceiling", (60, 90, 200), 1),
+    ):
+        y = 330 - 310 * np.clip([float(r[name]) / top for r in rows], 0, 1)
+        cv2.polylines(picture, [np.stack([x, y], 1).astype(np.int32)], False, colour[::-1], 2, cv2.LINE_AA)
+        cv2.putText(
+            picture,
+            f"{name} {float(rows[-1][name]):.3f}",
+            (430, 200 + 25 * ["loss", "iou_floor", "iou_wall", "iou_ceiling"].index(name)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.5,
+            colour[::-1],
+            1,
+            cv2.LINE_AA,
+        )
+    for k in range(6):
+        cv2.putText(
+            picture,
+            f"{k / 5:.1f}",
+            (8, int(335 - 310 * k / 5)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.45,
+            (90, 90, 90),
+            1,
+            cv2.LINE_AA,
+        )
+    cv2.putText(
+        picture, f"step {int(steps[-1])}", (280, 352), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (90, 90, 90), 1, cv2.LINE_AA
+    )
+    cv2.imwrite(str(curve.with_suffix(".png")), picture)
+
+
+def train(a: argparse.Namespace) -> None:
+    a.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(a.seed)
+    torch.set_num_threads(a.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net = RoomSeg().to(device, memory_format=torch.channels_last)
+    average = copy.deepcopy(net)
+    groups = [
+        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": 0.02},
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=a.rate)
+    step, last = 0, a.out / "last.pt"
+    if last.exists():
+        state = torch.load(last, map_location=device, weights_only=True)
+        net.load_state_dict(state["net"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+        print(f"resumed at step {step}", flush=True)
+    curve, running, began = a.out / "curve.csv", None, time.monotonic()
+    batches = Batches(a.cache, a.seed, a.count, a.batch, a.steps, step)
+    for batch in DataLoader(batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None):
+        batch = {k: torch.as_tensor(v).to(device) for k, v in batch.items()}
+        warm, t = min(1.0, (step + 1) / 200), step / a.steps
+        for group in optimizer.param_groups:
+            group["lr"] = a.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * t)))
+        with torch.autocast(device, torch.bfloat16):
+            parts = losses(net, batch)
+        loss = sum(WEIGHTS[k] * v for k, v in parts.items())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimizer.step()
+        step += 1
+        keep = min(0.999, 1 - 1 / (step / 10 + 1))
+        with torch.no_grad():
+            for p, q in zip(average.state_dict().values(), net.state_dict().values(), strict=False):
+                p.lerp_(q, 1 - keep) if p.is_floating_point() else p.copy_(q)
+        value = float(loss.detach())
+        running = value if running is None else 0.98 * running + 0.02 * value
+        if step % 50 == 0:
+            rate = a.batch * 50 / (time.monotonic() - began)
+            began = time.monotonic()
+            print(
+                f"step {step}/{a.steps} loss {running:.3f} "
+                + " ".join(f"{k} {float(v.detach()):.3f}" for k, v in parts.items())
+                + f" {rate:.0f} img/s",
+                flush=True,
+            )
+        if step % a.every == 0 or step == a.steps:
+            scores = evaluate(average, a.cache, a.evaluate, device)
+            row = {"step": step, "loss": round(running, 4)} | scores
+            fresh = not curve.exists()
+            with curve.open("a", newline="") as f:
+                writer = csv.DictWriter(f, row.keys())
+                if fresh:
+                    writer.writeheader()
+                writer.writerow(row)
+            plot(curve)
+            print(row, flush=True)
+            state = {
+                "net": net.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step,
+            }
+            torch.save(state, last.with_suffix(".part"))
+            last.with_suffix(".part").rename(last)
+            torch.save(average.state_dict(), a.out / "weights.pt")
+            about = {
+                "generator_version": GENERATOR_VERSION,
+                "seed": a.seed,
+                "count": a.count,
+                "steps": step,
+                "batch": a.batch,
+                "rate": a.rate,
+                "scores": scores,
+            }
+            (a.out / "training.json").write_text(json.dumps(about, indent=2) + "\n")
+            began = time.monotonic()
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--cache", type=Path, default=DEFAULT_ROOT)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--count", type=int, default=9000, help="rendered rooms to draw from")
+    p.add_argument("--steps", type=int, default=8000)
+    p.add_argument("--batch", type=int, default=16)
+    p.add_argument("--rate", type=float, default=1.5e-3)
+    p.add_argument("--every", type=int, default=250, help="steps between evaluation and checkpoint")
+    p.add_argument("--evaluate", type=int, default=100, help="rooms of the evaluation seed")
+    p.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
+    p.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    train(p.parse_args())
+
+
+if __name__ == "__main__":
+    main()
