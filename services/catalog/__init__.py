@@ -1,0 +1,1 @@
+"""Catalog: the retailer's materials, their real sizes and their textures."""

@@ -1,0 +1,1 @@
+"""Products, and the generators of the demonstration range."""

@@ -1,0 +1,81 @@
+"""Put the demonstration range into a tenant's catalogue; what is there and unchanged stays.
+
+python -m services.catalog.seed --tenant demo
+"""
+
+import argparse
+import asyncio
+import hashlib
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from roomviz.imaging.codec import encode_png
+from roomviz.runtime import database, objects
+from services.catalog.adapters.postgres import PostgresProducts
+from services.catalog.domain.demo_range import ITEMS, RANGE_VERSION, Item
+from services.catalog.domain.product import Material, Product, texture_key
+from services.catalog.settings import Settings
+
+
+def _etag(item: Item) -> str:
+    told = (
+        RANGE_VERSION,
+        item.sku,
+        item.display_name,
+        item.category,
+        str(item.price),
+        item.finish,
+        item.piece_m,
+        item.color,
+    )
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def draw(index: int) -> tuple[Material, bytes]:
+    """The material of an item and its texture's PNG (empty for paint)."""
+    item = ITEMS[index]
+    made = item.texture()
+    if made is None:
+        r, g, b = item.color or (0, 0, 0)
+        return Material(0, 0, 0, 0, item.finish, "", r << 16 | g << 8 | b), b""
+    texture, width, height = made
+    png = encode_png(texture)
+    # The mean is taken in linear light, as the eye does from afar.
+    mean = np.mean((texture.reshape(-1, 3) / 255) ** 2.2, axis=0) ** (1 / 2.2) * 255
+    r, g, b = (int(v + 0.5) for v in mean)
+    return Material(
+        width, height, *item.piece_m, item.finish, hashlib.sha256(png).hexdigest(), r << 16 | g << 8 | b
+    ), png
+
+
+async def seed(settings: Settings, tenant: str) -> None:
+    async with database.pool(settings, "catalog") as pool, objects.connect(settings) as store:
+        have = {
+            r["sku"]: r["etag"] for r in await pool.fetch("SELECT sku, etag FROM products WHERE tenant = $1", tenant)
+        }
+        missing = [i for i, item in enumerate(ITEMS) if have.get(item.sku) != _etag(item)]
+        if not missing:
+            return
+        products = []
+        with ProcessPoolExecutor(os.cpu_count()) as drawers:
+            loop = asyncio.get_running_loop()
+            for done, job in enumerate([loop.run_in_executor(drawers, draw, i) for i in missing]):
+                material, png = await job
+                item = ITEMS[missing[done]]
+                if png:
+                    await store.put(texture_key(material.texture_digest), png, "image/png")
+                products.append(
+                    Product(item.sku, item.display_name, item.category, item.price, "EUR", material, _etag(item))
+                )
+                print(f"\r  seeding the catalogue {done + 1}/{len(missing)}", end="", flush=True)
+        print()
+        # Textures first, rows after: a product never points at a texture that is not there.
+        await PostgresProducts(pool).upsert(tenant, products)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tenant", required=True)
+    asyncio.run(seed(Settings(), parser.parse_args().tenant))

@@ -1,0 +1,7 @@
+"""Settings of the catalog service."""
+
+from roomviz.runtime.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    metrics_port: int = 8553

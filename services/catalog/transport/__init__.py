@@ -1,0 +1,1 @@
+"""Translates calls and messages for the use cases, and decides nothing."""

@@ -1,0 +1,69 @@
+"""The public ProductService, as the gateway passes it on."""
+
+import grpc
+from google.type import money_pb2
+
+from roomviz.errors import InvalidArgument
+from roomviz.runtime.context import current
+from roomviz.v1 import products_pb2, products_pb2_grpc
+from services.catalog.domain.product import Finish, Product
+from services.catalog.usecases import Catalog
+
+_FINISH = {
+    Finish.MATTE: products_pb2.FINISH_MATTE,
+    Finish.SATIN: products_pb2.FINISH_SATIN,
+    Finish.GLOSS: products_pb2.FINISH_GLOSS,
+    Finish.POLISHED: products_pb2.FINISH_POLISHED,
+}
+
+
+def to_proto(p: Product) -> products_pb2.Product:
+    m = p.material
+    units = int(p.price)
+    out = products_pb2.Product(
+        name=f"products/{p.sku}",
+        sku=p.sku,
+        display_name=p.display_name,
+        category=p.category,
+        price=money_pb2.Money(currency_code=p.currency, units=units, nanos=int((p.price - units) * 1_000_000_000)),
+        material=products_pb2.Material(
+            repeat_width_m=m.repeat_width_m,
+            repeat_height_m=m.repeat_height_m,
+            piece_width_m=m.piece_width_m,
+            piece_length_m=m.piece_length_m,
+            finish=_FINISH[m.finish],
+            texture_digest=m.texture_digest,
+            color_rgb=m.color_rgb,
+        ),
+        etag=p.etag,
+    )
+    if p.update_time:
+        out.update_time.FromDatetime(p.update_time)
+    return out
+
+
+class ProductService(products_pb2_grpc.ProductServiceServicer):
+    def __init__(self, catalog: Catalog):
+        self._catalog = catalog
+
+    async def ListProducts(
+        self, request: products_pb2.ListProductsRequest, rpc: grpc.aio.ServicerContext
+    ) -> products_pb2.ListProductsResponse:
+        found, more = await self._catalog.page(
+            current().tenant, request.category, request.page_size, request.page_token
+        )
+        return products_pb2.ListProductsResponse(products=[to_proto(p) for p in found], next_page_token=more)
+
+    async def GetProduct(
+        self, request: products_pb2.GetProductRequest, rpc: grpc.aio.ServicerContext
+    ) -> products_pb2.GetProductResponse:
+        prefix, _, sku = request.name.partition("/")
+        if prefix != "products" or not sku:
+            raise InvalidArgument("NAME_INVALID", "name must be products/{sku}")
+        return products_pb2.GetProductResponse(product=to_proto(await self._catalog.get(current().tenant, sku)))
+
+    async def SearchProducts(
+        self, request: products_pb2.SearchProductsRequest, rpc: grpc.aio.ServicerContext
+    ) -> products_pb2.SearchProductsResponse:
+        found, more = await self._catalog.search(current().tenant, request.query, request.page_size, request.page_token)
+        return products_pb2.SearchProductsResponse(products=[to_proto(p) for p in found], next_page_token=more)

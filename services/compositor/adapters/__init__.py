@@ -1,0 +1,1 @@
+"""One class a port; each hides a server."""

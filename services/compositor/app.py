@@ -1,0 +1,77 @@
+"""The composition root of the compositor service."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import cv2
+import grpc
+
+from roomviz.internal.compositor.v1 import compositor_pb2_grpc
+from roomviz.internal.jobs.v1 import jobs_pb2
+from roomviz.internal.status.v1 import status_pb2_grpc
+from roomviz.runtime import bus, database, migrations, objects, rpc
+from roomviz.runtime.health import OPEN_METHODS, Health
+from roomviz.runtime.outbox import Outbox
+from roomviz.runtime.worker import Worker
+from services.compositor.adapters.pictures import CachedPictures
+from services.compositor.adapters.postgres import PostgresRenders
+from services.compositor.settings import Settings
+from services.compositor.transport.jobs import ExportJob
+from services.compositor.transport.rpc import CompositorService
+from services.compositor.usecases import ExportPicture, Renderer, RenderPreview
+
+SCHEMA, MIGRATIONS = "compositor", Path(__file__).parent / "migrations"
+
+
+@asynccontextmanager
+async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
+    # The thread pool is the parallelism; OpenCV's own threads would only fight with it.
+    cv2.setNumThreads(1)
+    await migrations.upgrade(settings, SCHEMA, MIGRATIONS)
+    async with AsyncExitStack() as stack:
+        cpu = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="cpu"))
+        store = await stack.enter_async_context(objects.connect(settings))
+        pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
+        queue = await stack.enter_async_context(bus.connect(settings.nats_url, "compositor"))
+        pictures = CachedPictures(store, cpu, settings.cache_bytes)
+        renderer = Renderer(pictures, cpu)
+        outbox = await stack.enter_async_context(Outbox(pool, queue).running())
+        probes = {"postgresql": lambda: database.probe(pool), "nats": queue.probe, "s3": store.probe}
+        health = await stack.enter_async_context(Health(probes).running())
+
+        def register(server: grpc.aio.Server) -> list[str]:
+            compositor_pb2_grpc.add_CompositorServiceServicer_to_server(
+                CompositorService(RenderPreview(renderer)), server
+            )
+            status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
+            return ["roomviz.internal.compositor.v1.CompositorService", "roomviz.internal.status.v1.StatusService"]
+
+        server = await stack.enter_async_context(
+            rpc.serve(
+                f"{settings.host}:{settings.compositor_port}",
+                register,
+                rpc.trusted_tenant,
+                settings.default_deadline_s,
+                settings.shutdown_grace_s,
+                settings.environment == "development",
+                health.servicer,
+                OPEN_METHODS,
+            )
+        )
+        work = ExportJob(ExportPicture(renderer, pictures, PostgresRenders()))
+        await stack.enter_async_context(
+            Worker(
+                queue,
+                pool,
+                outbox,
+                "compositor",
+                "export",
+                "events.visualization.exported",
+                jobs_pb2.ExportJob,
+                work,
+                settings.job_concurrency,
+            ).running()
+        )
+        yield server

@@ -1,0 +1,78 @@
+"""One picture from a photo and its layers: light, texture, shading, blend, inside the box of each mask."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roomviz.imaging.codec import Image
+from roomviz.imaging.color import LinearImage, to_linear, to_srgb
+from roomviz.imaging.homography import Matrix
+from services.compositor.domain.shading import RoomLight, room_light, shading
+from services.compositor.domain.texture import Pyramid, footprint, lay
+
+PAINT_DETAIL = 0.6
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A material on a surface. alpha (H, W) uint8 of the photo's size; pixel_from_plane in its pixels.
+
+    Either `pyramid` is laid on the plane, or, where there is none, the surface is painted in `color`,
+    (3,) linear RGB, which needs no plane.
+    """
+
+    kind: str
+    alpha: NDArray[np.uint8]
+    pixel_from_plane: Matrix | None
+    pyramid: Pyramid | None
+    color: NDArray[np.float32]
+
+
+def soft_clip(image: LinearImage, knee: float = 0.8) -> LinearImage:
+    """Values above `knee` approach 1 instead of being cut off."""
+    over = np.maximum(image - knee, 0)
+    return np.asarray(np.minimum(image, knee) + (1 - knee) * np.tanh(over / (1 - knee)), np.float32)
+
+
+def light_of(photo: Image, white: NDArray[np.bool_]) -> RoomLight:
+    """`room_light` of a photo (H, W, 3) uint8, looked at in small."""
+    scale = min(1.0, 480 / max(photo.shape[:2]))
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(white.astype(np.uint8), (small.shape[1], small.shape[0]), interpolation=cv2.INTER_NEAREST) > 0
+    return room_light(to_linear(small.astype(np.uint8)), mask)
+
+
+def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_]) -> Image:
+    """Lay each layer over the photo in turn.
+
+    Args:
+        photo: (H, W, 3) uint8 sRGB; not changed.
+        layers: in order, later ones over earlier ones.
+        white: (H, W) bool, walls and ceiling, from which the room's light is read.
+
+    Returns:
+        (H, W, 3) uint8 sRGB. Pixels where every alpha is 0 are the photo's, to the bit.
+    """
+    light = light_of(photo, white)
+    out = photo.copy()
+    for layer in layers:
+        x, y, w, h = cv2.boundingRect(layer.alpha)
+        if w == 0 or h == 0:
+            continue
+        box = (slice(y, y + h), slice(x, x + w))
+        alpha = np.asarray(layer.alpha[box] / np.float32(255), np.float32)
+        below = to_linear(photo[box])
+        if layer.pyramid is not None and layer.pixel_from_plane is not None:
+            albedo = lay(layer.pyramid, footprint(layer.pixel_from_plane, (x, y, w, h)))
+            detail = 0.0
+        else:
+            albedo = np.broadcast_to(layer.color, below.shape)
+            detail = PAINT_DETAIL
+        lit = shading(below, alpha, layer.kind, light, detail)
+        new = soft_clip(albedo * lit[..., None] * light.tint)
+        mixed = to_linear(out[box]) * (1 - alpha[..., None]) + new * alpha[..., None]
+        blended = to_srgb(np.asarray(mixed, np.float32))
+        np.copyto(out[box], blended, where=(layer.alpha[box] > 0)[..., None])
+    return out

@@ -1,0 +1,109 @@
+"""Shading: carry the light of the room over to a new material.
+
+Model: image = albedo * shading at every pixel, in linear RGB (Barrow & Tenenbaum, "Recovering Intrinsic
+Scene Characteristics from Images", 1978). The old surface's texture is small in contrast and in extent, the
+light on it is not: an edge-keeping filter on log luminance takes the one out and leaves the other.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roomviz.imaging.color import LinearImage, luminance
+
+Float = NDArray[np.float32]
+
+# Contrast (standard deviation of log luminance) below which detail counts as the old surface's texture.
+TEXTURE_CONTRAST = 0.22
+# Albedo of a white wall, and typical albedos of what surfaces are made of, for the level of the light.
+WHITE_ALBEDO, TYPICAL_ALBEDO = 0.82, {"floor": 0.28, "wall": 0.6, "ceiling": 0.75}
+
+
+@dataclass(frozen=True)
+class RoomLight:
+    """level: luminance of a white surface under the room's light; tint: (3,) its colour, luminance 1."""
+
+    level: float
+    tint: Float
+
+
+def room_light(photo: LinearImage, white: NDArray[np.bool_]) -> RoomLight:
+    """The light of a room, from the brightest part of its walls and ceiling.
+
+    Args:
+        photo: (H, W, 3) linear.
+        white: (H, W), True on walls and ceiling; may be empty, then the whole photo is used.
+    """
+    pixels = photo[white] if white.sum() > 500 else photo.reshape(-1, 3)
+    light = luminance(pixels)
+    unclipped = pixels.max(1) < 0.98
+    if unclipped.sum() > 200:
+        pixels, light = pixels[unclipped], light[unclipped]
+    level = float(np.quantile(light, 0.9))
+    bright = pixels[light >= np.quantile(light, 0.75)].mean(0)
+    tint = bright / max(1e-4, float(luminance(bright)))
+    # Half of the colour of a wall is taken for the light's, half for the paint's.
+    tint = np.clip(np.sqrt(np.maximum(tint, 1e-3)), 0.85, 1.18)
+    return RoomLight(max(0.02, level / WHITE_ALBEDO), np.asarray(tint / luminance(tint), np.float32))
+
+
+def smooth_log(log_light: Float, inside: Float, radius: int, contrast: float) -> Float:
+    """Guided filter of a picture by itself (He, Sun & Tang, 2013, eq. 5 and 6), blind to what is outside.
+
+    Args:
+        log_light: (h, w) log luminance.
+        inside: (h, w) 0 to 1, weight of each pixel.
+        radius: of the window, pixels.
+        contrast: detail below this standard deviation is smoothed away.
+    """
+    box = (2 * radius + 1, 2 * radius + 1)
+    weight = cv2.blur(inside, box) + 1e-6
+    mean = cv2.blur(log_light * inside, box) / weight
+    variance = np.maximum(cv2.blur(log_light * log_light * inside, box) / weight - mean * mean, 0)
+    a = variance / (variance + contrast * contrast)
+    b = (1 - a) * mean
+    a = cv2.blur(a * inside, box) / weight
+    b = cv2.blur(b * inside, box) / weight
+    return np.asarray(a * log_light + b, np.float32)
+
+
+def shading(
+    photo: LinearImage, alpha: Float, kind: str, light: RoomLight, keep_detail: float, working_side: int = 900
+) -> Float:
+    """How bright a white surface would be at each pixel of the surface: (H, W) float32, linear.
+
+    Args:
+        photo: (H, W, 3) linear, the box of the surface.
+        alpha: (H, W) 0 to 1, the soft mask.
+        kind: `floor`, `wall` or `ceiling`.
+        light: of the room.
+        keep_detail: part of the old surface's fine relief that stays: plaster shows through paint, not through tiles.
+        working_side: the smooth part is found at this size of the long side.
+    """
+    height, width = alpha.shape
+    scale = min(1.0, working_side / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    log_full = np.log(np.maximum(luminance(photo), 2e-3))
+    inside = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.95).astype(np.float32)
+    if inside.sum() < 16:
+        return np.full(alpha.shape, light.level, np.float32)
+    log_small = np.asarray(cv2.resize(log_full, size, interpolation=cv2.INTER_AREA), np.float32)
+    median = float(np.median(log_small[inside > 0]))
+    radius = max(3, round(max(size) / 60))
+    smooth = smooth_log(log_small, inside, radius, TEXTURE_CONTRAST)
+    smooth = smooth_log(smooth, inside, radius, TEXTURE_CONTRAST)
+    # Outside the mask the smooth light goes on, so that the soft edge does not pick up the neighbour's.
+    weight = cv2.GaussianBlur(inside, (0, 0), radius)
+    around = cv2.GaussianBlur(smooth * inside, (0, 0), radius) / np.maximum(weight, 1e-6)
+    around = np.where(weight > 1e-3, around, median)
+    smooth = np.where(inside > 0, smooth, around).astype(np.float32)
+    relative = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR) - median
+    if keep_detail > 0:
+        detail = np.clip(log_full - cv2.GaussianBlur(log_full, (0, 0), max(1.0, radius / 2)), -0.3, 0.3)
+        relative = relative + keep_detail * detail * (alpha > 0.95)
+    # The level: the room's white says how much light there is, the surface how much of it arrives here.
+    here = np.exp(median) / TYPICAL_ALBEDO.get(kind, 0.4)
+    level = np.clip(light.level**0.6 * here**0.4, 0.35 * light.level, 1.25 * light.level)
+    return np.asarray(level * np.exp(np.clip(relative, -3.0, 1.6)), np.float32)

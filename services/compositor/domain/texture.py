@@ -1,0 +1,112 @@
+"""Textures in perspective: repeated over a plane, and filtered so that nothing aliases however far it lies.
+
+A pixel's footprint on the plane is an ellipse. The texture is read from a pyramid at the level where the
+ellipse's short side is about one texel, in a few taps along its long side (Heckbert, "Fundamentals of
+Texture Mapping and Image Warping", 1989, ch. 3; taps as in McCormack et al., "Feline", 1999).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roomviz.imaging.codec import Image
+from roomviz.imaging.color import LinearImage, to_linear
+from roomviz.imaging.homography import Matrix
+
+Float = NDArray[np.float32]
+TAPS = 4
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """levels[k] is the texture in linear light, halved k times; it repeats every (width_m, height_m) metres."""
+
+    levels: tuple[LinearImage, ...]
+    width_m: float
+    height_m: float
+
+
+def pyramid(texture: Image, width_m: float, height_m: float) -> Pyramid:
+    """Halve a (H, W, 3) uint8 sRGB texture down to a few texels; averages in linear light."""
+    levels = [to_linear(texture)]
+    while min(levels[-1].shape[:2]) > 2:
+        h, w = levels[-1].shape[:2]
+        half = cv2.resize(levels[-1], (max(1, w // 2), max(1, h // 2)), interpolation=cv2.INTER_AREA)
+        levels.append(np.asarray(half, np.float32))
+    return Pyramid(tuple(levels), width_m, height_m)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """For each pixel of a box: (x, y) on the plane in metres, the long axis of the pixel's ellipse there
+    (ax, ay) in metres, and the lengths of both axes. All (h, w) float32."""
+
+    x: Float
+    y: Float
+    ax: Float
+    ay: Float
+    long: Float
+    short: Float
+
+
+def footprint(pixel_from_plane: Matrix, box: tuple[int, int, int, int]) -> Footprint:
+    """Where the pixels of box (x, y, width, height) lie on the plane, and how large they are there."""
+    bx, by, w, h = box
+    m = np.linalg.inv(pixel_from_plane)
+    px = (np.arange(w, dtype=np.float64) + bx + 0.5)[None]
+    py = (np.arange(h, dtype=np.float64) + by + 0.5)[:, None]
+    c = m[2, 0] * px + m[2, 1] * py + m[2, 2]
+    # Beyond the plane's horizon nothing is seen; kept finite here, left out by the mask.
+    sign = np.sign(np.median(c)) or 1.0
+    c = np.where(c * sign > 1e-9, c, sign * 1e-9)
+    x = (m[0, 0] * px + m[0, 1] * py + m[0, 2]) / c
+    y = (m[1, 0] * px + m[1, 1] * py + m[1, 2]) / c
+    # Jacobian of (x, y) by the pixel's coordinates.
+    xx, xy = (m[0, 0] - x * m[2, 0]) / c, (m[0, 1] - x * m[2, 1]) / c
+    yx, yy = (m[1, 0] - y * m[2, 0]) / c, (m[1, 1] - y * m[2, 1]) / c
+    # Singular values and the long axis of the 2 x 2 Jacobian J, from J Jt.
+    a, b, d = xx * xx + xy * xy, xx * yx + xy * yy, yx * yx + yy * yy
+    root = np.sqrt(np.maximum(((a - d) / 2) ** 2 + b * b, 0))
+    long = np.sqrt((a + d) / 2 + root)
+    short = np.sqrt(np.maximum((a + d) / 2 - root, 0))
+    angle = 0.5 * np.arctan2(2 * b, a - d)
+    f = np.float32
+    return Footprint(
+        x.astype(f),
+        y.astype(f),
+        (long * np.cos(angle)).astype(f),
+        (long * np.sin(angle)).astype(f),
+        long.astype(f),
+        short.astype(f),
+    )
+
+
+def lay(source: Pyramid, at: Footprint) -> LinearImage:
+    """The texture as the camera sees it: (h, w, 3) float32 linear."""
+    base = source.levels[0]
+    texels_x, texels_y = base.shape[1] / source.width_m, base.shape[0] / source.height_m
+    density = float(np.sqrt(texels_x * texels_y))
+    # Each tap covers the long side's share, or the short side where the ellipse is rounder than that.
+    level = np.log2(np.maximum(np.maximum(at.long / TAPS, at.short) * density, 1.0))
+    level = np.minimum(level, len(source.levels) - 1).astype(np.float32)
+    out = np.zeros((*level.shape, 3), np.float32)
+    for k in range(int(np.floor(level.min())), int(np.ceil(level.max())) + 1):
+        weight = np.maximum(0, 1 - np.abs(level - k))
+        rows, cols = np.flatnonzero(weight.any(1)), np.flatnonzero(weight.any(0))
+        if len(rows) == 0:
+            continue
+        part = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
+        image = source.levels[k]
+        h, w = image.shape[:2]
+        seen = np.zeros((*weight[part].shape, 3), np.float32)
+        for tap in range(TAPS):
+            offset = np.float32((tap + 0.5) / TAPS - 0.5)
+            u = (at.x[part] + offset * at.ax[part]) * np.float32(1 / source.width_m)
+            v = (at.y[part] + offset * at.ay[part]) * np.float32(1 / source.height_m)
+            u = (u - np.floor(u)) * np.float32(w) - np.float32(0.5)
+            v = (v - np.floor(v)) * np.float32(h) - np.float32(0.5)
+            seen += cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        out[part] += seen * (weight[part] / TAPS)[..., None]
+    return out

@@ -1,0 +1,20 @@
+"""`jobs.compositor.export`."""
+
+from google.protobuf.message import Message
+
+from roomviz.internal.jobs.v1 import jobs_pb2
+from roomviz.runtime.worker import Progress, Store
+from services.compositor.transport.messages import FORMATS, export_to_proto, spec_from_proto
+from services.compositor.usecases import ExportPicture
+
+
+class ExportJob:
+    def __init__(self, export: ExportPicture):
+        self._export = export
+
+    async def __call__(self, job: jobs_pb2.ExportJob, attempt: int, progress: Progress) -> tuple[Message, Store]:
+        e = job.envelope
+        made, store = await self._export(
+            e.tenant, e.operation, attempt, spec_from_proto(job.spec), FORMATS[job.format], progress
+        )
+        return export_to_proto(made), store

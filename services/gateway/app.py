@@ -1,0 +1,110 @@
+"""The composition root of the gateway."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.longrunning import operations_pb2_grpc as longrunning_grpc
+
+from roomviz.internal.compositor.v1 import compositor_pb2_grpc
+from roomviz.internal.segmentation.v1 import segmentation_pb2_grpc
+from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
+from roomviz.runtime import bus, database, migrations, objects, rpc
+from roomviz.runtime.health import OPEN_METHODS, Health
+from roomviz.runtime.outbox import Outbox
+from roomviz.v1 import operations_pb2_grpc, products_pb2_grpc, rooms_pb2_grpc, system_pb2_grpc, visualizations_pb2_grpc
+from services.gateway.adapters.decoder import decoder
+from services.gateway.adapters.postgres import PostgresKeys, PostgresOperations, PostgresRooms, PostgresVisualizations
+from services.gateway.domain.ingest import Limits
+from services.gateway.settings import Settings
+from services.gateway.transport.events import Events
+from services.gateway.transport.identity import ApiKeys
+from services.gateway.transport.rpc import (
+    Operations,
+    OperationService,
+    ProductService,
+    RoomService,
+    SystemService,
+    VisualizationService,
+)
+from services.gateway.usecases.operations import OperationCases, ProgressBoard
+from services.gateway.usecases.rooms import RoomCases
+from services.gateway.usecases.system import SystemCases
+from services.gateway.usecases.visualizations import VisualizationCases
+
+SCHEMA, MIGRATIONS = "gateway", Path(__file__).parent / "migrations"
+BEHIND = ("catalog", "segmentation", "compositor")
+
+
+@dataclass(frozen=True)
+class ServiceCalls:
+    segmentation: Any
+    compositor: Any
+    products: Any
+
+
+@asynccontextmanager
+async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
+    await migrations.upgrade(settings, SCHEMA, MIGRATIONS)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(objects.connect(settings))
+        pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
+        queue = await stack.enter_async_context(bus.connect(settings.nats_url, "gateway"))
+        limits = Limits(settings.upload_bytes_max, settings.upload_megapixels_max)
+        decode = await stack.enter_async_context(
+            decoder(settings.decode_workers, limits, settings.decode_limit_s, settings.decode_memory_bytes)
+        )
+        channels = {name: await stack.enter_async_context(rpc.channel(settings.address(name))) for name in BEHIND}
+        statuses = {name: status_pb2_grpc.StatusServiceStub(c) for name, c in channels.items()}
+        calls = ServiceCalls(
+            segmentation_pb2_grpc.SegmentationServiceStub(channels["segmentation"]),
+            compositor_pb2_grpc.CompositorServiceStub(channels["compositor"]),
+            products_pb2_grpc.ProductServiceStub(channels["catalog"]),
+        )
+        outbox = await stack.enter_async_context(Outbox(pool, queue).running())
+        operations = PostgresOperations(pool, outbox)
+        operation_cases = OperationCases(operations, ProgressBoard())
+        room_cases = RoomCases(
+            PostgresRooms(pool), operations, store, decode, calls, settings.upload_bytes_max, settings.job_limit_s
+        )
+        visualization_cases = VisualizationCases(
+            room_cases, operations, PostgresVisualizations(pool), store, calls, settings.job_limit_s
+        )
+        # Ready means that the gateway can do its own part: a service behind it that is down fails its own calls only.
+        health = await stack.enter_async_context(
+            Health({"postgresql": lambda: database.probe(pool), "nats": queue.probe, "s3": store.probe}).running()
+        )
+
+        async def own() -> status_pb2.GetStatusResponse:
+            return health.answer()
+
+        def register(server: grpc.aio.Server) -> list[str]:
+            rooms_pb2_grpc.add_RoomServiceServicer_to_server(RoomService(room_cases, operation_cases), server)
+            visualizations_pb2_grpc.add_VisualizationServiceServicer_to_server(
+                VisualizationService(visualization_cases, operation_cases), server
+            )
+            products_pb2_grpc.add_ProductServiceServicer_to_server(ProductService(calls.products), server)
+            operations_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operation_cases), server)
+            longrunning_grpc.add_OperationsServicer_to_server(Operations(operation_cases), server)
+            system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
+            status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
+            public = [f"roomviz.v1.{n}Service" for n in ("Room", "Visualization", "Product", "Operation", "System")]
+            return [*public, "google.longrunning.Operations"]
+
+        server = await stack.enter_async_context(
+            rpc.serve(
+                f"{settings.host}:{settings.gateway_port}",
+                register,
+                ApiKeys(PostgresKeys(pool)),
+                settings.watch_limit_s,
+                settings.shutdown_grace_s,
+                settings.environment == "development",
+                health.servicer,
+                OPEN_METHODS,
+            )
+        )
+        await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())
+        yield server

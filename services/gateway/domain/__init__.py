@@ -1,0 +1,1 @@
+"""Records of the gateway, and the taking in of untrusted pictures."""

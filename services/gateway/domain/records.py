@@ -1,0 +1,60 @@
+"""What the gateway keeps."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class RoomState(StrEnum):
+    UPLOADED = "UPLOADED"
+    READY = "READY"
+    NEEDS_REFINEMENT = "NEEDS_REFINEMENT"
+
+
+class OperationState(StrEnum):
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True)
+class Room:
+    room_id: str
+    tenant: str
+    display_name: str
+    content_digest: str
+    width: int
+    height: int
+    photo_key: str
+    working_key: str
+    focal_35mm: float
+    state: RoomState
+    create_time: datetime
+
+    @property
+    def name(self) -> str:
+        return f"rooms/{self.room_id}"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A long job. response is a serialized Any and error a serialized google.rpc.Status, of what it came to."""
+
+    operation_id: str
+    tenant: str
+    verb: str
+    subject: str
+    state: OperationState
+    response: bytes | None
+    error: bytes | None
+    create_time: datetime
+    end_time: datetime | None
+
+
+@dataclass(frozen=True)
+class Visualization:
+    visualization_id: str
+    tenant: str
+    message: bytes
+    image_key: str

@@ -1,0 +1,25 @@
+"""Settings of the gateway."""
+
+from roomviz.runtime.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    metrics_port: int = 8543
+    # Where the services behind the gateway are; empty means beside it on this host.
+    segmentation_address: str = ""
+    compositor_address: str = ""
+    catalog_address: str = ""
+
+    upload_bytes_max: int = 25 << 20
+    upload_megapixels_max: int = 48
+    decode_workers: int = 2
+    decode_limit_s: float = 20.0
+    decode_memory_bytes: int = 3 << 30
+
+    # How long a job may take before it is given up, and how long before it is sent again.
+    job_limit_s: float = 600.0
+    republish_after_s: float = 120.0
+    watch_limit_s: float = 900.0
+
+    def address(self, service: str) -> str:
+        return getattr(self, f"{service}_address") or f"{self.host}:{getattr(self, f'{service}_port')}"

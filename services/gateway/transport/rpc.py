@@ -1,0 +1,191 @@
+"""The public gRPC API: translates, and calls the use cases."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from google.longrunning import operations_pb2 as longrunning
+from google.longrunning import operations_pb2_grpc as longrunning_grpc
+from google.protobuf import empty_pb2
+
+from roomviz.errors import InvalidArgument
+from roomviz.runtime import paging
+from roomviz.runtime.context import current
+from roomviz.runtime.rpc import CHUNK_BYTES, invoke
+from roomviz.v1 import (
+    operations_pb2,
+    operations_pb2_grpc,
+    products_pb2,
+    products_pb2_grpc,
+    rooms_pb2,
+    rooms_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+    visualizations_pb2,
+    visualizations_pb2_grpc,
+)
+from services.gateway.domain.records import Operation
+from services.gateway.transport.messages import operation_to_proto, room_to_proto
+from services.gateway.usecases.operations import OperationCases
+from services.gateway.usecases.rooms import RoomCases
+from services.gateway.usecases.system import SystemCases
+from services.gateway.usecases.visualizations import VisualizationCases
+
+Context = grpc.aio.ServicerContext
+CHUNK_BYTES_MAX = 1 << 20
+
+
+class RoomService(rooms_pb2_grpc.RoomServiceServicer):
+    def __init__(self, rooms: RoomCases, operations: OperationCases):
+        self._rooms, self._operations = rooms, operations
+
+    async def UploadRoom(
+        self, requests: AsyncIterator[rooms_pb2.UploadRoomRequest], rpc: Context
+    ) -> rooms_pb2.UploadRoomResponse:
+        first = await anext(aiter(requests), None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise InvalidArgument("HEADER_MISSING", "an upload begins with its header")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            async for request in requests:
+                if request.WhichOneof("part") != "chunk" or len(request.chunk) > CHUNK_BYTES_MAX:
+                    raise InvalidArgument(
+                        "CHUNK_INVALID", f"after the header come chunks of at most {CHUNK_BYTES_MAX} bytes"
+                    )
+                yield request.chunk
+
+        room = await self._rooms.upload(first.header.display_name, chunks())
+        return rooms_pb2.UploadRoomResponse(room=room_to_proto(room))
+
+    async def GetRoom(self, request: rooms_pb2.GetRoomRequest, rpc: Context) -> rooms_pb2.GetRoomResponse:
+        return rooms_pb2.GetRoomResponse(room=room_to_proto(await self._rooms.get(request.name)))
+
+    async def AnalyzeRoom(self, request: rooms_pb2.AnalyzeRoomRequest, rpc: Context) -> longrunning.Operation:
+        operation = await self._rooms.analyze(request)
+        return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
+
+    async def ListSurfaces(
+        self, request: rooms_pb2.ListSurfacesRequest, rpc: Context
+    ) -> rooms_pb2.ListSurfacesResponse:
+        question = (current().tenant, "surfaces", request.parent)
+        begin = int(paging.after(request.page_token, *question) or 0)
+        end = begin + paging.page_size(request.page_size)
+        found = (await self._rooms.analysis(await self._rooms.get(request.parent))).analysis.surfaces
+        more = paging.token(str(end), *question) if end < len(found) else ""
+        return rooms_pb2.ListSurfacesResponse(surfaces=found[begin:end], next_page_token=more)
+
+    async def FetchMask(self, request: rooms_pb2.FetchMaskRequest, rpc: Context) -> rooms_pb2.FetchMaskResponse:
+        return rooms_pb2.FetchMaskResponse(png=await self._rooms.mask(request.name))
+
+    async def DownloadPhoto(
+        self, request: rooms_pb2.DownloadPhotoRequest, rpc: Context
+    ) -> AsyncIterator[rooms_pb2.DownloadPhotoResponse]:
+        data = await self._rooms.photo(request.name)
+        for at in range(0, len(data), CHUNK_BYTES):
+            yield rooms_pb2.DownloadPhotoResponse(chunk=data[at : at + CHUNK_BYTES])
+
+
+class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer):
+    def __init__(self, visualizations: VisualizationCases, operations: OperationCases):
+        self._visualizations, self._operations = visualizations, operations
+
+    async def PreviewVisualization(
+        self, request: visualizations_pb2.PreviewVisualizationRequest, rpc: Context
+    ) -> visualizations_pb2.PreviewVisualizationResponse:
+        made = await self._visualizations.preview(request)
+        return visualizations_pb2.PreviewVisualizationResponse(
+            image=made.image, width_px=made.width_px, height_px=made.height_px
+        )
+
+    async def ExportVisualization(
+        self, request: visualizations_pb2.ExportVisualizationRequest, rpc: Context
+    ) -> longrunning.Operation:
+        operation = await self._visualizations.export(request)
+        return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
+
+    async def GetVisualization(
+        self, request: visualizations_pb2.GetVisualizationRequest, rpc: Context
+    ) -> visualizations_pb2.GetVisualizationResponse:
+        found = await self._visualizations.get(request.name)
+        return visualizations_pb2.GetVisualizationResponse(
+            visualization=visualizations_pb2.Visualization.FromString(found.message)
+        )
+
+    async def DownloadVisualization(
+        self, request: visualizations_pb2.DownloadVisualizationRequest, rpc: Context
+    ) -> AsyncIterator[visualizations_pb2.DownloadVisualizationResponse]:
+        data = await self._visualizations.picture(request.name)
+        for at in range(0, len(data), CHUNK_BYTES):
+            yield visualizations_pb2.DownloadVisualizationResponse(chunk=data[at : at + CHUNK_BYTES])
+
+
+class ProductService(products_pb2_grpc.ProductServiceServicer):
+    """Passed on to the catalog as it is."""
+
+    def __init__(self, products: Any):
+        self._products = products
+
+    async def ListProducts(
+        self, request: products_pb2.ListProductsRequest, rpc: Context
+    ) -> products_pb2.ListProductsResponse:
+        return await invoke(self._products.ListProducts, request)  # type: ignore[no-any-return]
+
+    async def GetProduct(
+        self, request: products_pb2.GetProductRequest, rpc: Context
+    ) -> products_pb2.GetProductResponse:
+        return await invoke(self._products.GetProduct, request)  # type: ignore[no-any-return]
+
+    async def SearchProducts(
+        self, request: products_pb2.SearchProductsRequest, rpc: Context
+    ) -> products_pb2.SearchProductsResponse:
+        return await invoke(self._products.SearchProducts, request)  # type: ignore[no-any-return]
+
+
+class OperationService(operations_pb2_grpc.OperationServiceServicer):
+    def __init__(self, operations: OperationCases):
+        self._operations = operations
+
+    async def WatchOperation(
+        self, request: operations_pb2.WatchOperationRequest, rpc: Context
+    ) -> AsyncIterator[operations_pb2.WatchOperationResponse]:
+        async for operation in self._operations.watch(request.name):
+            progress = self._operations.board.last(operation.operation_id)
+            yield operations_pb2.WatchOperationResponse(operation=operation_to_proto(operation, progress))
+
+
+class Operations(longrunning_grpc.OperationsServicer):
+    """google.longrunning.Operations; what is not here answers UNIMPLEMENTED."""
+
+    def __init__(self, operations: OperationCases):
+        self._operations = operations
+
+    def _proto(self, operation: Operation) -> longrunning.Operation:
+        return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
+
+    async def GetOperation(self, request: longrunning.GetOperationRequest, rpc: Context) -> longrunning.Operation:
+        return self._proto(await self._operations.get(request.name))
+
+    async def WaitOperation(self, request: longrunning.WaitOperationRequest, rpc: Context) -> longrunning.Operation:
+        asked = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else current().remaining_s
+        limit = max(0.05, min(asked, current().remaining_s - 0.2))
+        return self._proto(await self._operations.wait(request.name, limit))
+
+    async def CancelOperation(self, request: longrunning.CancelOperationRequest, rpc: Context) -> empty_pb2.Empty:
+        await self._operations.cancel(request.name)
+        return empty_pb2.Empty()
+
+
+class SystemService(system_pb2_grpc.SystemServiceServicer):
+    def __init__(self, system: SystemCases):
+        self._system = system
+
+    async def GetSystemStatus(
+        self, request: system_pb2.GetSystemStatusRequest, rpc: Context
+    ) -> system_pb2.GetSystemStatusResponse:
+        components = [
+            system_pb2.Component(
+                component=c.component, version=c.version, reachable=c.reachable, ready=c.ready, reason=c.reason
+            )
+            for c in await self._system.status()
+        ]
+        return system_pb2.GetSystemStatusResponse(components=components)

@@ -1,0 +1,1 @@
+"""What the gateway does: rooms, visualizations, operations, and how the platform is."""

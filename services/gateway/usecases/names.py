@@ -1,0 +1,26 @@
+"""Resource names (AIP-122)."""
+
+import re
+import secrets
+
+from roomviz.errors import InvalidArgument
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def new_id() -> str:
+    """120 random bits, lower-case."""
+    return secrets.token_hex(15)
+
+
+def parse(name: str, *collections: str) -> tuple[str, ...]:
+    """The ids in a name: `parse("rooms/a/surfaces/b", "rooms", "surfaces")` is ("a", "b")."""
+    parts = name.split("/")
+    if (
+        len(parts) != 2 * len(collections)
+        or tuple(parts[::2]) != collections
+        or not all(_ID.fullmatch(p) for p in parts[1::2])
+    ):
+        pattern = "/".join(f"{c}/{{{c.rstrip('s')}}}" for c in collections)
+        raise InvalidArgument("NAME_INVALID", f"the name must look like {pattern}")
+    return tuple(parts[1::2])

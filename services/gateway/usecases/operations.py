@@ -1,0 +1,167 @@
+"""Operations: how they end, and who is told."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from google.protobuf import any_pb2
+from google.rpc import status_pb2
+
+from roomviz.errors import DeadlineExceeded, NotFound
+from roomviz.internal.compositor.v1 import compositor_pb2
+from roomviz.runtime.context import current
+from roomviz.runtime.rpc import to_status
+from roomviz.v1 import rooms_pb2, visualizations_pb2
+from services.gateway.adapters.postgres import PostgresOperations
+from services.gateway.domain.records import Operation, OperationState, RoomState
+from services.gateway.usecases.names import parse
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Progress:
+    stage: str = ""
+    percent: int = 0
+
+
+class ProgressBoard:
+    """The last progress heard of each operation, and a bell for those who watch one. In memory: it may get lost."""
+
+    def __init__(self, kept: int = 10_000):
+        self._kept, self._last = kept, OrderedDict[str, Progress]()
+        self._bells: dict[str, set[asyncio.Event]] = {}
+
+    def hear(self, operation_id: str, progress: Progress | None) -> None:
+        if progress is not None:
+            self._last[operation_id] = progress
+            self._last.move_to_end(operation_id)
+            while len(self._last) > self._kept:
+                self._last.popitem(last=False)
+        for bell in self._bells.get(operation_id, ()):
+            bell.set()
+
+    def last(self, operation_id: str) -> Progress:
+        return self._last.get(operation_id, Progress())
+
+    @asynccontextmanager
+    async def bell(self, operation_id: str) -> AsyncIterator[asyncio.Event]:
+        bell = asyncio.Event()
+        self._bells.setdefault(operation_id, set()).add(bell)
+        try:
+            yield bell
+        finally:
+            self._bells[operation_id].discard(bell)
+            if not self._bells[operation_id]:
+                del self._bells[operation_id]
+
+
+class OperationCases:
+    def __init__(self, operations: PostgresOperations, board: ProgressBoard):
+        self.operations, self.board = operations, board
+
+    async def get(self, name: str) -> Operation:
+        (operation_id,) = parse(name, "operations")
+        found = await self.operations.get(current().tenant, operation_id)
+        if found is None:
+            raise NotFound("OPERATION_NOT_FOUND", f"there is no operation {name}")
+        return found
+
+    async def watch(self, name: str) -> AsyncIterator[Operation]:
+        """The operation now, at each progress, and at its end. The row is looked at anyway every second."""
+        (operation_id,) = parse(name, "operations")
+        async with self.board.bell(operation_id) as bell:
+            while True:
+                bell.clear()
+                found = await self.get(name)
+                yield found
+                if found.state is not OperationState.RUNNING:
+                    return
+                try:
+                    await asyncio.wait_for(bell.wait(), 1.0)
+                except TimeoutError:
+                    continue
+
+    async def wait(self, name: str, limit_s: float) -> Operation:
+        """The operation at its end, or as it is when the time is up."""
+        last: Operation | None = None
+        try:
+            async with asyncio.timeout(limit_s):
+                async for operation in self.watch(name):
+                    last = operation
+        except TimeoutError:
+            if last is None:
+                raise
+        assert last is not None
+        return last
+
+    async def cancel(self, name: str) -> None:
+        operation = await self.get(name)
+        await self.operations.cancel(operation.tenant, operation.operation_id)
+        self.board.hear(operation.operation_id, None)
+
+    async def finished(self, operation_id: str, tenant: str, response: bytes | None, error: bytes | None) -> None:
+        """A job came to its end. Told twice, it has an effect once."""
+        if await self.operations.finish(
+            operation_id, tenant, response, error, lambda c, o, r: _effects(c, o, r, response or b"")
+        ):
+            log.info("operation ended", operation=operation_id, ok=error is None)
+
+    async def sweep(self, republish_after_s: float) -> None:
+        """Nothing stays without an end: late operations fail, long silent ones are sent again."""
+        for operation_id, tenant in await self.operations.overdue():
+            status = to_status(DeadlineExceeded("DEADLINE_EXCEEDED", "the job did not end in time"))
+            await self.finished(operation_id, tenant, None, status.SerializeToString())
+            self.board.hear(operation_id, None)
+        again = await self.operations.republish(republish_after_s)
+        if again:
+            log.warning("jobs sent again", count=again)
+
+
+async def _effects(connection: Any, operation: Operation, request: bytes, response: bytes) -> bytes:
+    """What a success changes, in the transaction that ends the operation; returns the public response."""
+    packed = any_pb2.Any.FromString(response)
+    if operation.verb == "analyze":
+        analysis = rooms_pb2.AnalyzeRoomResponse()
+        packed.Unpack(analysis)
+        state = (
+            RoomState.NEEDS_REFINEMENT if analysis.state == rooms_pb2.ROOM_STATE_NEEDS_REFINEMENT else RoomState.READY
+        )
+        await connection.execute(
+            "UPDATE rooms SET state = $3 WHERE tenant = $1 AND room_id = $2",
+            operation.tenant,
+            operation.subject.removeprefix("rooms/"),
+            state.value,
+        )
+        return response
+    made, asked = compositor_pb2.ExportResult(), visualizations_pb2.ExportVisualizationRequest.FromString(request)
+    packed.Unpack(made)
+    visualization = visualizations_pb2.Visualization(
+        name=f"visualizations/{operation.operation_id}",
+        room=asked.room,
+        applications=asked.applications,
+        width_px=made.width_px,
+        height_px=made.height_px,
+        format=made.format,
+        size_bytes=made.size_bytes,
+        content_digest=made.content_digest,
+    )
+    visualization.create_time.GetCurrentTime()
+    await connection.execute(
+        "INSERT INTO visualizations (visualization_id, tenant, message, image_key) VALUES ($1, $2, $3, $4)",
+        operation.operation_id,
+        operation.tenant,
+        visualization.SerializeToString(),
+        made.image_key,
+    )
+    public = any_pb2.Any()
+    public.Pack(visualization)
+    return public.SerializeToString()
+
+
+def error_of(operation: Operation) -> status_pb2.Status:
+    return status_pb2.Status.FromString(operation.error or b"")

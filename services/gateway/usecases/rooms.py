@@ -1,0 +1,144 @@
+"""Rooms: taking in photos, having them analyzed, reading what was found."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
+from roomviz.internal.jobs.v1 import jobs_pb2
+from roomviz.internal.segmentation.v1 import segmentation_pb2
+from roomviz.runtime.context import current
+from roomviz.runtime.metrics import stage
+from roomviz.runtime.rpc import invoke
+from roomviz.v1 import rooms_pb2
+from services.gateway.domain.records import Operation, Room, RoomState
+from services.gateway.ports import Calls, Decoder, Objects, Operations, Rooms
+from services.gateway.usecases.names import new_id, parse
+
+ANALYZE_SIDE_MIN = 64
+DISPLAY_NAME_MAX = 200
+
+
+def envelope(operation_id: str, limit_s: float) -> tuple[jobs_pb2.Envelope, datetime]:
+    """What a job of the request being served carries, and its deadline."""
+    here = current()
+    deadline = datetime.now(UTC) + timedelta(seconds=limit_s)
+    made = jobs_pb2.Envelope(
+        operation=operation_id, tenant=here.tenant, request_id=here.request_id, traceparent=here.traceparent
+    )
+    made.deadline.FromDatetime(deadline)
+    return made, deadline
+
+
+@dataclass(frozen=True)
+class RoomCases:
+    rooms: Rooms
+    operations: Operations
+    objects: Objects
+    decoder: Decoder
+    calls: Calls
+    bytes_max: int
+    job_limit_s: float
+
+    async def get(self, name: str) -> Room:
+        (room_id,) = parse(name, "rooms")
+        room = await self.rooms.get(current().tenant, room_id)
+        if room is None:
+            raise NotFound("ROOM_NOT_FOUND", f"there is no room {name}", {"room": name})
+        return room
+
+    async def upload(self, display_name: str, chunks: AsyncIterator[bytes]) -> Room:
+        """Keep a photo. It is refused as soon as it is too long, and stored only once it is normalized."""
+        tenant = current().tenant
+        if len(display_name) > DISPLAY_NAME_MAX:
+            raise InvalidArgument("DISPLAY_NAME_TOO_LONG", f"display_name may have {DISPLAY_NAME_MAX} characters")
+        data = bytearray()
+        async for chunk in chunks:
+            if len(data) + len(chunk) > self.bytes_max:
+                raise InvalidArgument(
+                    "IMAGE_TOO_LARGE",
+                    f"the file has more than {self.bytes_max} bytes",
+                    {"bytes_max": str(self.bytes_max)},
+                )
+            data += chunk
+        digest = hashlib.sha256(data).hexdigest()
+        known = await self.rooms.by_digest(tenant, digest)
+        if known is not None:
+            return known
+        with stage("ingest"):
+            photo = await self.decoder.take_in(bytes(data))
+        room_id = new_id()
+        photo_key = working_key = f"rooms/{room_id}/photo.png"
+        with stage("store"):
+            await self.objects.put(photo_key, photo.photo, "image/png")
+            if photo.working is not None:
+                working_key = f"rooms/{room_id}/working.png"
+                await self.objects.put(working_key, photo.working, "image/png")
+        return await self.rooms.add(
+            Room(
+                room_id,
+                tenant,
+                display_name,
+                digest,
+                photo.width,
+                photo.height,
+                photo_key,
+                working_key,
+                photo.focal_35mm,
+                RoomState.UPLOADED,
+                datetime.now(UTC),
+            )
+        )
+
+    async def analyze(self, request: rooms_pb2.AnalyzeRoomRequest) -> Operation:
+        room = await self.get(request.name)
+        if min(room.width, room.height) < ANALYZE_SIDE_MIN:
+            raise FailedPrecondition(
+                "IMAGE_TOO_SMALL",
+                f"the photo has {room.width} x {room.height} pixels; at least {ANALYZE_SIDE_MIN} x {ANALYZE_SIDE_MIN} are needed",
+            )
+        if room.state is not RoomState.UPLOADED and not request.reanalyze:
+            done = await self.operations.last_succeeded(room.tenant, "analyze", room.name)
+            if done is not None:
+                return done
+        operation_id = new_id()
+        carried, deadline = envelope(operation_id, self.job_limit_s)
+        job = jobs_pb2.AnalyzeRoomJob(
+            envelope=carried, room=room.name, photo_key=room.photo_key, focal_length_35mm=room.focal_35mm
+        )
+        return await self.operations.start(
+            operation_id,
+            room.tenant,
+            "analyze",
+            room.name,
+            request.request_id,
+            request,
+            "jobs.segmentation.analyze",
+            job,
+            deadline,
+        )
+
+    async def analysis(self, room: Room) -> segmentation_pb2.GetAnalysisResponse:
+        """The finished analysis of a room, masks' keys included."""
+        try:
+            found: segmentation_pb2.GetAnalysisResponse = await invoke(
+                self.calls.segmentation.GetAnalysis, segmentation_pb2.GetAnalysisRequest(room=room.name)
+            )
+        except NotFound as error:
+            raise FailedPrecondition(
+                "ROOM_NOT_ANALYZED", f"{room.name} was not analyzed yet; call AnalyzeRoom first", {"room": room.name}
+            ) from error
+        return found
+
+    async def mask(self, name: str) -> bytes:
+        room_id, surface_id = parse(name, "rooms", "surfaces")
+        room = await self.get(f"rooms/{room_id}")
+        found = await self.analysis(room)
+        for surface, key in zip(found.analysis.surfaces, found.mask_keys, strict=True):
+            if surface.surface_id == surface_id:
+                return await self.objects.get(key)
+        raise NotFound("SURFACE_NOT_FOUND", f"there is no surface {name}", {"surface": name})
+
+    async def photo(self, name: str) -> bytes:
+        return await self.objects.get((await self.get(name)).photo_key)

@@ -1,0 +1,1 @@
+"""Segmentation: finds the surfaces of a room photo, their masks and their planes."""

@@ -1,0 +1,45 @@
+"""Analyses in PostgreSQL."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import asyncpg
+
+from roomviz.runtime.database import reachable
+from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
+from services.segmentation.ports import Write
+
+
+class PostgresAnalyses:
+    def __init__(self, pool: asyncpg.Pool):
+        self._pool = pool
+
+    async def get(self, tenant: str, room: str) -> AnalysisRecord | None:
+        with reachable():
+            text = await self._pool.fetchval(
+                "SELECT record FROM analyses WHERE tenant = $1 AND room = $2", tenant, room
+            )
+        return _record(json.loads(text)) if text else None
+
+    def save(self, tenant: str, operation: str, record: AnalysisRecord) -> Write:
+        text = json.dumps(asdict(record))
+
+        async def write(connection: Any) -> None:
+            await connection.execute(
+                """INSERT INTO analyses (tenant, room, operation, record) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (tenant, room) DO UPDATE SET operation = $3, record = $4, update_time = now()""",
+                tenant,
+                record.room,
+                operation,
+                text,
+            )
+
+        return write
+
+
+def _record(raw: dict[str, Any]) -> AnalysisRecord:
+    surfaces = [
+        SurfaceRecord(**(s | {"plane": PlaneRecord(**s["plane"]) if s["plane"] else None})) for s in raw["surfaces"]
+    ]
+    return AnalysisRecord(**(raw | {"surfaces": surfaces}))

@@ -1,0 +1,108 @@
+"""From the network's logits to soft labels at full resolution."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roomviz.imaging.codec import Image
+
+Float = NDArray[np.float32]
+
+OTHER, FLOOR, WALL, CEILING, FURNITURE, WINDOW, DOOR = range(7)
+KINDS = ("other", "floor", "wall", "ceiling", "furniture", "window", "door")
+
+NETWORK_LONG_SIDE = 448
+STRIDE = 32
+
+
+def network_input(photo: Image) -> NDArray[np.uint8]:
+    """The photo and its mirror image as the network takes them: (2, h, w, 3) uint8, h and w multiples of 32."""
+    height, width = photo.shape[:2]
+    scale = NETWORK_LONG_SIDE / max(height, width)
+    h, w = (max(STRIDE * 2, round(d * scale / STRIDE) * STRIDE) for d in (height, width))
+    small = cv2.resize(photo, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.stack([small, small[:, ::-1]]).astype(np.uint8)
+
+
+def probabilities(surface_logits: Float) -> Float:
+    """Softmax, averaged over the photo and its mirror image: (2, 7, h, w) logits to (7, h, w)."""
+    logits = surface_logits - surface_logits.max(1, keepdims=True)
+    p = np.exp(logits)
+    p /= p.sum(1, keepdims=True)
+    return np.asarray((p[0] + p[1, :, :, ::-1]) / 2, np.float32)
+
+
+def mean_normals(normals: Float) -> Float:
+    """Unit normals (3, h, w) from those of the photo and its mirror image (2, 3, h, w)."""
+    mirrored = normals[1, :, :, ::-1] * np.array([-1, 1, 1], np.float32)[:, None, None]
+    mean = normals[0] + mirrored
+    return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=0), 1e-6), np.float32)
+
+
+def below_horizon(p: Float, horizon: Float) -> Float:
+    """Floors lie below the horizon and ceilings above it: what contradicts that loses its probability.
+
+    Args:
+        p: (7, h, w) probabilities.
+        horizon: (h, w) height of each pixel below the horizon, in parts of the picture's height; negative above.
+    """
+    out = p.copy()
+    out[FLOOR] *= 1 / (1 + np.exp(-(horizon - 0.02) / 0.015))
+    out[CEILING] *= 1 / (1 + np.exp((horizon + 0.02) / 0.015))
+    out += 1e-6
+    return np.asarray(out / out.sum(0), np.float32)
+
+
+def without_specks(p: Float, part: float = 0.0008) -> Float:
+    """Give components smaller than `part` of the picture to the label that surrounds them."""
+    label = p.argmax(0).astype(np.uint8)
+    small = np.zeros(label.shape, bool)
+    for k in range(len(p)):
+        count, components, stats, _ = cv2.connectedComponentsWithStats((label == k).astype(np.uint8), connectivity=4)
+        sizes = stats[:, cv2.CC_STAT_AREA]
+        specks = np.flatnonzero(sizes < max(3.0, part * label.size))
+        small |= np.isin(components, specks[specks > 0]) if count > 1 else False
+    if not small.any():
+        return p
+    solid = p * ~small
+    weight = cv2.blur((~small).astype(np.float32), (9, 9)) + 1e-6
+    around = np.stack([cv2.blur(solid[k], (9, 9)) for k in range(len(p))]) / weight
+    out = np.where(small, around, p) + 1e-6
+    return np.asarray(out / out.sum(0), np.float32)
+
+
+def refine(p: Float, photo: Image, sharpness: float = 3.0) -> Float:
+    """Bring probabilities to the photo's size, their edges pulled onto the photo's edges.
+
+    Guided filter (He, Sun & Tang, "Guided Image Filtering", 2013, eq. 5, 6, 8) in its fast form (He & Sun,
+    2015): coefficients at half size. Afterwards each is raised to `sharpness` and normalised, so that the
+    masks stay a partition with a soft edge a few pixels wide.
+
+    Args:
+        p: (K, h, w) probabilities at the network's size.
+        photo: (H, W, 3) uint8 sRGB.
+
+    Returns:
+        (K, H, W) float32, sums to 1.
+    """
+    height, width = photo.shape[:2]
+    half = (max(1, width // 2), max(1, height // 2))
+    guide = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    small = cv2.resize(guide, half, interpolation=cv2.INTER_AREA)
+    radius = max(2, round(max(half) / 130))
+    box = (2 * radius + 1, 2 * radius + 1)
+    epsilon = np.float32(2e-4)
+    mean = cv2.blur(small, box)
+    variance = cv2.blur(small * small, box) - mean * mean
+    out = np.empty((len(p), height, width), np.float32)
+    for k in range(len(p)):
+        q = cv2.resize(p[k], half, interpolation=cv2.INTER_LINEAR)
+        mean_q = cv2.blur(q, box)
+        a = (cv2.blur(small * q, box) - mean * mean_q) / (variance + epsilon)
+        b = mean_q - a * mean
+        a = cv2.resize(cv2.blur(a, box), (width, height), interpolation=cv2.INTER_LINEAR)
+        b = cv2.resize(cv2.blur(b, box), (width, height), interpolation=cv2.INTER_LINEAR)
+        np.clip(a * guide + b, 1e-4, 1, out=out[k])
+    np.power(out, sharpness, out=out)
+    out /= out.sum(0)
+    return out

@@ -1,0 +1,133 @@
+"""Planes of surfaces, and the homography from metres on a plane to pixels.
+
+A plane is n . P + d = 0 for points P in metres before the camera, n the unit normal towards the camera,
+so d > 0 is its distance. With t and g the plane's axes and O its origin, a point (x, y) on it is
+x t + y g + O, and the homography is K [t g O] (Hartley & Zisserman, "Multiple View Geometry", 2004, ch. 8).
+The axes look like the picture's: x to the right, y downwards.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.segmentation.domain.camera import Camera, Vectors
+from services.segmentation.domain.labels import CEILING, FLOOR
+
+# Where nothing in the photo tells the scale: photos of rooms are taken from chest or eye height.
+CAMERA_HEIGHT_M, CAMERA_HEIGHT_RANGE_M = 1.4, (1.0, 1.75)
+ROOM_HEIGHT_M, ROOM_HEIGHT_RANGE_M = 2.6, (2.3, 3.2)
+_WALL_DISTANCE_M = 3.5
+
+
+@dataclass(frozen=True)
+class Plane:
+    """normal (3,) towards the camera; pixel_from_plane (3, 3), positive third coordinate where the surface lies;
+    true metres per stated metre lie in scale_range; scale_source is `camera_height` or `room_height`."""
+
+    normal: Vectors
+    pixel_from_plane: Vectors
+    scale_source: str
+    scale_range: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Room:
+    """camera height above the floor and ceiling height above the camera, metres."""
+
+    camera: Camera
+    below_m: float
+    above_m: float
+    scale_source: str
+    scale_range: tuple[float, float]
+
+    def _plane(self, normal: Vectors, x: Vectors, y: Vectors, origin: Vectors) -> Plane:
+        h = self.camera.matrix @ np.column_stack([x, y, origin])
+        return Plane(normal, h / np.abs(h).max(), self.scale_source, self.scale_range)
+
+    def floor(self) -> Plane:
+        right, forward, up = self.camera.axes
+        return self._plane(up, right, -forward, -self.below_m * up)
+
+    def ceiling(self) -> Plane:
+        right, forward, up = self.camera.axes
+        return self._plane(-up, right, forward, self.above_m * up)
+
+    def wall(self, normal: Vectors, distance: float) -> Plane:
+        """A wall `distance` metres away; y = 0 at the floor."""
+        down = -self.camera.up
+        return self._plane(normal, np.cross(normal, down), down, -distance * normal + self.below_m * down)
+
+
+def measure_room(camera: Camera, label: NDArray[np.uint8]) -> Room:
+    """Camera height by assumption; the ceiling's from walls that are seen from floor to ceiling."""
+    has_floor = bool((label == FLOOR).mean() > 0.002)
+    low, high = CAMERA_HEIGHT_RANGE_M
+    if has_floor:
+        above = _ceiling_above(camera, label)
+        return Room(camera, CAMERA_HEIGHT_M, above, "camera_height", (low / CAMERA_HEIGHT_M, high / CAMERA_HEIGHT_M))
+    low, high = ROOM_HEIGHT_RANGE_M
+    return Room(
+        camera,
+        CAMERA_HEIGHT_M,
+        ROOM_HEIGHT_M - CAMERA_HEIGHT_M,
+        "room_height",
+        (low / ROOM_HEIGHT_M, high / ROOM_HEIGHT_M),
+    )
+
+
+def _ceiling_above(camera: Camera, label: NDArray[np.uint8]) -> float:
+    """Metres from camera to ceiling: in columns where floor, wall and ceiling follow each other, both contacts lie on one wall.
+
+    At a contact the ray (s, with s . up = sine of its climb) meets floor and ceiling at the same level
+    distance, so the heights are as the tangents of the two angles.
+    """
+    height, width = label.shape
+    ratios = []
+    scale = np.array([2 * camera.cx / width, 2 * camera.cy / height])
+    for x in range(0, width, max(1, width // 96)):
+        column = label[:, x]
+        floor, ceiling = np.flatnonzero(column == FLOOR), np.flatnonzero(column == CEILING)
+        if len(floor) == 0 or len(ceiling) == 0 or floor[0] <= ceiling[-1]:
+            continue
+        between = column[ceiling[-1] + 1 : floor[0]]
+        if len(between) < height * 0.08 or (between == 2).mean() < 0.9:
+            continue
+        rays = camera.rays(np.array([[x + 0.5, ceiling[-1] + 1], [x + 0.5, floor[0]]]) * scale)
+        climb = rays @ camera.up
+        level = np.linalg.norm(rays - climb[:, None] * camera.up, axis=1)
+        tangent = climb / level
+        if tangent[0] > 0.02 and tangent[1] < -0.02:
+            ratios.append(tangent[0] / -tangent[1])
+    if len(ratios) < 4:
+        return ROOM_HEIGHT_M - CAMERA_HEIGHT_M
+    return float(np.clip(np.median(ratios) * CAMERA_HEIGHT_M, 0.5, 3.0))
+
+
+def wall_directions(camera: Camera) -> Vectors:
+    """(4, 3) normals that a wall of this room can have, towards the camera's side."""
+    right, forward, _ = camera.axes
+    return np.stack([right, -right, forward, -forward])
+
+
+def wall_distance(room: Room, facet: NDArray[np.bool_], label: NDArray[np.uint8], normal: Vectors) -> float:
+    """Metres to the wall of `facet` (h, w): from where it stands on the floor, else from where it meets the ceiling."""
+    camera = room.camera
+    height, width = label.shape
+    scale = np.array([2 * camera.cx / width, 2 * camera.cy / height])
+    for kind, level in ((FLOOR, -room.below_m), (CEILING, room.above_m)):
+        touch = facet & (cv2.dilate((label == kind).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+        y, x = np.nonzero(touch)
+        if len(x) < 4:
+            continue
+        rays = camera.rays(np.column_stack([x + 0.5, y + 0.5]) * scale)
+        climb = rays @ camera.up
+        good = climb * level > 1e-3
+        if good.sum() < 4:
+            continue
+        points = rays[good] * (level / climb[good])[:, None]
+        distance = -(points @ normal)
+        if np.median(distance) > 0.2:
+            return float(np.median(distance))
+    return _WALL_DISTANCE_M

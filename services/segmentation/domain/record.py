@@ -1,0 +1,37 @@
+"""A finished analysis as it is kept: numbers and keys, no pixels."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PlaneRecord:
+    """normal 3 and homography 9 numbers, row by row, metres to pixels of the photo."""
+
+    normal: list[float]
+    homography: list[float]
+    scale_source: str
+    scale_low: float
+    scale_high: float
+
+
+@dataclass(frozen=True)
+class SurfaceRecord:
+    surface_id: str
+    kind: str
+    confidence: float
+    area_fraction: float
+    bbox: list[int]
+    mask_key: str
+    plane: PlaneRecord | None
+
+
+@dataclass(frozen=True)
+class AnalysisRecord:
+    room: str
+    model: str
+    surfaces: list[SurfaceRecord]
+    confidence: float
+    camera_measured: bool
+    focal_length_px: float
+    warnings: list[str]
+    needs_refinement: bool

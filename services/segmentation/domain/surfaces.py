@@ -1,0 +1,193 @@
+"""From the network's answer to the surfaces of a room: the steps, in order.
+
+probabilities -> camera -> horizon vote -> specks -> wall facets -> planes -> soft masks at full size
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roomviz.imaging.codec import Image, preview_size, resize
+from roomviz.imaging.homography import scaled
+from services.segmentation.domain import labels, planes
+from services.segmentation.domain.camera import Camera, estimate
+from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
+from services.segmentation.domain.planes import Plane
+
+PART_MIN = 0.002  # smaller pieces of a kind are kept together as one surface
+
+
+@dataclass(frozen=True)
+class Surface:
+    """alpha (H, W) uint8 at the photo's size; bbox x, y, width, height in its pixels; plane in its pixels."""
+
+    surface_id: str
+    kind: str
+    confidence: float
+    area_fraction: float
+    bbox: tuple[int, int, int, int]
+    alpha: NDArray[np.uint8]
+    plane: Plane | None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    surfaces: list[Surface]
+    camera: Camera
+    confidence: float
+    warnings: list[str]
+
+    @property
+    def needs_refinement(self) -> bool:
+        return "LOW_CONFIDENCE" in self.warnings or "NO_FLOOR_AND_NO_WALL" in self.warnings
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What geometry made of the network's answer, at the network's size.
+
+    probability (7, h, w); parts: (kind, (h, w) bool, plane) of each surface.
+    """
+
+    probability: Float
+    parts: list[tuple[int, NDArray[np.bool_], Plane | None]]
+    camera: Camera
+
+
+def working_copy(photo: Image) -> Image:
+    """The picture that everything is measured on: at most 2 megapixels."""
+    return resize(photo, *preview_size(*photo.shape[:2]))
+
+
+def layout(working: Image, surface_logits: Float, normals: Float, focal_35mm: float = 0.0) -> Layout:
+    """Camera, planes and parts from the network's two answers (photo and mirror image)."""
+    p = labels.probabilities(surface_logits)
+    n = labels.mean_normals(normals)
+    camera = estimate(working, p, n, focal_35mm)
+    p = labels.below_horizon(p, camera.below_horizon(*p.shape[1:]))
+    p = labels.without_specks(p)
+    label = p.argmax(0).astype(np.uint8)
+    room = planes.measure_room(camera, label)
+    parts: list[tuple[int, NDArray[np.bool_], Plane | None]] = []
+    for kind, plane in ((FLOOR, room.floor()), (CEILING, room.ceiling())):
+        if (label == kind).any():
+            parts.append((kind, label == kind, plane))
+    directions = planes.wall_directions(camera)
+    for k, facet in _facets(label == WALL, n, directions):
+        parts.append((WALL, facet, room.wall(directions[k], planes.wall_distance(room, facet, label, directions[k]))))
+    for kind in (WINDOW, DOOR, FURNITURE, OTHER):
+        parts += [(kind, piece, None) for piece in _pieces(label == kind)]
+    return Layout(p, parts, camera)
+
+
+def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
+    """Soft masks at the photo's size from the layout on the working copy."""
+    height, width = photo.shape[:2]
+    refined = labels.refine(found.probability, working)
+    label = refined.argmax(0).astype(np.uint8)
+    # Which part a pixel belongs to: of its kind, the one that is nearest at the network's size.
+    index = _spread(found, label)
+    sx, sy = width / working.shape[1], height / working.shape[0]
+    counts = dict.fromkeys(KINDS, 0)
+    surfaces = []
+    for i, (kind, _, plane) in enumerate(found.parts):
+        inside = index == i
+        area = float(inside.mean())
+        if area < 1e-4:
+            continue
+        counts[KINDS[kind]] += 1
+        alpha = _alpha(refined[kind], inside, label == kind)
+        full = resize(alpha, height, width)
+        x, y, w, h = cv2.boundingRect((full > 0).astype(np.uint8))
+        if plane is not None:
+            plane = Plane(plane.normal, scaled(plane.pixel_from_plane, sx, sy), plane.scale_source, plane.scale_range)
+        confidence = float(refined[kind][inside].mean())
+        surfaces.append(
+            Surface(f"{KINDS[kind]}-{counts[KINDS[kind]]}", KINDS[kind], confidence, area, (x, y, w, h), full, plane)
+        )
+    confidence = float(found.probability.max(0).mean())
+    warnings = []
+    floor = sum(s.area_fraction for s in surfaces if s.kind == "floor")
+    wall = sum(s.area_fraction for s in surfaces if s.kind == "wall")
+    if confidence < 0.55:
+        warnings.append("LOW_CONFIDENCE")
+    if floor < 0.01 and wall < 0.02:
+        warnings.append("NO_FLOOR_AND_NO_WALL")
+    elif floor < 0.03:
+        warnings.append("LITTLE_FLOOR")
+    if not found.camera.measured:
+        warnings.append("CAMERA_ASSUMED")
+    return Analysis(surfaces, found.camera, confidence, warnings)
+
+
+def _facets(
+    wall: NDArray[np.bool_], normals: Float, directions: NDArray[np.float64]
+) -> list[tuple[int, NDArray[np.bool_]]]:
+    """Split walls by which way they face: (direction index, (h, w) bool), largest first."""
+    if not wall.any():
+        return []
+    weight = cv2.blur(wall.astype(np.float32), (7, 7)) + 1e-6
+    votes = []
+    for d in directions:
+        facing = np.exp(6 * np.tensordot(d.astype(np.float32), normals, 1)) * wall
+        votes.append(cv2.blur(facing.astype(np.float32), (7, 7)) / weight)
+    which = np.argmax(votes, 0)
+    out: list[tuple[int, NDArray[np.bool_]]] = []
+    rest = wall.copy()
+    for k in range(len(directions)):
+        count, components, stats, _ = cv2.connectedComponentsWithStats(
+            (wall & (which == k)).astype(np.uint8), connectivity=8
+        )
+        for c in range(1, count):
+            if stats[c, cv2.CC_STAT_AREA] >= 0.006 * wall.size:
+                facet = components == c
+                out.append((k, facet))
+                rest &= ~facet
+    if not out:
+        k = int(np.bincount(which[wall], minlength=len(directions)).argmax())
+        return [(k, wall)]
+    if rest.any():  # slivers go to the nearest facet
+        distance = np.stack([cv2.distanceTransform((~f).astype(np.uint8), cv2.DIST_L2, 3) for _, f in out])
+        nearest = distance.argmin(0)
+        out = [(k, f | (rest & (nearest == i))) for i, (k, f) in enumerate(out)]
+    return sorted(out, key=lambda kf: -int(kf[1].sum()))
+
+
+def _pieces(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Connected pieces, largest first; the small ones together at the end."""
+    count, components, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    order = sorted(range(1, count), key=lambda c: -stats[c, cv2.CC_STAT_AREA])
+    large = [c for c in order if stats[c, cv2.CC_STAT_AREA] >= PART_MIN * mask.size]
+    small = [c for c in order if stats[c, cv2.CC_STAT_AREA] < PART_MIN * mask.size]
+    pieces = [components == c for c in large]
+    if small:
+        pieces.append(np.isin(components, small))
+    return pieces
+
+
+def _spread(found: Layout, label: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """(H, W) index into found.parts: each pixel's nearest part of its own kind, -1 where its kind has none."""
+    height, width = label.shape
+    index = np.full(label.shape, -1, np.int16)
+    for kind in range(len(KINDS)):
+        own = [i for i, part in enumerate(found.parts) if part[0] == kind]
+        here = label == kind
+        if not own or not here.any():
+            continue
+        if len(own) == 1:
+            index[here] = own[0]
+            continue
+        distance = np.stack([cv2.distanceTransform((~found.parts[i][1]).astype(np.uint8), cv2.DIST_L2, 3) for i in own])
+        # Distances, not indices, are interpolated: borders between parts stay straight.
+        large = np.stack([cv2.resize(d, (width, height), interpolation=cv2.INTER_LINEAR) for d in distance])
+        index[here] = np.asarray(own, np.int16)[large.argmin(0)[here]]
+    return index
+
+
+def _alpha(p: Float, inside: NDArray[np.bool_], kind: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Soft mask of one part: the kind's probability, ending where another part of the same kind begins."""
+    reach = cv2.dilate(inside.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    alpha = np.where(inside | (reach & ~kind), np.clip((p - 0.08) / 0.84, 0, 1), 0)
+    return np.asarray(alpha * 255 + 0.5, np.uint8)

@@ -1,0 +1,39 @@
+"""What segmentation needs from the outside."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.segmentation.domain.record import AnalysisRecord
+
+# Writes in the transaction it is given.
+Write = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """surface_logits (N, 7, h/4, w/4), normals (N, 3, h/4, w/4), float32; model is name and version."""
+
+    surface_logits: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    model: str
+
+
+class Network(Protocol):
+    async def predict(self, images: NDArray[np.uint8]) -> Prediction:
+        """images (N, h, w, 3) uint8 sRGB, h and w multiples of 32."""
+
+
+class Objects(Protocol):
+    async def get(self, key: str) -> bytes: ...
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None: ...
+
+
+class Analyses(Protocol):
+    async def get(self, tenant: str, room: str) -> AnalysisRecord | None: ...
+
+    def save(self, tenant: str, operation: str, record: AnalysisRecord) -> Write: ...

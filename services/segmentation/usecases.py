@@ -1,0 +1,91 @@
+"""Analyze a room: photo in, surfaces out, in the order it happens."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from roomviz.imaging.codec import decode_rgb, encode_png
+from roomviz.runtime.metrics import stage
+from services.segmentation.domain import labels, surfaces
+from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
+from services.segmentation.domain.surfaces import Analysis
+from services.segmentation.ports import Analyses, Network, Objects, Write
+
+Progress = Callable[[str, int], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class AnalyzeRoom:
+    network: Network
+    objects: Objects
+    analyses: Analyses
+    cpu: Executor
+
+    async def __call__(
+        self,
+        tenant: str,
+        operation: str,
+        attempt: int,
+        room: str,
+        photo_key: str,
+        focal_35mm: float,
+        progress: Progress,
+    ) -> tuple[AnalysisRecord, Write]:
+        """The analysis, and how to keep it. Masks are stored under keys of this attempt; the row makes them visible."""
+        run = asyncio.get_running_loop().run_in_executor
+        await progress("decode", 5)
+        with stage("decode"):
+            data = await self.objects.get(photo_key)
+            photo = await run(self.cpu, decode_rgb, data)
+            working = await run(self.cpu, surfaces.working_copy, photo)
+            images = await run(self.cpu, labels.network_input, working)
+        await progress("segment", 25)
+        with stage("segment"):
+            prediction = await self.network.predict(images)
+        await progress("geometry", 50)
+        with stage("geometry"):
+            found = await run(
+                self.cpu, surfaces.layout, working, prediction.surface_logits, prediction.normals, focal_35mm
+            )
+        await progress("masks", 65)
+        with stage("masks"):
+            analysis = await run(self.cpu, surfaces.analyze, photo, working, found)
+        await progress("store", 85)
+        with stage("store"):
+            prefix = f"masks/{room.removeprefix('rooms/')}/{operation}-{attempt}"
+            keys = [f"{prefix}/{s.surface_id}.png" for s in analysis.surfaces]
+
+            async def put(key: str, index: int) -> None:
+                png = await run(self.cpu, encode_png, analysis.surfaces[index].alpha)
+                await self.objects.put(key, png, "image/png")
+
+            async with asyncio.TaskGroup() as group:
+                for i, key in enumerate(keys):
+                    group.create_task(put(key, i))
+        record = _record(room, prediction.model, analysis, keys)
+        return record, self.analyses.save(tenant, operation, record)
+
+
+def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> AnalysisRecord:
+    kept = []
+    for s, key in zip(analysis.surfaces, keys, strict=True):
+        plane = None
+        if s.plane is not None:
+            plane = PlaneRecord(
+                s.plane.normal.tolist(),
+                s.plane.pixel_from_plane.ravel().tolist(),
+                s.plane.scale_source,
+                *s.plane.scale_range,
+            )
+        kept.append(SurfaceRecord(s.surface_id, s.kind, s.confidence, s.area_fraction, list(s.bbox), key, plane))
+    return AnalysisRecord(
+        room,
+        model,
+        kept,
+        analysis.confidence,
+        analysis.camera.measured,
+        analysis.camera.focal,
+        analysis.warnings,
+        analysis.needs_refinement,
+    )
