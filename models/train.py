@@ -75,7 +75,7 @@ def plot(curve: Path) -> None:
     """curve.png beside curve.csv: loss in red, IoU of floor, wall and ceiling in brown, green and blue."""
     import cv2
 
-    rows = list(csv.DictReader(curve.open()))
+    rows = list(csv.DictReader(curve.read_text().splitlines()))
     if len(rows) < 2:
         return
     picture = np.full((360, 640, 3), 255, np.uint8)

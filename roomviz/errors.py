@@ -79,6 +79,12 @@ class Unavailable(RoomvizError):
     retryable = True
 
 
+class Unimplemented(RoomvizError):
+    """It is part of the interface, but not offered here."""
+
+    kind = "UNIMPLEMENTED"
+
+
 class Internal(RoomvizError):
     """A fault of ours."""
 
@@ -97,6 +103,7 @@ KINDS: dict[str, type[RoomvizError]] = {
         DeadlineExceeded,
         ResourceExhausted,
         Unavailable,
+        Unimplemented,
         Internal,
     )
 }

@@ -197,6 +197,9 @@ def prepare_s3(s: LocalSettings) -> list[str]:
         "master.telemetry": "false",
         "volume.max": 40,
         "master.volumeSizeLimitMB": 256,
+        # One master elects itself: the default makes a restart wait for ten seconds and more.
+        "master.electionTimeout": "1s",
+        "master.heartbeatInterval": "100ms",
         "volume.preStopSeconds": 0,
         "filer.localSocket": s.home / "run" / "filer.sock" if len(str(s.home)) < 80 else "",
     }
@@ -249,7 +252,7 @@ def prepare(s: LocalSettings) -> list[Program]:
             prepare_nats(s),
             lambda: http_ok(f"http://{s.host}:{s.nats_monitor_port}/healthz?js-enabled-only=true"),
         ),
-        Program("s3", 0, prepare_s3(s), lambda: http_ok(f"http://{s.host}:{s.s3_port}/healthz"), stop_wait_s=40),
+        Program("s3", 0, prepare_s3(s), lambda: http_ok(f"http://{s.host}:{s.s3_port}/healthz"), stop_wait_s=5),
         Program(
             "triton",
             0,

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import xmlrpc.client
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,26 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+class Supervisor:
+    """supervisord's XML-RPC interface, a connection a call: its transport never closes one by itself."""
+
+    def __init__(self, socket_path: Path):
+        self._url = f"unix://{socket_path}"
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            transport = SupervisorTransport(None, None, self._url)
+            try:
+                return getattr(xmlrpc.client.ServerProxy("http://localhost", transport=transport).supervisor, name)(
+                    *arguments
+                )
+            finally:
+                if transport.connection is not None and transport.connection.sock is not None:
+                    transport.connection.sock.close()
+
+        return call
+
+
 class Stack:
     def __init__(self, settings: LocalSettings):
         self.s, self.home = settings, settings.home
@@ -46,10 +66,8 @@ class Stack:
 
     # --- supervisord ---
 
-    def rpc(self) -> Any:
-        return xmlrpc.client.ServerProxy(
-            "http://localhost", transport=SupervisorTransport(None, None, f"unix://{self.socket}")
-        ).supervisor
+    def rpc(self) -> Supervisor:
+        return Supervisor(self.socket)
 
     def alive(self) -> bool:
         try:

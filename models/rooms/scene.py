@@ -49,6 +49,7 @@ class Scene:
     polygon: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     height: float = 2.6
     footprints: list = field(default_factory=list)  # (x, y, radius) of what stands on the floor
+    covers: list = field(default_factory=list)  # what furniture is covered with; empty: anything
     _instance: int = 0
 
     def material(
@@ -225,6 +226,8 @@ def wall_material(s: Scene, plain: int | None = None) -> int:
 def stuff_material(s: Scene) -> int:
     """What furniture is covered with."""
     rng = s.rng
+    if s.covers:
+        return int(rng.choice(s.covers))
     roll = rng.random()
     if roll < 0.3:
         return s.material(

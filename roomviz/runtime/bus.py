@@ -92,7 +92,7 @@ class Bus:
 
 @asynccontextmanager
 async def connect(url: str, name: str) -> AsyncIterator[Bus]:
-    """A connected bus with its streams; reconnects for ever, drains at the end."""
+    """A connected bus with its streams; reconnects for ever, flushes at the end."""
 
     async def quiet(error: Exception) -> None:
         log.warning("nats", error=str(error) or type(error).__name__)
@@ -108,7 +108,6 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
                 reconnect_time_wait=0.5,
                 connect_timeout=3,
                 error_cb=quiet,
-                drain_timeout=5,
                 allow_reconnect=True,
             )
     bus = Bus(client)
@@ -120,10 +119,13 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
     try:
         yield bus
     finally:
+        # Workers and readers have ended by now; what is left is to send what is still in the buffer.
+        # (`drain` would wait its whole time-out for the inboxes of pull subscriptions.)
         try:
-            await client.drain()
-        except (NatsError, OSError):
-            await client.close()
+            await client.flush(2)
+        except (NatsError, OSError, TimeoutError) as error:
+            log.warning("nats", error=str(error) or type(error).__name__)
+        await client.close()
 
 
 def encode_json(value: object) -> str:

@@ -40,6 +40,8 @@ def to_status(error: BaseException) -> status_pb2.Status:
     error = errors.unwrap(error)
     if isinstance(error, TimeoutError):
         error = errors.DeadlineExceeded("DEADLINE_EXCEEDED", "the deadline passed before the work was done")
+    if isinstance(error, NotImplementedError):  # what generated servicers raise
+        error = errors.Unimplemented("RPC_NOT_OFFERED", "this call is not offered")
     if not isinstance(error, errors.RoomvizError):
         error = errors.Internal("INTERNAL", "an internal error; quote the request id to support")
     details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import hashlib
 import os
+import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -69,7 +70,8 @@ async def seed(settings: Settings, tenant: str) -> None:
                 products.append(
                     Product(item.sku, item.display_name, item.category, item.price, "EUR", material, _etag(item))
                 )
-                print(f"\r  seeding the catalogue {done + 1}/{len(missing)}", end="", flush=True)
+                if sys.stdout.isatty() or done + 1 == len(missing):
+                    print(f"\r  seeding the catalogue {done + 1}/{len(missing)}", end="", flush=True)
         print()
         # Textures first, rows after: a product never points at a texture that is not there.
         await PostgresProducts(pool).upsert(tenant, products)

@@ -29,9 +29,9 @@ class Pyramid:
 
 
 def pyramid(texture: Image, width_m: float, height_m: float) -> Pyramid:
-    """Halve a (H, W, 3) uint8 sRGB texture down to a few texels; averages in linear light."""
+    """Halve a (H, W, 3) uint8 sRGB texture down to its mean colour; averages in linear light."""
     levels = [to_linear(texture)]
-    while min(levels[-1].shape[:2]) > 2:
+    while max(levels[-1].shape[:2]) > 1:
         h, w = levels[-1].shape[:2]
         half = cv2.resize(levels[-1], (max(1, w // 2), max(1, h // 2)), interpolation=cv2.INTER_AREA)
         levels.append(np.asarray(half, np.float32))

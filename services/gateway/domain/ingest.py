@@ -7,6 +7,7 @@ from the header before anything that may decode pixels is touched.
 
 import io
 import struct
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,11 @@ def check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
+def png_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) from a PNG header (W3C PNG, 11.2.1): Pillow refuses some before it tells their size."""
+    return struct.unpack(">II", data[16:24]) if data[12:16] == b"IHDR" and len(data) >= 24 else None
+
+
 def webp_size(data: bytes) -> tuple[int, int] | None:
     """(width, height) from a WebP header (RFC 9649, 2.4 to 2.7): Pillow's reader sets up its canvas when it opens."""
     kind, body = data[12:16], data[20:30]
@@ -88,16 +94,18 @@ def take_in(data: bytes, limits: Limits) -> Photo:
     if len(data) > limits.bytes_max:
         raise InvalidArgument("IMAGE_TOO_LARGE", f"the file has more than {limits.bytes_max} bytes")
     kind = sniff(data)
-    if kind == "WEBP" and (size := webp_size(data)):
-        check_size(*size, limits)
+    promised = {"WEBP": webp_size, "PNG": png_size}.get(kind, lambda _: None)(data)
+    if promised is not None:
+        check_size(*promised, limits)
     Image.MAX_IMAGE_PIXELS = None  # ours is checked instead
     try:
-        with Image.open(io.BytesIO(data), formats=[kind]) as image:
-            check_size(*image.size, limits)
-            focal = _focal_35mm(image)
-            image.seek(0)
-            upright = ImageOps.exif_transpose(image)
-            pixels = _srgb(upright)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow makes do with is told by what comes out
+            with Image.open(io.BytesIO(data), formats=[kind]) as image:
+                check_size(*image.size, limits)
+                focal = _focal_35mm(image)
+                image.seek(0)
+                pixels = _srgb(ImageOps.exif_transpose(image))
     except InvalidArgument:
         raise
     except (

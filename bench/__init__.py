@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a ratio against something run side by side, or the services' own histograms."""

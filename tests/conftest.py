@@ -1,0 +1,134 @@
+"""A stack of its own for the tests that need one: real servers, real services, free ports, fresh data."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from deploy.local.settings import ROOT, LocalSettings
+from deploy.local.stack import Stack
+from roomviz.client import Client
+
+STATE = ROOT / ".local" / "test"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, and whose + 10000 is free too (SeaweedFS takes those)."""
+    found: list[int] = []
+    port = 20_000 + os.getpid() % 5_000
+    while len(found) < count:
+        port += 1
+        try:
+            for p in (port, port + 10_000):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", p))
+        except OSError:
+            continue
+        found.append(port)
+    return found
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that is up."""
+
+    stack: Stack
+    settings: LocalSettings
+
+    @property
+    def address(self) -> str:
+        return f"{self.settings.host}:{self.settings.gateway_port}"
+
+    @property
+    def key(self) -> str:
+        return (self.settings.home / "secrets" / "api_key").read_text().strip()
+
+    def client(self) -> Client:
+        return Client(self.address, self.key)
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "ROOMVIZ_STATE": str(self.settings.home),
+            "ROOMVIZ_HOST": self.settings.host,
+            "ROOMVIZ_GATEWAY_PORT": str(self.settings.gateway_port),
+            "ROOMVIZ_API_KEY": "",
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+        }
+
+    def roomviz(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the command as a user would."""
+        command = [str(Path(sys.executable).with_name("roomviz")), *map(str, arguments)]
+        return subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=120, check=False)
+
+    def pid(self, program: str) -> int:
+        return int(self.stack.rpc().getProcessInfo(program)["pid"])
+
+    def ready(self, program: str) -> bool:
+        from deploy.local.programs import prepare
+
+        return next(p for p in prepare(self.settings) if p.name == program).ready()
+
+    def rows(self, sql: str, *arguments: Any) -> list[dict[str, Any]]:
+        """Look into the database, as nobody but a test may."""
+        import asyncio
+
+        import asyncpg
+
+        async def fetch() -> list[dict[str, Any]]:
+            url = f"postgresql://roomviz@{self.settings.host}:{self.settings.postgres_port}/roomviz"
+            connection = await asyncpg.connect(url, passfile=str(self.settings.home / "secrets" / "pgpass"))
+            try:
+                return [dict(r) for r in await connection.fetch(sql, *arguments)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(fetch())
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Running]:
+    names = [n for n in LocalSettings.model_fields if n.endswith("_port")]
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    settings = LocalSettings(state=STATE.relative_to(ROOT), **ports)  # type: ignore[arg-type]
+    stack = Stack(settings)
+    stack.stop()
+    shutil.rmtree(STATE, ignore_errors=True)
+    stack.up()
+    try:
+        yield Running(stack, settings)
+    finally:
+        stack.down()
+        assert stack.orphans() == []
+
+
+@pytest.fixture(scope="session")
+def client(running: Running) -> Iterator[Client]:
+    with running.client() as c:
+        yield c
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    """The sample photo as a user has it."""
+    return (ROOT / "samples" / "living-room.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def analyzed(client: Client, photo: bytes) -> Any:
+    """The sample photo, uploaded and analyzed."""
+    return client.analyze(client.upload(photo, "living-room.jpg").name)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()

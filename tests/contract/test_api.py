@@ -1,0 +1,598 @@
+"""Every RPC of the platform against the running services: what it gives, and how it refuses.
+
+`covers` names the RPC that a test is for; the last test fails when an RPC has none.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import cv2
+import grpc
+import numpy as np
+import pytest
+from google.longrunning import operations_pb2 as longrunning
+from google.longrunning import operations_pb2_grpc
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from roomviz.client import Client
+from roomviz.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, RoomvizError, Unauthenticated
+from roomviz.imaging.codec import decode_grey, decode_rgb
+from roomviz.internal.compositor.v1 import compositor_pb2, compositor_pb2_grpc
+from roomviz.internal.segmentation.v1 import segmentation_pb2, segmentation_pb2_grpc
+from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
+from roomviz.runtime.rpc import from_call, from_status
+from roomviz.v1 import (
+    operations_pb2,
+    products_pb2,
+    products_pb2_grpc,
+    rooms_pb2,
+    rooms_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+    visualizations_pb2,
+    visualizations_pb2_grpc,
+)
+from roomviz.v1 import (
+    operations_pb2_grpc as roomviz_operations_grpc,
+)
+from tests.conftest import Running, jpeg
+
+COVERED: set[str] = set()
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def covers(*methods: str) -> Callable[[F], F]:
+    COVERED.update(methods)
+    return lambda function: function
+
+
+class Api:
+    """Raw stubs with a key in the metadata."""
+
+    def __init__(self, address: str, key: str | None):
+        self.channel = grpc.insecure_channel(address)
+        metadata = [("authorization", f"Bearer {key}")] if key else []
+
+        def bind(stub: Any) -> Any:
+            class Bound:
+                def __getattr__(self, name: str) -> Callable[..., Any]:
+                    return lambda request: getattr(stub, name)(request, timeout=30, metadata=metadata)
+
+            return Bound()
+
+        self.rooms = bind(rooms_pb2_grpc.RoomServiceStub(self.channel))
+        self.visualizations = bind(visualizations_pb2_grpc.VisualizationServiceStub(self.channel))
+        self.products = bind(products_pb2_grpc.ProductServiceStub(self.channel))
+        self.operations = bind(operations_pb2_grpc.OperationsStub(self.channel))
+        self.watch = bind(roomviz_operations_grpc.OperationServiceStub(self.channel))
+        self.system = bind(system_pb2_grpc.SystemServiceStub(self.channel))
+
+
+@pytest.fixture(scope="module")
+def api(running: Running):
+    made = Api(running.address, running.key)
+    yield made
+    made.channel.close()
+
+
+def refusal(call: Callable[[], Any]) -> RoomvizError:
+    """The failure a call ends with; its status carries an ErrorInfo, and says nothing of our insides."""
+
+    def run() -> None:
+        answer = call()
+        if hasattr(answer, "__next__"):
+            list(answer)
+
+    with pytest.raises(grpc.RpcError) as caught:
+        run()
+    status = rpc_status.from_call(caught.value)
+    assert status is not None
+    info = error_details_pb2.ErrorInfo()
+    assert any(d.Is(info.DESCRIPTOR) and d.Unpack(info) for d in status.details)
+    assert info.domain == "roomviz.dev"
+    assert not any(word in status.message for word in ("Traceback", "postgres", "/work", "asyncpg"))
+    return from_call(caught.value)  # type: ignore[arg-type]
+
+
+def small_room(seed: int) -> bytes:
+    """A photo that no other test has sent."""
+    rng = np.random.default_rng([seed, time.time_ns() % 2**32])
+    image = np.full((240, 320, 3), 200, np.uint8)
+    image[150:] = (150, 110, 70)
+    return jpeg(cv2.GaussianBlur(image + rng.integers(0, 20, image.shape, np.uint8), (3, 3), 0))
+
+
+def parts(data: bytes, chunk: int = 60_000):
+    yield rooms_pb2.UploadRoomRequest(header=rooms_pb2.UploadRoomHeader(display_name="room"))
+    for at in range(0, len(data), chunk):
+        yield rooms_pb2.UploadRoomRequest(chunk=data[at : at + chunk])
+
+
+def wait(api: Api, operation: longrunning.Operation) -> longrunning.Operation:
+    for _ in range(30):
+        if operation.done:
+            return operation
+        operation = api.operations.WaitOperation(
+            longrunning.WaitOperationRequest(name=operation.name, timeout=duration_pb2.Duration(seconds=5))
+        )
+    raise AssertionError("the operation did not end")
+
+
+# --- rooms ------------------------------------------------------------------------------------------
+
+
+@covers("roomviz.v1.RoomService/UploadRoom", "roomviz.v1.RoomService/GetRoom")
+def test_an_uploaded_photo_is_a_room_and_the_same_bytes_are_the_same_room(api: Api):
+    data = small_room(1)
+
+    room = api.rooms.UploadRoom(parts(data)).room
+
+    assert (room.width_px, room.height_px) == (320, 240)
+    assert room.state == rooms_pb2.ROOM_STATE_UPLOADED
+    assert api.rooms.UploadRoom(parts(data)).room.name == room.name
+    assert api.rooms.GetRoom(rooms_pb2.GetRoomRequest(name=room.name)).room == room
+
+
+@covers("roomviz.v1.RoomService/UploadRoom")
+@pytest.mark.parametrize(
+    ("requests", "reason"),
+    [
+        ([], "HEADER_MISSING"),
+        ([rooms_pb2.UploadRoomRequest(chunk=b"x")], "HEADER_MISSING"),
+        ([rooms_pb2.UploadRoomRequest(header=rooms_pb2.UploadRoomHeader())], "IMAGE_EMPTY"),
+        (list(parts(b"not a picture at all")), "IMAGE_FORMAT_UNSUPPORTED"),
+        (list(parts(b"\xff\xd8\xff" + bytes(500))), "IMAGE_CORRUPT"),
+        (
+            [rooms_pb2.UploadRoomRequest(header=rooms_pb2.UploadRoomHeader(display_name="n" * 300))],
+            "DISPLAY_NAME_TOO_LONG",
+        ),
+        ([*parts(b""), rooms_pb2.UploadRoomRequest(chunk=bytes((1 << 20) + 1))], "CHUNK_INVALID"),
+    ],
+)
+def test_a_bad_upload_is_refused_with_its_reason(api: Api, requests: list, reason: str):
+    assert refusal(lambda: api.rooms.UploadRoom(iter(requests))).reason == reason
+
+
+@covers("roomviz.v1.RoomService/UploadRoom")
+def test_an_upload_is_cut_off_as_soon_as_it_is_too_long(api: Api):
+    def endless():
+        yield rooms_pb2.UploadRoomRequest(header=rooms_pb2.UploadRoomHeader())
+        for _ in range(10_000):
+            yield rooms_pb2.UploadRoomRequest(chunk=b"\xff\xd8\xff" + bytes(1_000_000))
+
+    assert refusal(lambda: api.rooms.UploadRoom(endless())).reason == "IMAGE_TOO_LARGE"
+
+
+@covers("roomviz.v1.RoomService/GetRoom")
+@pytest.mark.parametrize("name", ["", "rooms/", "rooms/a/b", "room/x", "rooms/../etc", "rooms/" + "x" * 99])
+def test_a_name_of_the_wrong_form_is_refused(api: Api, name: str):
+    assert isinstance(refusal(lambda: api.rooms.GetRoom(rooms_pb2.GetRoomRequest(name=name))), InvalidArgument)
+
+
+@covers(
+    "roomviz.v1.RoomService/AnalyzeRoom",
+    "google.longrunning.Operations/GetOperation",
+    "google.longrunning.Operations/WaitOperation",
+)
+def test_an_analysis_is_an_operation_that_ends_with_the_surfaces(api: Api):
+    room = api.rooms.UploadRoom(parts(small_room(2))).room
+    request = rooms_pb2.AnalyzeRoomRequest(name=room.name, request_id=str(uuid.uuid4()))
+
+    operation = api.rooms.AnalyzeRoom(request)
+    done = wait(api, operation)
+
+    answer = rooms_pb2.AnalyzeRoomResponse()
+    assert done.response.Unpack(answer)
+    assert answer.room == room.name
+    assert len(answer.surfaces) > 0
+    assert answer.model.startswith("roomseg/")
+    metadata = operations_pb2.JobMetadata()
+    done.metadata.Unpack(metadata)
+    assert metadata.progress_percent == 100
+    assert metadata.subject == room.name
+    assert api.operations.GetOperation(longrunning.GetOperationRequest(name=operation.name)).done
+    assert api.rooms.GetRoom(rooms_pb2.GetRoomRequest(name=room.name)).room.state in (
+        rooms_pb2.ROOM_STATE_READY,
+        rooms_pb2.ROOM_STATE_NEEDS_REFINEMENT,
+    )
+    # Asked again, the same operation answers; asked to do it anew, another one.
+    assert api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=room.name)).name == operation.name
+    anew = api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=room.name, reanalyze=True))
+    assert anew.name != operation.name
+    assert wait(api, anew).WhichOneof("result") == "response"
+
+
+@covers("roomviz.v1.RoomService/AnalyzeRoom")
+def test_the_same_request_id_gives_the_same_operation_and_another_request_under_it_is_refused(api: Api):
+    a, b = (api.rooms.UploadRoom(parts(small_room(k))).room.name for k in (3, 4))
+    request_id = str(uuid.uuid4())
+
+    first = api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=a, request_id=request_id))
+    wait(api, first)
+
+    assert api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=a, request_id=request_id)).name == first.name
+    failure = refusal(lambda: api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=b, request_id=request_id)))
+    assert isinstance(failure, Aborted)
+    assert failure.reason == "REQUEST_ID_REUSED"
+
+
+@covers("roomviz.v1.RoomService/AnalyzeRoom")
+def test_a_photo_of_one_pixel_cannot_be_analyzed(api: Api):
+    room = api.rooms.UploadRoom(parts(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())).room
+
+    failure = refusal(lambda: api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=room.name)))
+
+    assert isinstance(failure, FailedPrecondition)
+    assert failure.reason == "IMAGE_TOO_SMALL"
+
+
+@covers("roomviz.v1.RoomService/ListSurfaces")
+def test_surfaces_come_in_pages(api: Api, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    found, token = [], ""
+    while True:
+        page = api.rooms.ListSurfaces(
+            rooms_pb2.ListSurfacesRequest(parent=analyzed.room, page_size=3, page_token=token)
+        )
+        assert len(page.surfaces) <= 3
+        found += page.surfaces
+        token = page.next_page_token
+        if not token:
+            break
+
+    assert [s.name for s in found] == [s.name for s in analyzed.surfaces]
+    floor = next(s for s in found if s.kind == rooms_pb2.SURFACE_KIND_FLOOR)
+    assert len(floor.plane.homography) == 9
+    assert floor.plane.scale_low < 1 < floor.plane.scale_high
+
+
+@covers("roomviz.v1.RoomService/ListSurfaces")
+def test_surfaces_of_a_room_that_was_not_analyzed_are_refused(api: Api):
+    room = api.rooms.UploadRoom(parts(small_room(5))).room
+
+    failure = refusal(lambda: api.rooms.ListSurfaces(rooms_pb2.ListSurfacesRequest(parent=room.name)))
+
+    assert isinstance(failure, FailedPrecondition)
+    assert failure.reason == "ROOM_NOT_ANALYZED"
+
+
+@covers("roomviz.v1.RoomService/FetchMask", "roomviz.v1.RoomService/DownloadPhoto")
+def test_a_mask_has_the_size_of_the_photo_and_covers_what_it_says(api: Api, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    floor = next(s for s in analyzed.surfaces if s.kind == rooms_pb2.SURFACE_KIND_FLOOR)
+
+    mask = decode_grey(api.rooms.FetchMask(rooms_pb2.FetchMaskRequest(name=floor.name)).png)
+    photo = decode_rgb(
+        b"".join(p.chunk for p in api.rooms.DownloadPhoto(rooms_pb2.DownloadPhotoRequest(name=analyzed.room)))
+    )
+
+    assert mask.shape == photo.shape[:2]
+    assert (mask > 127).mean() == pytest.approx(floor.area_fraction, abs=0.01)
+    x, y, w, h = cv2.boundingRect(mask)
+    assert [x, y, w, h] == list(floor.bbox_px)
+
+
+@covers("roomviz.v1.RoomService/FetchMask", "roomviz.v1.RoomService/DownloadPhoto")
+def test_what_does_not_exist_is_not_found(api: Api, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    missing = "rooms/0123456789"
+    calls = [
+        lambda: api.rooms.FetchMask(rooms_pb2.FetchMaskRequest(name=f"{analyzed.room}/surfaces/pool-1")),
+        lambda: api.rooms.FetchMask(rooms_pb2.FetchMaskRequest(name=f"{missing}/surfaces/floor-1")),
+        lambda: api.rooms.DownloadPhoto(rooms_pb2.DownloadPhotoRequest(name=missing)),
+        lambda: api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=missing)),
+        lambda: api.operations.GetOperation(longrunning.GetOperationRequest(name="operations/none")),
+        lambda: api.watch.WatchOperation(operations_pb2.WatchOperationRequest(name="operations/none")),
+        lambda: api.visualizations.GetVisualization(
+            visualizations_pb2.GetVisualizationRequest(name="visualizations/none")
+        ),
+        lambda: api.visualizations.DownloadVisualization(
+            visualizations_pb2.DownloadVisualizationRequest(name="visualizations/none")
+        ),
+        lambda: api.products.GetProduct(products_pb2.GetProductRequest(name="products/none")),
+    ]
+    for call in calls:
+        assert isinstance(refusal(call), NotFound)
+
+
+# --- visualizations ---------------------------------------------------------------------------------
+
+
+@covers(
+    "roomviz.v1.VisualizationService/PreviewVisualization",
+    "roomviz.internal.compositor.v1.CompositorService/RenderPreview",
+)
+def test_a_preview_changes_the_floor_and_nothing_else(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    photo = decode_rgb(client.photo(analyzed.room)).astype(int)
+    floor = next(s for s in analyzed.surfaces if s.kind == rooms_pb2.SURFACE_KIND_FLOOR)
+    mask = decode_grey(client.mask(floor.name))
+
+    picture = decode_rgb(client.preview(analyzed.room, [client.apply("TIL-CHECKER", kind="floor")])).astype(int)
+
+    difference = np.abs(picture - photo).mean(2)
+    far = cv2.erode((mask == 0).astype(np.uint8), np.ones((33, 33))) > 0
+    assert difference[mask == 255].mean() > 25
+    assert difference[far].mean() < 3  # what JPEG does
+
+
+@covers(
+    "roomviz.v1.VisualizationService/ExportVisualization",
+    "roomviz.v1.VisualizationService/GetVisualization",
+    "roomviz.v1.VisualizationService/DownloadVisualization",
+)
+def test_an_export_is_kept_at_full_size_and_exact_outside_the_mask(
+    api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse
+):
+    application = client.apply("FLR-WALNUT", surface_id="floor-1")
+    request = visualizations_pb2.ExportVisualizationRequest(
+        room=analyzed.room,
+        applications=[application],
+        format=visualizations_pb2.IMAGE_FORMAT_PNG,
+        request_id=str(uuid.uuid4()),
+    )
+
+    done = wait(api, api.visualizations.ExportVisualization(request))
+
+    made = visualizations_pb2.Visualization()
+    assert done.response.Unpack(made)
+    kept = api.visualizations.GetVisualization(visualizations_pb2.GetVisualizationRequest(name=made.name)).visualization
+    assert kept == made
+    data = b"".join(
+        p.chunk
+        for p in api.visualizations.DownloadVisualization(
+            visualizations_pb2.DownloadVisualizationRequest(name=made.name)
+        )
+    )
+    assert len(data) == made.size_bytes
+    picture, photo = decode_rgb(data), decode_rgb(client.photo(analyzed.room))
+    outside = decode_grey(client.mask(f"{analyzed.room}/surfaces/floor-1")) == 0
+    np.testing.assert_array_equal(picture[outside], photo[outside])
+    assert (picture[~outside] != photo[~outside]).any()
+    # The same request again is the same picture, rendered once.
+    assert api.visualizations.ExportVisualization(request).name == done.name
+
+
+@covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.VisualizationService/ExportVisualization")
+def test_applications_that_make_no_sense_are_refused(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    def ask(*applications: visualizations_pb2.Application) -> RoomvizError:
+        request = visualizations_pb2.PreviewVisualizationRequest(room=analyzed.room, applications=applications)
+        export = visualizations_pb2.ExportVisualizationRequest(room=analyzed.room, applications=applications)
+        preview = refusal(lambda: api.visualizations.PreviewVisualization(request))
+        try:
+            operation = api.visualizations.ExportVisualization(export)
+        except grpc.RpcError as error:
+            reason = from_call(error).reason  # type: ignore[arg-type]
+        else:
+            reason = from_status(wait(api, operation).error).reason
+        assert reason == preview.reason
+        return preview
+
+    assert ask().reason == "APPLICATIONS_INVALID"
+    assert ask(client.apply("NO-SUCH-SKU", kind="floor")).reason == "PRODUCT_NOT_FOUND"
+    assert ask(client.apply("FLR-WALNUT", surface_id="pool-1")).reason == "SURFACE_NOT_FOUND"
+    assert ask(visualizations_pb2.Application(product="products/FLR-WALNUT")).reason == "SURFACE_NOT_FOUND"
+    flat = next(s for s in analyzed.surfaces if not s.HasField("plane"))
+    assert ask(client.apply("FLR-WALNUT", surface_id=flat.surface_id)).reason == "SURFACE_WITHOUT_PLANE"
+
+
+# --- products ---------------------------------------------------------------------------------------
+
+
+@covers("roomviz.v1.ProductService/ListProducts")
+def test_products_come_by_sku_in_pages_and_by_category(api: Api):
+    everything, token = [], ""
+    while True:
+        page = api.products.ListProducts(products_pb2.ListProductsRequest(page_size=10, page_token=token))
+        everything += page.products
+        token = page.next_page_token
+        if not token:
+            break
+
+    skus = [p.sku for p in everything]
+    assert len(skus) >= 40
+    assert skus == sorted(set(skus))
+    flooring = api.products.ListProducts(products_pb2.ListProductsRequest(category="flooring", page_size=200)).products
+    assert {p.sku for p in flooring} == {p.sku for p in everything if p.category.startswith("flooring.")}
+    assert (
+        refusal(lambda: api.products.ListProducts(products_pb2.ListProductsRequest(page_token="made-up"))).reason
+        == "PAGE_TOKEN_INVALID"
+    )
+
+
+@covers("roomviz.v1.ProductService/GetProduct")
+def test_a_product_tells_its_real_size_and_a_wrong_sku_what_comes_near(api: Api):
+    product = api.products.GetProduct(products_pb2.GetProductRequest(name="products/FLR-OAK-NATURAL")).product
+
+    assert product.material.piece_width_m == pytest.approx(0.18)
+    assert product.material.repeat_width_m > 1
+    assert product.price.currency_code == "EUR"
+    failure = refusal(lambda: api.products.GetProduct(products_pb2.GetProductRequest(name="products/FLR-OAK-NATURALL")))
+    assert "FLR-OAK-NATURAL" in failure.message
+
+
+@covers("roomviz.v1.ProductService/SearchProducts")
+def test_products_are_found_by_words_best_first(api: Api):
+    found = [
+        p.sku for p in api.products.SearchProducts(products_pb2.SearchProductsRequest(query="oak herringbone")).products
+    ]
+
+    assert found[0] == "FLR-HERRINGBONE-OAK"
+    assert (
+        refusal(lambda: api.products.SearchProducts(products_pb2.SearchProductsRequest(query=" "))).reason
+        == "QUERY_INVALID"
+    )
+    for hostile in ("'; DROP TABLE products;--", "%", "\\", "a" * 200, "🪵"):
+        api.products.SearchProducts(products_pb2.SearchProductsRequest(query=hostile))
+
+
+# --- operations, system -----------------------------------------------------------------------------
+
+
+@covers("roomviz.v1.OperationService/WatchOperation")
+def test_a_watched_operation_tells_its_progress_and_its_end(api: Api):
+    room = api.rooms.UploadRoom(parts(small_room(6))).room
+    operation = api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=room.name))
+
+    seen = [a.operation for a in api.watch.WatchOperation(operations_pb2.WatchOperationRequest(name=operation.name))]
+
+    assert seen[-1].done
+    assert not any(o.done for o in seen[:-1])
+
+
+@covers("google.longrunning.Operations/CancelOperation")
+def test_a_cancelled_operation_is_over_and_stays_so(api: Api, running: Running):
+    running.stack.rpc().stopProcess("segmentation")
+    try:
+        room = api.rooms.UploadRoom(parts(small_room(7))).room
+        operation = api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=room.name))
+        # A second request for the same room joins the running one.
+        assert api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=room.name)).name == operation.name
+
+        api.operations.CancelOperation(longrunning.CancelOperationRequest(name=operation.name))
+    finally:
+        running.stack.rpc().startProcess("segmentation")
+        running.stack.wait_for(lambda: running.ready("segmentation"), 30, "segmentation")
+
+    again = api.operations.GetOperation(longrunning.GetOperationRequest(name=operation.name))
+    assert again.done
+    assert again.error.code == 1
+
+
+@covers("google.longrunning.Operations/ListOperations", "google.longrunning.Operations/DeleteOperation")
+def test_what_is_not_offered_says_so(api: Api):
+    for call in (
+        lambda: api.operations.ListOperations(longrunning.ListOperationsRequest()),
+        lambda: api.operations.DeleteOperation(longrunning.DeleteOperationRequest(name="operations/x")),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
+
+
+@covers("roomviz.v1.SystemService/GetSystemStatus", "roomviz.internal.status.v1.StatusService/GetStatus")
+def test_the_platform_tells_how_each_part_of_it_is(api: Api, running: Running):
+    found = {c.component: c for c in api.system.GetSystemStatus(system_pb2.GetSystemStatusRequest()).components}
+
+    assert set(found) == {"gateway", "catalog", "segmentation", "compositor", "postgresql", "nats", "s3", "triton"}
+    assert all(c.ready and c.version for c in found.values()), found
+    with grpc.insecure_channel(f"127.0.0.1:{running.settings.catalog_port}") as channel:
+        answer = status_pb2_grpc.StatusServiceStub(channel).GetStatus(status_pb2.GetStatusRequest(), timeout=5)
+    assert [c.dependency for c in answer.checks] == ["postgresql"]
+
+
+# --- who may call -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [None, "", "rv_wrong", "' OR 1=1 --"])
+def test_without_a_valid_key_no_call_is_answered(running: Running, key: str | None):
+    stranger = Api(running.address, key)
+    calls = [
+        lambda: stranger.rooms.GetRoom(rooms_pb2.GetRoomRequest(name="rooms/x")),
+        lambda: stranger.rooms.UploadRoom(parts(b"x")),
+        lambda: stranger.products.ListProducts(products_pb2.ListProductsRequest()),
+        lambda: stranger.operations.GetOperation(longrunning.GetOperationRequest(name="operations/x")),
+        lambda: stranger.watch.WatchOperation(operations_pb2.WatchOperationRequest(name="operations/x")),
+        lambda: stranger.system.GetSystemStatus(system_pb2.GetSystemStatusRequest()),
+    ]
+    try:
+        for call in calls:
+            assert isinstance(refusal(call), Unauthenticated)
+    finally:
+        stranger.channel.close()
+
+
+def test_another_tenant_sees_nothing_of_ours(running: Running, analyzed: rooms_pb2.AnalyzeRoomResponse, tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    key_file = tmp_path / "key"
+    key_file.write_text("rv_other_tenant_" + uuid.uuid4().hex)
+    subprocess.run(
+        [sys.executable, "-m", "services.gateway.keys", "--tenant", "other", "--key-file", str(key_file)],
+        env={**os.environ, **running.settings.service_environment("gateway")},
+        check=True,
+    )
+    other = Api(running.address, key_file.read_text())
+    try:
+        for call in (
+            lambda: other.rooms.GetRoom(rooms_pb2.GetRoomRequest(name=analyzed.room)),
+            lambda: other.rooms.DownloadPhoto(rooms_pb2.DownloadPhotoRequest(name=analyzed.room)),
+            lambda: other.rooms.FetchMask(rooms_pb2.FetchMaskRequest(name=analyzed.surfaces[0].name)),
+            lambda: other.products.GetProduct(products_pb2.GetProductRequest(name="products/FLR-WALNUT")),
+        ):
+            assert isinstance(refusal(call), NotFound)
+        assert not other.products.ListProducts(products_pb2.ListProductsRequest()).products
+    finally:
+        other.channel.close()
+
+
+@covers("roomviz.internal.segmentation.v1.SegmentationService/GetAnalysis")
+def test_services_behind_the_gateway_take_the_tenant_from_the_gateway_alone(
+    running: Running, analyzed: rooms_pb2.AnalyzeRoomResponse
+):
+    with grpc.insecure_channel(f"127.0.0.1:{running.settings.segmentation_port}") as channel:
+        stub = segmentation_pb2_grpc.SegmentationServiceStub(channel)
+        request = segmentation_pb2.GetAnalysisRequest(room=analyzed.room)
+
+        answer = stub.GetAnalysis(request, timeout=5, metadata=[("x-roomviz-tenant", "demo")])
+
+        assert len(answer.mask_keys) == len(answer.analysis.surfaces)
+        assert refusal(lambda: stub.GetAnalysis(request, timeout=5)).reason == "TENANT_MISSING"
+        assert (
+            refusal(lambda: stub.GetAnalysis(request, timeout=5, metadata=[("x-roomviz-tenant", "x")])).reason
+            == "ROOM_NOT_ANALYZED"
+        )
+
+
+@covers("roomviz.internal.compositor.v1.CompositorService/RenderPreview")
+def test_the_compositor_refuses_a_request_without_layers(running: Running):
+    with grpc.insecure_channel(f"127.0.0.1:{running.settings.compositor_port}") as channel:
+        stub = compositor_pb2_grpc.CompositorServiceStub(channel)
+
+        failure = refusal(
+            lambda: stub.RenderPreview(
+                compositor_pb2.RenderPreviewRequest(), timeout=5, metadata=[("x-roomviz-tenant", "demo")]
+            )
+        )
+
+    assert failure.reason == "APPLICATIONS_INVALID"
+
+
+def test_a_deadline_is_kept_and_told(running: Running, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    with grpc.insecure_channel(running.address) as channel:
+        stub = rooms_pb2_grpc.RoomServiceStub(channel)
+        metadata = [("authorization", f"Bearer {running.key}")]
+
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.ListSurfaces(rooms_pb2.ListSurfacesRequest(parent=analyzed.room), timeout=0.0005, metadata=metadata)
+
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
+
+
+def test_every_answer_carries_the_request_id(running: Running):
+    with grpc.insecure_channel(running.address) as channel:
+        stub = products_pb2_grpc.ProductServiceStub(channel)
+        metadata = [("authorization", f"Bearer {running.key}"), ("x-request-id", "trace-me-7")]
+
+        _, call = stub.ListProducts.with_call(products_pb2.ListProductsRequest(), timeout=5, metadata=metadata)
+
+    assert dict(call.trailing_metadata())["x-request-id"] == "trace-me-7"
+
+
+def test_every_rpc_has_a_contract_test():
+    files = [
+        rooms_pb2,
+        visualizations_pb2,
+        products_pb2,
+        operations_pb2,
+        system_pb2,
+        segmentation_pb2,
+        compositor_pb2,
+        status_pb2,
+        longrunning,
+    ]
+    rpcs = {f"{s.full_name}/{m.name}" for f in files for s in f.DESCRIPTOR.services_by_name.values() for m in s.methods}
+
+    assert rpcs - COVERED == set()

@@ -1,0 +1,94 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear
+from services.compositor.domain.compose import Layer, compose
+from services.compositor.domain.shading import RoomLight, room_light, shading
+from services.compositor.domain.texture import pyramid
+
+RNG = np.random.default_rng(0)
+H, W = 120, 160
+ROOM = RNG.integers(60, 200, (H, W, 3), np.uint8)
+FLOOR = np.array([[160.0, 0, 80], [0, 160, 30], [0, 0, 1.0]]) @ np.array([[1.0, 0, 0], [0, 0, 1.4], [0, -1, 0]])
+WOOD = RNG.integers(80, 160, (64, 64, 3), np.uint8)
+NO_WHITE = np.zeros((H, W), bool)
+
+
+def layer(alpha: np.ndarray, textured: bool = True) -> Layer:
+    return Layer("floor", alpha, FLOOR, pyramid(WOOD, 1, 1) if textured else None, linear_from_rgb24(0x804020))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 100), st.integers(40, 110), st.integers(1, 60), st.integers(1, 40), st.booleans())
+def test_outside_the_mask_no_pixel_changes_to_the_bit(x: int, y: int, w: int, h: int, textured: bool):
+    alpha = np.zeros((H, W), np.uint8)
+    alpha[y : y + h, x : x + w] = RNG.integers(0, 256, alpha[y : y + h, x : x + w].shape)
+
+    out = compose(ROOM, [layer(alpha, textured)], NO_WHITE)
+
+    np.testing.assert_array_equal(out[alpha == 0], ROOM[alpha == 0])
+
+
+def test_the_photo_itself_is_not_written_to():
+    before = ROOM.copy()
+
+    compose(ROOM, [layer(np.full((H, W), 255, np.uint8))], NO_WHITE)
+
+    np.testing.assert_array_equal(ROOM, before)
+
+
+def test_inside_the_mask_the_old_floor_is_gone():
+    alpha = np.zeros((H, W), np.uint8)
+    alpha[60:, :] = 255
+    patterned = ROOM.copy()
+    patterned[60:, ::2] = (patterned[60:, ::2] * 0.9).astype(np.uint8)
+
+    a = compose(ROOM, [layer(alpha)], NO_WHITE).astype(int)
+    b = compose(patterned, [layer(alpha)], NO_WHITE).astype(int)
+
+    assert np.abs(a[70:] - b[70:]).mean() < 4
+
+
+def test_a_shadow_on_the_old_floor_lies_on_the_new_one():
+    room = np.full((H, W, 3), 150, np.uint8)
+    room[60:, 70:110] = 75  # in shadow
+    alpha = np.zeros((H, W), np.uint8)
+    alpha[60:, :] = 255
+
+    out = luminance(to_linear(compose(room, [layer(alpha, textured=False)], NO_WHITE)))
+
+    old = luminance(to_linear(room))
+    ratio_old = old[100, 90] / old[100, 20]
+    ratio_new = out[100, 90] / out[100, 20]
+    assert abs(ratio_new / ratio_old - 1) < 0.15
+
+
+def test_shading_scales_with_exposure():
+    photo = to_linear(ROOM)
+    alpha = np.ones((H, W), np.float32)
+    light = RoomLight(0.5, np.ones(3, np.float32))
+    brighter = RoomLight(0.25, np.ones(3, np.float32))
+
+    a = shading(photo, alpha, "floor", light, 0.0)
+    b = shading(photo * np.float32(0.5), alpha, "floor", brighter, 0.0)
+
+    np.testing.assert_allclose(b, a * 0.5, rtol=0.02)
+
+
+def test_the_light_of_a_room_is_read_from_its_white_walls():
+    photo = np.full((60, 80, 3), 0.05, np.float32)
+    photo[:30] = 0.6
+    wall = np.zeros((60, 80), bool)
+    wall[:30] = True
+
+    light = room_light(photo, wall)
+
+    assert 0.6 < light.level < 0.9
+    np.testing.assert_allclose(light.tint, 1, atol=0.01)
+
+
+def test_a_layer_with_an_empty_mask_changes_nothing():
+    out = compose(ROOM, [layer(np.zeros((H, W), np.uint8))], NO_WHITE)
+
+    np.testing.assert_array_equal(out, ROOM)

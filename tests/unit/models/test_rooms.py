@@ -1,0 +1,77 @@
+"""The room generator, checked against what is known of its own scenes. Needs `make setup-models`."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="training packages are not installed: make setup-models")
+
+from models.rooms.cache import FLOOR_WALL, WALL_CEILING, junctions, training_arrays
+from models.rooms.labels import CEILING, FLOOR, WALL
+from models.rooms.photo import living_room
+from models.rooms.sample import render_sample
+
+SAMPLE = render_sample(1, 5, 3, long_side=160)
+
+
+def test_the_same_version_seed_and_index_give_the_same_picture():
+    again = render_sample(1, 5, 3, long_side=160)
+
+    np.testing.assert_array_equal(SAMPLE.image, again.image)
+    np.testing.assert_array_equal(SAMPLE.label, again.label)
+
+
+def test_another_index_is_another_room():
+    other = render_sample(1, 5, 4, long_side=160)
+
+    assert other.image.shape != SAMPLE.image.shape or (other.image != SAMPLE.image).any()
+
+
+def test_floor_pixels_lie_on_the_floor():
+    camera, (y, x) = SAMPLE.camera, np.nonzero(SAMPLE.label == FLOOR)
+    a = (x + 0.5 - camera[13]) / camera[12]
+    b = (y + 0.5 - camera[14]) / camera[12]
+    k = 1 + camera[15] * (a * a + b * b)
+    rays = camera[9:12] + (a * k)[:, None] * camera[3:6] + (b * k)[:, None] * camera[6:9]
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+
+    height = camera[2] + SAMPLE.depth[y, x] * rays[:, 2]
+
+    np.testing.assert_allclose(height, 0, atol=1e-3)
+
+
+def test_normals_are_unit_and_those_of_floor_and_ceiling_are_opposite():
+    def mean(kind: int) -> np.ndarray:
+        return SAMPLE.normal[SAMPLE.label == kind].mean(0)
+
+    np.testing.assert_allclose(np.linalg.norm(SAMPLE.normal[SAMPLE.label == FLOOR], axis=1), 1, atol=1e-4)
+    camera_down = SAMPLE.camera[6:9]
+    assert mean(FLOOR)[1] == pytest.approx(-camera_down[2] * -1, abs=0.02)
+    if (SAMPLE.label == CEILING).sum() > 20:
+        np.testing.assert_allclose(mean(CEILING), -mean(FLOOR), atol=0.02)
+
+
+def test_junctions_are_where_two_planes_of_the_shell_meet():
+    label = np.array([[CEILING] * 4, [WALL] * 4, [WALL] * 4, [FLOOR] * 4], np.uint8)
+    instance = label.astype(np.int32)
+
+    bits = junctions(label, instance)
+
+    assert (bits[0] & WALL_CEILING).all()
+    assert (bits[3] & FLOOR_WALL).all()
+    assert not (bits[0] & FLOOR_WALL).any()
+
+
+def test_training_arrays_keep_the_layout_that_training_reads():
+    arrays = training_arrays(SAMPLE)
+
+    h, w = SAMPLE.label.shape
+    assert arrays["normal"].shape == (h // 4, w // 4, 3)
+    assert arrays["normal"].dtype == np.int8
+    assert arrays["image"].shape == (h, w, 3)
+
+
+def test_the_sample_room_of_the_repository_can_be_built():
+    scene, camera = living_room()
+
+    assert len(scene.arrays()[0]) > 30
+    assert camera.shape == (16,)

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from roomviz.imaging.homography import project
+from services.segmentation.domain.camera import Camera, _rotation
+from services.segmentation.domain.labels import CEILING, FLOOR, WALL
+from services.segmentation.domain.planes import CAMERA_HEIGHT_M, Room, measure_room, wall_directions, wall_distance
+
+AXES = _rotation(np.array([0.0]), np.array([0.1]), np.array([0.0]))[0]
+CAMERA = Camera(800, 500, 350, AXES, True)
+ROOM = Room(CAMERA, 1.4, 1.2, "camera_height", (0.7, 1.25))
+
+
+def pixel(room_point: tuple[float, float, float]) -> np.ndarray:
+    """Where a point (right, forward, up metres from the camera) is seen."""
+    p = np.array(room_point) @ AXES
+    return p[:2] / p[2] * 800 + [500, 350]
+
+
+def test_points_on_the_floor_are_seen_where_the_homography_puts_them():
+    # x to the right, y towards the viewer: (0.5, -3) is half a metre right and three metres ahead.
+    np.testing.assert_allclose(
+        project(ROOM.floor().pixel_from_plane, np.array([[0.5, -3.0]]))[0], pixel((0.5, 3.0, -1.4))
+    )
+
+
+def test_points_on_the_ceiling_are_seen_where_the_homography_puts_them():
+    np.testing.assert_allclose(
+        project(ROOM.ceiling().pixel_from_plane, np.array([[0.5, 3.0]]))[0], pixel((0.5, 3.0, 1.2))
+    )
+
+
+def test_a_wall_ahead_has_x_to_the_right_and_y_downwards_from_the_floor():
+    wall = ROOM.wall(-AXES[1], 4.0)
+
+    np.testing.assert_allclose(
+        project(wall.pixel_from_plane, np.array([[0.7, -2.0]]))[0], pixel((0.7, 4.0, 0.6)), atol=1e-9
+    )
+
+
+def test_a_side_wall_keeps_x_to_the_right():
+    left = ROOM.wall(AXES[0], 2.0)  # two metres to the left, facing right
+
+    a, b = project(left.pixel_from_plane, np.array([[-4.0, 0.0], [-3.0, 0.0]]))
+
+    assert a[0] < b[0]
+
+
+@pytest.mark.parametrize("distance", [2.5, 4.0, 6.0])
+def test_the_distance_of_a_wall_is_read_where_it_stands_on_the_floor(distance: float):
+    label = np.full((350, 500), WALL, np.uint8)
+    label[int(pixel((0, distance, -1.4))[1] / 2) :] = FLOOR
+
+    found = wall_distance(ROOM, label == WALL, label, -AXES[1])
+
+    assert abs(found / distance - 1) < 0.03
+
+
+def test_the_height_of_the_ceiling_is_read_from_a_wall_seen_from_floor_to_ceiling():
+    label = np.full((350, 500), WALL, np.uint8)
+    label[int(pixel((0, 4.0, -CAMERA_HEIGHT_M))[1] / 2) :] = FLOOR
+    label[: int(pixel((0, 4.0, 1.2))[1] / 2)] = CEILING
+
+    room = measure_room(CAMERA, label)
+
+    assert abs(room.above_m - 1.2) < 0.06
+    assert room.scale_source == "camera_height"
+    assert room.scale_range[0] < 1 < room.scale_range[1]
+
+
+def test_walls_face_four_ways_towards_the_room():
+    directions = wall_directions(CAMERA)
+
+    np.testing.assert_allclose(directions @ AXES[2], 0, atol=1e-12)
+    np.testing.assert_allclose(directions.sum(0), 0, atol=1e-12)

@@ -1,0 +1,144 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.segmentation.domain import labels, surfaces
+from services.segmentation.domain.labels import CEILING, FLOOR, FURNITURE, KINDS, WALL, WINDOW
+
+SMALL, FULL = (84, 112), (336, 448)
+
+
+def scene() -> np.ndarray:
+    """(84, 112) labels: ceiling, two walls, floor, a sofa and a window."""
+    label = np.full(SMALL, WALL, np.uint8)
+    label[:20], label[62:] = CEILING, FLOOR
+    label[48:72, 30:60] = FURNITURE
+    label[28:44, 80:100] = WINDOW
+    return label
+
+
+def answer(label: np.ndarray, margin: float = 6.0) -> tuple[np.ndarray, np.ndarray]:
+    """What a network sure of these labels gives for the photo and its mirror image."""
+    logits = np.where(np.arange(7)[:, None, None] == label, margin, 0.0).astype(np.float32)
+    normals = np.zeros((3, *label.shape), np.float32)
+    normals[1] = np.where(label == FLOOR, -1, np.where(label == CEILING, 1, 0))
+    left = np.arange(label.shape[1])[None] < 40
+    normals[0] = np.where((label == WALL) & left, 1, 0)
+    normals[2] = np.where((label == WALL) & ~left, -1, 0)
+    mirrored = normals[:, :, ::-1] * np.array([-1, 1, 1], np.float32)[:, None, None]
+    return np.stack([logits, logits[:, :, ::-1]]), np.stack([normals, mirrored])
+
+
+def photo_of(label: np.ndarray) -> np.ndarray:
+    shades = np.array(
+        [[90, 90, 90], [150, 110, 70], [210, 205, 195], [240, 240, 238], [60, 70, 120], [250, 250, 255], [120, 80, 60]],
+        np.uint8,
+    )
+    return np.kron(shades[label], np.ones((4, 4, 1), np.uint8))
+
+
+def analysis() -> surfaces.Analysis:
+    photo = photo_of(scene())
+    return surfaces.analyze(photo, photo, surfaces.layout(photo, *answer(scene())))
+
+
+def test_each_surface_is_found_with_its_kind_and_a_stable_id():
+    ids = {s.surface_id for s in analysis().surfaces}
+
+    assert {"floor-1", "ceiling-1", "wall-1", "wall-2", "furniture-1", "window-1"} <= ids
+
+
+def test_walls_that_face_two_ways_are_two_surfaces_with_two_planes():
+    walls = [s for s in analysis().surfaces if s.kind == "wall"]
+
+    assert len(walls) == 2
+    assert abs(float(walls[0].plane.normal @ walls[1].plane.normal)) < 0.2
+
+
+def test_masks_have_the_photos_size_and_agree_with_the_labels():
+    truth = np.kron(scene(), np.ones((4, 4), np.uint8))
+    for s in analysis().surfaces:
+        assert s.alpha.shape == FULL
+        if s.kind != "wall":
+            a, b = s.alpha > 127, truth == KINDS.index(s.kind)
+            assert (a & b).sum() / (a | b).sum() > 0.93, s.surface_id
+
+
+def test_at_every_pixel_the_masks_add_up_to_about_one():
+    total = np.sum([s.alpha.astype(int) for s in analysis().surfaces], axis=0)
+
+    assert np.quantile(total, 0.02) > 200
+    assert total.max() <= 330
+
+
+def test_only_flat_surfaces_have_a_plane_and_it_looks_at_the_camera():
+    for s in analysis().surfaces:
+        assert (s.plane is not None) == (s.kind in ("floor", "wall", "ceiling"))
+        if s.plane is not None:
+            y, x = np.argwhere(s.alpha > 200)[len(np.argwhere(s.alpha > 200)) // 2]
+            third = np.linalg.inv(s.plane.pixel_from_plane) @ [x + 0.5, y + 0.5, 1]
+            assert (s.plane.pixel_from_plane @ (third / third[2]))[2] > 0, s.surface_id
+
+
+def test_a_photo_twice_as_large_has_its_homographies_in_its_own_pixels():
+    photo = photo_of(scene())
+    large = np.kron(photo, np.ones((2, 2, 1), np.uint8))
+    found = surfaces.layout(photo, *answer(scene()))
+
+    a = surfaces.analyze(photo, photo, found).surfaces[0]
+    b = surfaces.analyze(large, photo, found).surfaces[0]
+
+    assert b.alpha.shape == large.shape[:2]
+    h = np.diag([2.0, 2.0, 1.0]) @ a.plane.pixel_from_plane
+    np.testing.assert_allclose(b.plane.pixel_from_plane, h)
+
+
+def test_an_unsure_network_asks_for_refinement():
+    photo = photo_of(scene())
+    logits, normals = answer(scene(), margin=0.3)
+
+    found = surfaces.analyze(photo, photo, surfaces.layout(photo, logits, normals))
+
+    assert found.needs_refinement
+    assert "LOW_CONFIDENCE" in found.warnings
+
+
+def test_a_floor_above_the_horizon_is_not_believed():
+    p = np.full((7, 10, 4), 0.05, np.float32)
+    p[FLOOR] = 0.7
+    horizon = np.linspace(-0.5, 0.5, 10, dtype=np.float32)[:, None].repeat(4, 1)
+
+    out = labels.below_horizon(p, horizon)
+
+    assert (out[FLOOR, :4] < 0.05).all()
+    assert (out[FLOOR, 7:] > 0.6).all()
+
+
+def test_specks_take_the_label_around_them():
+    p = np.full((7, 60, 80), 0.01, np.float32)
+    p[WALL] = 0.94
+    p[:, 30, 40] = 0.01
+    p[FLOOR, 30, 40] = 0.94
+
+    assert labels.without_specks(p).argmax(0)[30, 40] == WALL
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 2**32 - 1))
+def test_refined_probabilities_stay_a_partition(seed: int):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.ones(7), (24, 32)).astype(np.float32).transpose(2, 0, 1)
+    photo = rng.integers(0, 256, (96, 128, 3), np.uint8)
+
+    refined = labels.refine(p, photo)
+
+    np.testing.assert_allclose(refined.sum(0), 1, atol=1e-4)
+    assert refined.shape == (7, 96, 128)
+
+
+def test_the_network_sees_the_photo_and_its_mirror_image_in_steps_of_32():
+    batch = labels.network_input(np.random.default_rng(0).integers(0, 256, (700, 1100, 3), np.uint8))
+
+    assert batch.shape[0] == 2
+    assert batch.shape[1] % 32 == batch.shape[2] % 32 == 0
+    np.testing.assert_array_equal(batch[1], batch[0][:, ::-1])
