@@ -17,6 +17,8 @@ Float = NDArray[np.float32]
 
 # Contrast (standard deviation of log luminance) below which detail counts as the old surface's texture.
 TEXTURE_CONTRAST = 0.22
+# How much more light than the room's white walls the bright parts of a surface may get.
+BRIGHT_OVER_WHITE = 1.25
 # Albedo of a white wall, and typical albedos of what surfaces are made of, for the level of the light.
 WHITE_ALBEDO, TYPICAL_ALBEDO = 0.82, {"floor": 0.28, "wall": 0.6, "ceiling": 0.75}
 
@@ -106,4 +108,8 @@ def shading(
     # The level: the room's white says how much light there is, the surface how much of it arrives here.
     here = np.exp(median) / TYPICAL_ALBEDO.get(kind, 0.4)
     level = np.clip(light.level**0.6 * here**0.4, 0.35 * light.level, 1.25 * light.level)
+    # Its bright parts get no more light than the room's white does, and a little: else a surface that lies
+    # mostly in shadow would glow where it does not.
+    brightest = float(np.quantile(relative[alpha > 0.95], 0.95)) if (alpha > 0.95).any() else 0.0
+    level = min(level, BRIGHT_OVER_WHITE * light.level / np.exp(brightest))
     return np.asarray(level * np.exp(np.clip(relative, -3.0, 1.6)), np.float32)

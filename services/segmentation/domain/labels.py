@@ -11,7 +11,7 @@ Float = NDArray[np.float32]
 OTHER, FLOOR, WALL, CEILING, FURNITURE, WINDOW, DOOR = range(7)
 KINDS = ("other", "floor", "wall", "ceiling", "furniture", "window", "door")
 
-NETWORK_LONG_SIDE = 448
+NETWORK_LONG_SIDE = 512
 STRIDE = 32
 
 
@@ -69,6 +69,34 @@ def without_specks(p: Float, part: float = 0.0008) -> Float:
     around = np.stack([cv2.blur(solid[k], (9, 9)) for k in range(len(p))]) / weight
     out = np.where(small, around, p) + 1e-6
     return np.asarray(out / out.sum(0), np.float32)
+
+
+def without_islands(p: Float, part: float = 0.05, around: float = 0.85) -> Float:
+    """A piece of floor, wall or ceiling that lies inside another of the three is that other one.
+
+    A wall can show a picture or a window in its middle, but no ceiling. A piece counts as inside where it does
+    not touch the picture's border, is smaller than `part` of it, and at least `around` of its outline is the other.
+    """
+    out = p.copy()
+    label = p.argmax(0).astype(np.uint8)
+    for kind in (FLOOR, WALL, CEILING):
+        count, components, stats, _ = cv2.connectedComponentsWithStats((label == kind).astype(np.uint8), connectivity=4)
+        for c in range(1, count):
+            x, y, w, h, area = stats[c]
+            if area > part * label.size or x == 0 or y == 0 or x + w == label.shape[1] or y + h == label.shape[0]:
+                continue
+            window = (slice(y - 1, y + h + 1), slice(x - 1, x + w + 1))
+            piece = components[window] == c
+            ring = cv2.dilate(piece.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~piece
+            neighbours = np.bincount(label[window][ring], minlength=len(p)) / max(1, int(ring.sum()))
+            for other in {FLOOR, WALL, CEILING} - {kind}:
+                if neighbours[other] >= around:
+                    # Both probabilities change places: how sure the network was of something stays what it was.
+                    out[kind][window][piece], out[other][window][piece] = (
+                        p[other][window][piece],
+                        p[kind][window][piece],
+                    )
+    return out
 
 
 def refine(p: Float, photo: Image, sharpness: float = 3.0) -> Float:

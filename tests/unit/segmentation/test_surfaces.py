@@ -123,6 +123,28 @@ def test_specks_take_the_label_around_them():
     assert labels.without_specks(p).argmax(0)[30, 40] == WALL
 
 
+def test_a_patch_of_ceiling_in_the_middle_of_a_wall_is_wall_and_a_picture_there_stays():
+    p = np.full((7, 60, 80), 0.01, np.float32)
+    p[WALL] = 0.94
+    for kind, x in ((CEILING, 20), (labels.OTHER, 50)):
+        p[:, 20:30, x : x + 10] = 0.01
+        p[kind, 20:30, x : x + 10] = 0.94
+
+    label = labels.without_islands(p).argmax(0)
+
+    assert label[25, 25] == WALL
+    assert label[25, 55] == labels.OTHER
+
+
+def test_floor_between_the_legs_of_a_table_stays_floor():
+    p = np.full((7, 60, 80), 0.01, np.float32)
+    p[FURNITURE] = 0.94
+    p[:, 40:46, 30:50] = 0.01
+    p[FLOOR, 40:46, 30:50] = 0.94
+
+    assert labels.without_islands(p).argmax(0)[43, 40] == FLOOR
+
+
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 2**32 - 1))
 def test_refined_probabilities_stay_a_partition(seed: int):
