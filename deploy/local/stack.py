@@ -16,7 +16,7 @@ import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,18 @@ class Stack:
                     probe.bind((self.s.host, port))
                 except OSError:
                     taken.append(f"  port {port} ({name}) is taken by another program")
+        for path in self.weed_sockets():
+            try:
+                path.unlink()  # left behind by a SeaweedFS of ours that was killed
+            except OSError:
+                taken.append(f"  {path} belongs to another user's SeaweedFS on the same ports (ROOMVIZ_S3_…)")
         if taken:
             raise SystemExit("\n".join([*taken, "free it, or set another port in .env (see .env.example)"]))
+
+    def weed_sockets(self) -> list[Path]:
+        """Sockets that SeaweedFS makes for its gRPC ports, in a place of its own choice, and leaves when killed."""
+        ports = [p + 10_000 for n, p in self.s.ports.items() if n.startswith("ROOMVIZ_S3_") and not n.endswith("10000")]
+        return [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
 
     # --- up ---
 
@@ -224,6 +234,9 @@ class Stack:
             self.rpc().shutdown()
             self.wait_for(lambda: not Path(f"/proc/{pid}").exists() or self.zombie(pid), 90, "the end of supervisord")
         self.kill_orphans()
+        for path in self.weed_sockets():
+            with suppress(OSError):
+                path.unlink()
 
     @staticmethod
     def zombie(pid: int) -> bool:
