@@ -1,7 +1,6 @@
 """The `roomviz` command. Talks to nothing but the gateway's gRPC API."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +9,10 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
+import stamina
 import typer
 from google.protobuf.json_format import MessageToDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -41,21 +42,33 @@ COLORS = np.array(
 FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 
+# Where the command was installed: beside a checkout's .env and state, as `make up` leaves them.
+HOME = Path(sys.prefix).parent
+
+
+class CliSettings(BaseSettings):
+    """Where the gateway is and who asks; from the environment, or the `.env` of the stack."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ROOMVIZ_", env_file=(HOME / ".env", ".env"), frozen=True, extra="ignore"
+    )
+
+    host: str = "127.0.0.1"
+    gateway_port: int = 8443
+    state: Path = Path(".local")
+    api_key: str = ""
+
+
 @contextmanager
 def gateway() -> Iterator[Client]:
-    state = Path(os.environ.get("ROOMVIZ_STATE", ".local"))
-    host, port = os.environ.get("ROOMVIZ_HOST", "127.0.0.1"), os.environ.get("ROOMVIZ_GATEWAY_PORT", "8443")
-    key = os.environ.get("ROOMVIZ_API_KEY", "")
-    here = [state / "secrets" / "api_key", Path(sys.prefix).parent / state / "secrets" / "api_key"]
-    for path in [] if key else here:
-        if path.exists():
-            key = path.read_text().strip()
-            break
+    settings = CliSettings()
+    key_file = HOME / settings.state / "secrets" / "api_key"
+    key = settings.api_key or (key_file.read_text().strip() if key_file.exists() else "")
     if not key:
         raise InvalidArgument(
             "API_KEY_MISSING", "no API key: set ROOMVIZ_API_KEY, or start the local stack with `make up`"
         )
-    with Client(f"{host}:{port}", key) as client:
+    with Client(f"{settings.host}:{settings.gateway_port}", key) as client:
         yield client
 
 
@@ -333,6 +346,7 @@ def version() -> None:
 
 def main() -> None:
     """Exit 0 when done, 1 on a failure, told in one line; 2 on wrong usage."""
+    stamina.instrumentation.set_on_retry_hooks([])  # a command says what came of it, not how often it tried
     try:
         app()
     except RoomvizError as error:

@@ -79,6 +79,8 @@ def from_call(error: grpc.aio.AioRpcError) -> errors.RoomvizError:
         return from_status(rich)
     name = error.code().name
     kind = errors.KINDS.get(name, errors.Internal)
+    if kind is errors.Unavailable:  # gRPC's own words list every address it tried
+        return kind("SERVER_UNREACHABLE", "the server cannot be reached")
     return kind(name, error.details() or name)
 
 

@@ -120,6 +120,7 @@ def test_the_doctor_without_a_gateway_says_what_to_do(running: Running, monkeypa
 
     assert done.returncode == 1
     assert "make up" in done.stdout
+    assert "retry" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
