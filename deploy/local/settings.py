@@ -7,6 +7,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Servers and the services behind the gateway believe whoever reaches them: nobody outside this machine may.
+INTERNAL_HOST = "127.0.0.1"
+
 
 class LocalSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ROOMVIZ_", env_file=ROOT / ".env", frozen=True, extra="ignore")
@@ -65,19 +68,19 @@ class LocalSettings(BaseSettings):
         values = {
             "ENVIRONMENT": self.environment,
             "LOG_LEVEL": self.log_level,
-            "HOST": self.host,
+            "HOST": self.host if service == "gateway" else INTERNAL_HOST,
             "GATEWAY_PORT": self.gateway_port,
             "SEGMENTATION_PORT": self.segmentation_port,
             "COMPOSITOR_PORT": self.compositor_port,
             "CATALOG_PORT": self.catalog_port,
             "METRICS_PORT": getattr(self, f"{service}_metrics_port"),
-            "POSTGRES_DSN": f"postgresql://roomviz@{self.host}:{self.postgres_port}/roomviz",
+            "POSTGRES_DSN": f"postgresql://roomviz@{INTERNAL_HOST}:{self.postgres_port}/roomviz",
             "POSTGRES_PASSFILE": secrets / "pgpass",
-            "NATS_URL": f"nats://{self.host}:{self.nats_port}",
-            "S3_ENDPOINT": f"{self.host}:{self.s3_port}",
+            "NATS_URL": f"nats://{INTERNAL_HOST}:{self.nats_port}",
+            "S3_ENDPOINT": f"{INTERNAL_HOST}:{self.s3_port}",
             "S3_ACCESS_KEY": "roomviz",
             "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
-            "TRITON_ADDRESS": f"{self.host}:{self.triton_grpc_port}",
+            "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
             "UPLOAD_BYTES_MAX": self.upload_bytes_max,
             "UPLOAD_MEGAPIXELS_MAX": self.upload_megapixels_max,
         }

@@ -1,6 +1,6 @@
 """Starts, watches and stops the stack under supervisord.
 
-python -m deploy.local.stack up | down | status | logs | clean | env
+python -m deploy.local.stack up | down | status | logs | clean
 """
 
 import asyncio
@@ -24,7 +24,7 @@ import asyncpg
 from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.local.programs import Program, prepare, secret
-from deploy.local.settings import ROOT, LocalSettings
+from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
 
 GREEN, RED, GREY, END = ("\033[32m", "\033[31m", "\033[90m", "\033[0m") if sys.stdout.isatty() else ("", "", "", "")
 
@@ -93,7 +93,7 @@ class Stack:
                 f"command={' '.join(quote(c) for c in p.command)}\n"
                 f"environment={','.join(f'{k}={quote(v)}' for k, v in environment.items())}\n"
                 f"autostart=false\nautorestart=true\nstartsecs=1\nstartretries=5\npriority={100 * (p.tier + 1)}\n"
-                f"stopsignal={p.stop_signal}\nstopwaitsecs={p.stop_wait_s}\nstopasgroup={'false' if p.name == 'postgresql' else 'true'}\nkillasgroup=true\n"
+                f"stopsignal={p.stop_signal}\nstopwaitsecs={p.stop_wait_s}\nstopasgroup=false\nkillasgroup=true\n"
                 f"redirect_stderr=true\nstdout_logfile={self.logs}/{p.name}.log\nstdout_logfile_maxbytes=20MB\nstdout_logfile_backups=2"
             )
         return "\n\n".join(blocks) + "\n"
@@ -118,7 +118,7 @@ class Stack:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind((self.s.host, port))
+                    probe.bind((self.s.host if name == "ROOMVIZ_GATEWAY_PORT" else INTERNAL_HOST, port))
                 except OSError:
                     taken.append(f"  port {port} ({name}) is taken by another program")
         for path in self.weed_sockets():
@@ -155,6 +155,7 @@ class Stack:
                 # A session of its own: Ctrl-C during `make up` does not take the servers down.
                 subprocess.run(
                     [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.conf)],
+                    env={**os.environ, "ROOMVIZ_STACK": str(self.home)},
                     check=True,
                     start_new_session=True,
                     cwd=ROOT,
@@ -180,7 +181,7 @@ class Stack:
     def start(self, batch: list[Program]) -> None:
         rpc, began = self.rpc(), time.monotonic()
         for p in batch:
-            if rpc.getProcessInfo(p.name)["statename"] not in ("RUNNING", "STARTING"):
+            if rpc.getProcessInfo(p.name)["statename"] not in ("RUNNING", "STARTING", "BACKOFF"):
                 rpc.startProcess(p.name, False)
         waiting = list(batch)
         while waiting:
@@ -198,7 +199,7 @@ class Stack:
             time.sleep(0.1)
 
     async def ensure_database(self) -> None:
-        url = f"postgresql://roomviz@{self.s.host}:{self.s.postgres_port}/postgres"
+        url = f"postgresql://roomviz@{INTERNAL_HOST}:{self.s.postgres_port}/postgres"
         connection = await asyncpg.connect(url, passfile=str(self.home / "secrets" / "pgpass"))
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'roomviz'"):
@@ -246,7 +247,8 @@ class Stack:
             return True
 
     def orphans(self) -> list[int]:
-        """Processes of this stack, told by their environment: what a killed supervisor leaves behind."""
+        """Processes of this stack, told by their environment: what a killed supervisor leaves behind, or one that
+        lost its socket. A supervisor comes first: it would start again what is ended before it."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -257,7 +259,14 @@ class Stack:
                         found.append(int(entry.name))
                 except OSError:
                     continue
-        return found
+        return sorted(found, key=lambda pid: (b"supervisord" not in self.command(pid), pid))
+
+    @staticmethod
+    def command(pid: int) -> bytes:
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return b""
 
     def kill_orphans(self) -> None:
         for signum, wait_s in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):

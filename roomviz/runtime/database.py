@@ -8,13 +8,15 @@ from typing import Any
 import asyncpg
 import stamina
 
-from roomviz.errors import Unavailable
+from roomviz.errors import InvalidArgument, Unavailable
 from roomviz.runtime.settings import ServiceSettings
 
 _DOWN = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
     TimeoutError,
     asyncpg.TooManyConnectionsError,
@@ -23,9 +25,11 @@ _DOWN = (
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Inside, a database that does not answer is `Unavailable`."""
+    """Inside, a database that does not answer is `Unavailable`, and text that it cannot hold `InvalidArgument`."""
     try:
         yield
+    except asyncpg.CharacterNotInRepertoireError as error:
+        raise InvalidArgument("TEXT_INVALID", "text must not contain NUL characters") from error
     except _DOWN as error:
         raise Unavailable("DATABASE_UNAVAILABLE", "the database does not answer; try again") from error
 

@@ -12,7 +12,7 @@ import asyncpg
 
 from roomviz.runtime.outbox import Outbox
 
-ATTEMPTS_MAX = 5
+STRIKES_MAX = 5
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,15 @@ class Ended:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A new attempt. Past ATTEMPTS_MAX the only thing left to do is to end the job as failed."""
+    """A new attempt. `strikes` counts those that broke or never came back, this one included: past STRIKES_MAX the
+    only thing left to do is to end the job as failed."""
 
     number: int
+    strikes: int = 1
 
     @property
     def exhausted(self) -> bool:
-        return self.number > ATTEMPTS_MAX
+        return self.strikes > STRIKES_MAX
 
 
 class Ledger:
@@ -41,20 +43,29 @@ class Ledger:
         """Open the next attempt at a job, unless it has ended; then its event is sent once more."""
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
-                """INSERT INTO jobs AS j (operation, tenant, state, attempt) VALUES ($1, $2, 'RUNNING', 1)
+                """INSERT INTO jobs AS j (operation, tenant, state, attempt, strikes) VALUES ($1, $2, 'RUNNING', 1, 1)
                    ON CONFLICT (operation) DO UPDATE
-                       SET attempt = CASE WHEN j.state = 'RUNNING' THEN j.attempt + 1 ELSE j.attempt END, update_time = now()
-                   RETURNING state, attempt, event_subject, event""",
+                       SET attempt = j.attempt + (j.state = 'RUNNING')::int, strikes = j.strikes + (j.state = 'RUNNING')::int,
+                           update_time = now()
+                   RETURNING state, attempt, strikes, event_subject, event""",
                 operation,
                 tenant,
             )
             if row["state"] == "RUNNING":
-                return Attempt(row["attempt"])
+                return Attempt(row["attempt"], row["strikes"])
             # Whoever waits may have missed the event; another id passes the de-duplication of the stream.
             again = f"{operation}-{row['attempt']}-again-{await connection.fetchval('SELECT txid_current()')}"
             await self._outbox.write(connection, row["event_subject"], again, row["event"])
         self._outbox.poke()
         return Ended(row["attempt"])
+
+    async def forgive(self, operation: str, attempt: Attempt) -> None:
+        """Take back the strike of an attempt that failed because a server was down."""
+        await self._pool.execute(
+            "UPDATE jobs SET strikes = strikes - 1 WHERE operation = $1 AND attempt = $2 AND state = 'RUNNING'",
+            operation,
+            attempt.number,
+        )
 
     async def end(
         self, connection: asyncpg.Connection, operation: str, attempt: Attempt, state: str, subject: str, event: bytes

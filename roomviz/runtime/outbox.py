@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 
 from roomviz.errors import Unavailable
-from roomviz.runtime.bus import Bus
+from roomviz.runtime.bus import BODY_BYTES_MAX, Bus
 from roomviz.runtime.metrics import OUTBOX_PENDING
 
 log = structlog.get_logger()
@@ -25,7 +25,9 @@ class Outbox:
         self._written = asyncio.Event()
 
     async def write(self, connection: asyncpg.Connection, subject: str, message_id: str, body: bytes) -> None:
-        """Add a message inside the caller's transaction."""
+        """Add a message inside the caller's transaction, which fails here rather than the relay later."""
+        if len(body) > BODY_BYTES_MAX:
+            raise ValueError(f"a message of {len(body)} bytes on {subject}: send a reference instead")
         await connection.execute(
             "INSERT INTO outbox (subject, message_id, body) VALUES ($1, $2, $3)", subject, message_id, body
         )
@@ -54,6 +56,9 @@ class Outbox:
                     pass
             except (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
                 log.warning("outbox waits", error=str(error) or type(error).__name__)
+                await asyncio.sleep(self._period)
+            except Exception:  # whatever it is, the other messages must not wait for it for ever
+                log.exception("outbox stumbled")
                 await asyncio.sleep(self._period)
             try:
                 await asyncio.wait_for(self._written.wait(), self._period)

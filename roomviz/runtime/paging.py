@@ -32,8 +32,16 @@ def after(given: str, *question: str) -> str:
         return ""
     try:
         mark, position = json.loads(base64.urlsafe_b64decode(given.encode()))
-    except (ValueError, binascii.Error):
+    except (ValueError, TypeError, binascii.Error):
         raise InvalidArgument("PAGE_TOKEN_INVALID", "page_token was not given by this service") from None
     if mark != _mark(question) or not isinstance(position, str):
         raise InvalidArgument("PAGE_TOKEN_INVALID", "page_token belongs to another question")
     return position
+
+
+def offset(given: str, *question: str) -> int:
+    """Where the page of this token begins, where tokens count items."""
+    position = after(given, *question)
+    if position and not (position.isascii() and position.isdigit() and len(position) <= 9):
+        raise InvalidArgument("PAGE_TOKEN_INVALID", "page_token was not given by this service")
+    return int(position or 0)

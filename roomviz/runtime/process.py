@@ -26,7 +26,7 @@ def run(name: str, settings: S, metrics_port: int, app: Callable[[S], AbstractAs
         stop = asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):  # asyncio.run() unwinds on SIGINT only
             asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-        start_http_server(metrics_port, settings.host)
+        start_http_server(metrics_port, settings.metrics_host)
         # A signal during start-up must end it too, not wait for a server that may never come.
         entered = app(settings)
         opening, stopping = asyncio.create_task(entered.__aenter__()), asyncio.create_task(stop.wait())

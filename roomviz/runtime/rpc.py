@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -87,12 +87,21 @@ def from_call(error: grpc.aio.AioRpcError) -> errors.RoomvizError:
 class EdgeInterceptor(grpc.aio.ServerInterceptor):
     """Request id, tenant, deadline, metrics, one log line and error mapping for every call."""
 
-    def __init__(self, identify: Identify, default_deadline_s: float, open_methods: frozenset[str] = frozenset()):
+    def __init__(
+        self,
+        identify: Identify,
+        default_deadline_s: float,
+        open_methods: frozenset[str] = frozenset(),
+        longer: Mapping[str, float] | None = None,
+    ):
         self._identify, self._default, self._open = identify, default_deadline_s, open_methods
+        self._longer = dict(longer or {})
 
     async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
         handler = await continuation(details)
         method = details.method
+        if method == "/grpc.health.v1.Health/Watch":
+            return None  # needs no key and never ends: whoever wants to know may ask again
         if handler is None or method.startswith("/grpc."):
             return handler
         if handler.response_streaming:
@@ -104,8 +113,8 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
             inner = handler.stream_stream or handler.unary_stream
 
             async def stream(request: Any, rpc: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-                async with self._call(method, rpc):
-                    async for item in inner(request, rpc):
+                async with self._call(method, rpc), aclosing(inner(request, rpc)) as answers:
+                    async for item in answers:
                         yield item
 
             return wrap(stream, handler.request_deserializer, handler.response_serializer)
@@ -127,7 +136,8 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         request_id = metadata.get(context.REQUEST_ID, "")[:64] or context.new_request_id()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         remaining = rpc.time_remaining()
-        budget = min(self._default, remaining) if remaining is not None else self._default
+        longest = self._longer.get(method, self._default)
+        budget = min(longest, remaining) if remaining is not None else longest
         code = "OK"
         try:
             async with asyncio.timeout(budget):
@@ -138,7 +148,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                 )
                 rpc.set_trailing_metadata(((context.REQUEST_ID, request_id),))
                 yield
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             code = "CANCELLED"
             raise
         except grpc.aio.AbortError:
@@ -171,10 +181,14 @@ async def serve(
     reflect: bool,
     servicer: health.aio.HealthServicer,
     open_methods: frozenset[str] = frozenset(),
+    longer: Mapping[str, float] | None = None,
 ) -> AsyncIterator[grpc.aio.Server]:
-    """A started server; leaving stops taking calls and lets running ones finish within the grace."""
+    """A started server; `longer` names methods that may take longer than the default.
+
+    Leaving stops taking calls and lets running ones finish within the grace.
+    """
     server = grpc.aio.server(
-        interceptors=[EdgeInterceptor(identify, default_deadline_s, open_methods)],
+        interceptors=[EdgeInterceptor(identify, default_deadline_s, open_methods, longer)],
         options=[
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),

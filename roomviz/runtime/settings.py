@@ -14,6 +14,7 @@ class ServiceSettings(BaseSettings):
     environment: Literal["development", "production"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "127.0.0.1"
+    metrics_host: str = "127.0.0.1"
     shutdown_grace_s: float = 10.0
 
     gateway_port: int = 8443

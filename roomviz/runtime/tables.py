@@ -6,6 +6,7 @@ JOBS = """
         tenant text NOT NULL,
         state text NOT NULL CHECK (state IN ('RUNNING', 'SUCCEEDED', 'FAILED')),
         attempt int NOT NULL,
+        strikes int NOT NULL,
         event_subject text,
         event bytea,
         create_time timestamptz NOT NULL DEFAULT now(),

@@ -18,7 +18,7 @@ from roomviz import errors
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime import context
 from roomviz.runtime.bus import Bus
-from roomviz.runtime.ledger import ATTEMPTS_MAX, Attempt, Ended, Ledger
+from roomviz.runtime.ledger import STRIKES_MAX, Attempt, Ended, Ledger
 from roomviz.runtime.metrics import JOB_ATTEMPTS, JOBS
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.rpc import to_status
@@ -106,7 +106,10 @@ class Worker(Generic[J]):
                 await asyncio.sleep(1)
                 continue
             for message in messages:
-                await self._handle(message)
+                try:
+                    await self._handle(message)
+                except Exception:  # the puller must outlive any message; the queue brings it again
+                    log.exception("message dropped for now")
 
     async def _handle(self, message: Msg) -> None:
         job = self._message()
@@ -132,10 +135,10 @@ class Worker(Generic[J]):
         ) as error:
             # A server is down: leave the job in the queue and come back to it.
             log.warning("job waits", error=str(error) or type(error).__name__)
-            await self._answer(message.nak(delay=min(30.0, 2.0**message.metadata.num_delivered)))
+            await self._answer(message.nak(delay=min(30.0, 2.0 ** min(5, message.metadata.num_delivered))))
         except Exception:
             log.exception("job broke")
-            await self._answer(message.nak(delay=min(30.0, 2.0**message.metadata.num_delivered)))
+            await self._answer(message.nak(delay=min(30.0, 2.0 ** min(5, message.metadata.num_delivered))))
         finally:
             beat.cancel()
             structlog.contextvars.unbind_contextvars("operation", "request_id", "tenant")
@@ -149,9 +152,7 @@ class Worker(Generic[J]):
         JOB_ATTEMPTS.labels(self._verb).inc()
         remaining = envelope.deadline.ToDatetime().timestamp() - time.time() if envelope.HasField("deadline") else 600.0
         if opened.exhausted:
-            error: Exception = errors.Internal(
-                "ATTEMPTS_EXHAUSTED", f"the job was tried {ATTEMPTS_MAX} times and did not end"
-            )
+            error = errors.Internal("ATTEMPTS_EXHAUSTED", f"the job was tried {STRIKES_MAX} times and did not end")
             await self._fail(envelope, opened, error)
             await self._bury(message, "attempts exhausted")
             return
@@ -168,20 +169,24 @@ class Worker(Generic[J]):
             await self._bus.tell(f"progress.{envelope.operation}", body)
 
         try:
-            async with asyncio.timeout(max(0.0, remaining)):
+            async with asyncio.timeout(max(0.0, remaining)) as limit:
                 result, store = await self._work(job, opened.number, progress)
-        except errors.RoomvizError as error:
-            if error.retryable and opened.number < ATTEMPTS_MAX:
+        except Exception as raised:
+            failure = errors.unwrap(raised)
+            if limit.expired():
+                failure = errors.DeadlineExceeded("DEADLINE_EXCEEDED", "the job took longer than it was given")
+            if isinstance(failure, errors.RoomvizError) and not failure.retryable:
+                await self._fail(envelope, opened, failure)
+            elif isinstance(failure, errors.RoomvizError):
+                # A server is down: no fault of the job's. Its deadline bounds how often it comes back.
+                await self._ledger.forgive(envelope.operation, opened)
+                raise failure from raised
+            elif opened.strikes < STRIKES_MAX:
                 raise
-            await self._fail(envelope, opened, error)
-        except TimeoutError:
-            await self._fail(
-                envelope, opened, errors.DeadlineExceeded("DEADLINE_EXCEEDED", "the job took longer than it was given")
-            )
-        except Exception as error:
-            if opened.number < ATTEMPTS_MAX:
-                raise
-            await self._fail(envelope, opened, error)
+            else:
+                await self._fail(envelope, opened, failure)
+                await self._bury(message, "failed at every attempt")
+                return
         else:
             await self._succeed(envelope, opened, result, store)
             log.info("job ended", verb=self._verb, seconds=round(time.monotonic() - began, 3))

@@ -37,7 +37,7 @@ class Catalog:
             raise InvalidArgument("QUERY_INVALID", f"query must have 1 to {QUERY_LENGTH_MAX} characters")
         question = (tenant, "search", query)
         limit = paging.page_size(size)
-        offset = int(paging.after(token, *question) or 0)
+        offset = paging.offset(token, *question)
         found = await self.products.search(tenant, query, offset, limit + 1)
         more = paging.token(str(offset + limit), *question) if len(found) > limit else ""
         return found[:limit], more

@@ -99,11 +99,16 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 f"{settings.host}:{settings.gateway_port}",
                 register,
                 ApiKeys(PostgresKeys(pool)),
-                settings.watch_limit_s,
+                settings.default_deadline_s,
                 settings.shutdown_grace_s,
                 settings.environment == "development",
                 health.servicer,
                 OPEN_METHODS,
+                {
+                    "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
+                    "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
+                    "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
+                },
             )
         )
         await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())

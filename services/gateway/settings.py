@@ -5,7 +5,7 @@ from roomviz.runtime.settings import ServiceSettings
 
 class Settings(ServiceSettings):
     metrics_port: int = 8543
-    # Where the services behind the gateway are; empty means beside it on this host.
+    # Where the services behind the gateway are; empty means beside it on this machine.
     segmentation_address: str = ""
     compositor_address: str = ""
     catalog_address: str = ""
@@ -20,6 +20,7 @@ class Settings(ServiceSettings):
     job_limit_s: float = 600.0
     republish_after_s: float = 120.0
     watch_limit_s: float = 900.0
+    upload_limit_s: float = 120.0
 
     def address(self, service: str) -> str:
-        return getattr(self, f"{service}_address") or f"{self.host}:{getattr(self, f'{service}_port')}"
+        return getattr(self, f"{service}_address") or f"127.0.0.1:{getattr(self, f'{service}_port')}"

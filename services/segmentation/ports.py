@@ -36,4 +36,5 @@ class Objects(Protocol):
 class Analyses(Protocol):
     async def get(self, tenant: str, room: str) -> AnalysisRecord | None: ...
 
-    def save(self, tenant: str, operation: str, record: AnalysisRecord) -> Write: ...
+    def save(self, tenant: str, operation: str, asked: float, record: AnalysisRecord) -> Write:
+        """Keep the analysis, unless one that was asked for later is there."""

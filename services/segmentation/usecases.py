@@ -30,9 +30,13 @@ class AnalyzeRoom:
         room: str,
         photo_key: str,
         focal_35mm: float,
+        asked: float,
         progress: Progress,
     ) -> tuple[AnalysisRecord, Write]:
-        """The analysis, and how to keep it. Masks are stored under keys of this attempt; the row makes them visible."""
+        """The analysis, and how to keep it; `asked` orders requests for the same room.
+
+        Masks are stored under keys of this attempt; the row makes them visible.
+        """
         run = asyncio.get_running_loop().run_in_executor
         await progress("decode", 5)
         with stage("decode"):
@@ -64,7 +68,7 @@ class AnalyzeRoom:
                 for i, key in enumerate(keys):
                     group.create_task(put(key, i))
         record = _record(room, prediction.model, analysis, keys)
-        return record, self.analyses.save(tenant, operation, record)
+        return record, self.analyses.save(tenant, operation, asked, record)
 
 
 def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> AnalysisRecord:

@@ -13,6 +13,7 @@ from services.compositor.domain.shading import RoomLight, room_light, shading
 from services.compositor.domain.texture import Pyramid, footprint, lay
 
 PAINT_DETAIL = 0.6
+STRIP_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,20 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_]) -> Imag
         if w == 0 or h == 0:
             continue
         box = (slice(y, y + h), slice(x, x + w))
-        alpha = np.asarray(layer.alpha[box] / np.float32(255), np.float32)
-        below = to_linear(photo[box])
-        if layer.pyramid is not None and layer.pixel_from_plane is not None:
-            albedo = lay(layer.pyramid, footprint(layer.pixel_from_plane, (x, y, w, h)))
-            detail = 0.0
-        else:
-            albedo = np.broadcast_to(layer.color, below.shape)
-            detail = PAINT_DETAIL
-        lit = shading(below, alpha, layer.kind, light, detail)
-        new = soft_clip(albedo * lit[..., None] * light.tint)
-        mixed = to_linear(out[box]) * (1 - alpha[..., None]) + new * alpha[..., None]
-        blended = to_srgb(np.asarray(mixed, np.float32))
-        np.copyto(out[box], blended, where=(layer.alpha[box] > 0)[..., None])
+        textured = layer.pyramid is not None and layer.pixel_from_plane is not None
+        lit = shading(photo[box], layer.alpha[box], layer.kind, light, 0.0 if textured else PAINT_DETAIL)
+        # In strips, so that what a layer needs beside the photo stays small however large the photo is.
+        for top in range(0, h, STRIP_ROWS):
+            rows = slice(top, min(h, top + STRIP_ROWS))
+            strip = (slice(y + rows.start, y + rows.stop), box[1])
+            alpha = layer.alpha[strip]
+            if layer.pyramid is not None and layer.pixel_from_plane is not None:
+                at = footprint(layer.pixel_from_plane, (x, y + rows.start, w, rows.stop - rows.start))
+                albedo = lay(layer.pyramid, at)
+            else:
+                albedo = np.broadcast_to(layer.color, (*alpha.shape, 3))
+            new = soft_clip(albedo * lit[rows, :, None] * light.tint)
+            part = np.asarray(alpha / np.float32(255), np.float32)[..., None]
+            mixed = to_linear(out[strip]) * (1 - part) + new * part
+            np.copyto(out[strip], to_srgb(np.asarray(mixed, np.float32)), where=(alpha > 0)[..., None])
     return out

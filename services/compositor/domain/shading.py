@@ -11,12 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roomviz.imaging.color import LinearImage, luminance
+from roomviz.imaging.codec import Image
+from roomviz.imaging.color import LinearImage, luminance, to_linear
 
 Float = NDArray[np.float32]
 
 # Contrast (standard deviation of log luminance) below which detail counts as the old surface's texture.
 TEXTURE_CONTRAST = 0.22
+# Luminance below which a pixel counts as this dark, and log luminance of each 8-bit grey.
+DARKEST = 2e-3
+_GREY = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, 2)
+_LOG_LIGHT = np.log(np.maximum(luminance(to_linear(_GREY)), DARKEST)).astype(np.float32).reshape(256, 1)
 # How much more light than the room's white walls the bright parts of a surface may get.
 BRIGHT_OVER_WHITE = 1.25
 # Albedo of a white wall, and typical albedos of what surfaces are made of, for the level of the light.
@@ -72,13 +77,18 @@ def smooth_log(log_light: Float, inside: Float, radius: int, contrast: float) ->
 
 
 def shading(
-    photo: LinearImage, alpha: Float, kind: str, light: RoomLight, keep_detail: float, working_side: int = 900
+    photo: Image,
+    alpha: NDArray[np.uint8],
+    kind: str,
+    light: RoomLight,
+    keep_detail: float,
+    working_side: int = 900,
 ) -> Float:
     """How bright a white surface would be at each pixel of the surface: (H, W) float32, linear.
 
     Args:
-        photo: (H, W, 3) linear, the box of the surface.
-        alpha: (H, W) 0 to 1, the soft mask.
+        photo: (H, W, 3) uint8 sRGB, the box of the surface.
+        alpha: (H, W) uint8, the soft mask.
         kind: `floor`, `wall` or `ceiling`.
         light: of the room.
         keep_detail: part of the old surface's fine relief that stays: plaster shows through paint, not through tiles.
@@ -87,29 +97,33 @@ def shading(
     height, width = alpha.shape
     scale = min(1.0, working_side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    log_full = np.log(np.maximum(luminance(photo), 2e-3))
-    inside = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.95).astype(np.float32)
+    inside = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 242).astype(np.float32)
     if inside.sum() < 16:
         return np.full(alpha.shape, light.level, np.float32)
-    log_small = np.asarray(cv2.resize(log_full, size, interpolation=cv2.INTER_AREA), np.float32)
+    small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+    log_small = np.asarray(np.log(np.maximum(luminance(to_linear(small)), DARKEST)), np.float32)
     median = float(np.median(log_small[inside > 0]))
     radius = max(3, round(max(size) / 60))
     smooth = smooth_log(log_small, inside, radius, TEXTURE_CONTRAST)
     smooth = smooth_log(smooth, inside, radius, TEXTURE_CONTRAST)
-    # Outside the mask the smooth light goes on, so that the soft edge does not pick up the neighbour's.
-    weight = cv2.GaussianBlur(inside, (0, 0), radius)
-    around = cv2.GaussianBlur(smooth * inside, (0, 0), radius) / np.maximum(weight, 1e-6)
-    around = np.where(weight > 1e-3, around, median)
-    smooth = np.where(inside > 0, smooth, around).astype(np.float32)
-    relative = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR) - median
-    if keep_detail > 0:
-        detail = np.clip(log_full - cv2.GaussianBlur(log_full, (0, 0), max(1.0, radius / 2)), -0.3, 0.3)
-        relative = relative + keep_detail * detail * (alpha > 0.95)
     # The level: the room's white says how much light there is, the surface how much of it arrives here.
     here = np.exp(median) / TYPICAL_ALBEDO.get(kind, 0.4)
     level = np.clip(light.level**0.6 * here**0.4, 0.35 * light.level, 1.25 * light.level)
     # Its bright parts get no more light than the room's white does, and a little: else a surface that lies
     # mostly in shadow would glow where it does not.
-    brightest = float(np.quantile(relative[alpha > 0.95], 0.95)) if (alpha > 0.95).any() else 0.0
+    brightest = float(np.quantile(smooth[inside > 0], 0.95)) - median
     level = min(level, BRIGHT_OVER_WHITE * light.level / np.exp(brightest))
-    return np.asarray(level * np.exp(np.clip(relative, -3.0, 1.6)), np.float32)
+    # Outside the mask the smooth light goes on, so that the soft edge does not pick up the neighbour's.
+    weight = cv2.GaussianBlur(inside, (0, 0), radius)
+    around = cv2.GaussianBlur(smooth * inside, (0, 0), radius) / np.maximum(weight, 1e-6)
+    around = np.where(weight > 1e-3, around, median)
+    smooth = np.where(inside > 0, smooth, around).astype(np.float32)
+    relative = cv2.resize(np.clip(smooth - median, -3.0, 1.6), (width, height), interpolation=cv2.INTER_LINEAR)
+    if keep_detail > 0:
+        relief = np.asarray(cv2.LUT(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), _LOG_LIGHT), np.float32)
+        relief = relief - np.asarray(cv2.GaussianBlur(relief, (0, 0), max(1.0, radius / 2)), np.float32)
+        np.clip(relief, -0.3, 0.3, out=relief)
+        relative += np.float32(keep_detail) * relief * (alpha > 242)
+    np.exp(relative, out=relative)
+    relative *= np.float32(level)
+    return np.asarray(relative, np.float32)

@@ -52,15 +52,17 @@ class Footprint:
 
 
 def footprint(pixel_from_plane: Matrix, box: tuple[int, int, int, int]) -> Footprint:
-    """Where the pixels of box (x, y, width, height) lie on the plane, and how large they are there."""
+    """Where the pixels of box (x, y, width, height) lie on the plane, and how large they are there.
+
+    The homography's third coordinate must be positive where the plane is seen.
+    """
     bx, by, w, h = box
     m = np.linalg.inv(pixel_from_plane)
     px = (np.arange(w, dtype=np.float64) + bx + 0.5)[None]
     py = (np.arange(h, dtype=np.float64) + by + 0.5)[:, None]
     c = m[2, 0] * px + m[2, 1] * py + m[2, 2]
-    # Beyond the plane's horizon nothing is seen; kept finite here, left out by the mask.
-    sign = np.sign(np.median(c)) or 1.0
-    c = np.where(c * sign > 1e-9, c, sign * 1e-9)
+    # Positive where the plane is seen; beyond its horizon kept finite, and left out by the mask.
+    c = np.maximum(c, 1e-9)
     x = (m[0, 0] * px + m[0, 1] * py + m[0, 2]) / c
     y = (m[1, 0] * px + m[1, 1] * py + m[1, 2]) / c
     # Jacobian of (x, y) by the pixel's coordinates.

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from pebble import ProcessExpired, ProcessPool
 
-from roomviz.errors import InvalidArgument, RoomvizError
+from roomviz.errors import InvalidArgument, RoomvizError, Unavailable
 from services.gateway.domain.ingest import Limits, Photo, take_in
 
 
@@ -38,7 +38,11 @@ class ProcessDecoder:
             raise InvalidArgument(
                 "IMAGE_CORRUPT", f"the picture could not be decoded within {self._limit_s:g} s"
             ) from error
-        except (ProcessExpired, MemoryError) as error:
+        except ProcessExpired as error:
+            if (error.exitcode or 0) >= 0:  # it was asked to end, as at a shutdown: no fault of the picture's
+                raise Unavailable("DECODER_STOPPED", "the decoder was stopped; send the picture again") from error
+            raise InvalidArgument("IMAGE_CORRUPT", "the picture broke the decoder") from error
+        except MemoryError as error:
             raise InvalidArgument("IMAGE_CORRUPT", "the picture could not be decoded within its limits") from error
         if isinstance(answer, Photo):
             return answer

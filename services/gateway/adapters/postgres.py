@@ -39,7 +39,8 @@ class PostgresKeys:
     async def add(self, key: str, tenant: str) -> None:
         with reachable():
             await self._pool.execute(
-                "INSERT INTO api_keys (key_hash, prefix, tenant) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                """INSERT INTO api_keys (key_hash, prefix, tenant) VALUES ($1, $2, $3)
+                   ON CONFLICT (key_hash) DO UPDATE SET tenant = EXCLUDED.tenant, revoke_time = NULL""",
                 hashlib.sha256(key.encode()).digest(),
                 key[:6],
                 tenant,

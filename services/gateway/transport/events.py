@@ -62,7 +62,10 @@ class Events:
                 await asyncio.sleep(1)
                 continue
             for message in messages:
-                await self._end(message)
+                try:
+                    await self._end(message)
+                except Exception:  # the reader must outlive any event; the stream brings it again
+                    log.exception("event dropped for now", subject=message.subject)
 
     async def _end(self, message: Msg) -> None:
         body = jobs_pb2.JobFinished()
@@ -91,5 +94,5 @@ class Events:
             await asyncio.sleep(_SWEEP_S)
             try:
                 await self._operations.sweep(self._republish_after_s)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except Exception as error:
                 log.warning("sweeper waits", error=str(error) or type(error).__name__)

@@ -68,7 +68,7 @@ class RoomService(rooms_pb2_grpc.RoomServiceServicer):
         self, request: rooms_pb2.ListSurfacesRequest, rpc: Context
     ) -> rooms_pb2.ListSurfacesResponse:
         question = (current().tenant, "surfaces", request.parent)
-        begin = int(paging.after(request.page_token, *question) or 0)
+        begin = paging.offset(request.page_token, *question)
         end = begin + paging.page_size(request.page_size)
         found = (await self._rooms.analysis(await self._rooms.get(request.parent))).analysis.surfaces
         more = paging.token(str(end), *question) if end < len(found) else ""

@@ -13,6 +13,12 @@ def new_id() -> str:
     return secrets.token_hex(15)
 
 
+def check_request_id(request_id: str) -> None:
+    """A caller's id of a request is short and printable; empty where there is none."""
+    if len(request_id) > 64 or not request_id.isprintable():
+        raise InvalidArgument("REQUEST_ID_INVALID", "request_id may have 64 printable characters; a UUID is best")
+
+
 def parse(name: str, *collections: str) -> tuple[str, ...]:
     """The ids in a name: `parse("rooms/a/surfaces/b", "rooms", "surfaces")` is ("a", "b")."""
     parts = name.split("/")

@@ -14,7 +14,7 @@ from roomviz.runtime.rpc import invoke
 from roomviz.v1 import rooms_pb2
 from services.gateway.domain.records import Operation, Room, RoomState
 from services.gateway.ports import Calls, Decoder, Objects, Operations, Rooms
-from services.gateway.usecases.names import new_id, parse
+from services.gateway.usecases.names import check_request_id, new_id, parse
 
 ANALYZE_SIDE_MIN = 64
 DISPLAY_NAME_MAX = 200
@@ -53,6 +53,7 @@ class RoomCases:
         tenant = current().tenant
         if len(display_name) > DISPLAY_NAME_MAX:
             raise InvalidArgument("DISPLAY_NAME_TOO_LONG", f"display_name may have {DISPLAY_NAME_MAX} characters")
+        display_name = "".join(c for c in display_name if c.isprintable())
         data = bytearray()
         async for chunk in chunks:
             if len(data) + len(chunk) > self.bytes_max:
@@ -92,6 +93,7 @@ class RoomCases:
         )
 
     async def analyze(self, request: rooms_pb2.AnalyzeRoomRequest) -> Operation:
+        check_request_id(request.request_id)
         room = await self.get(request.name)
         if min(room.width, room.height) < ANALYZE_SIDE_MIN:
             raise FailedPrecondition(

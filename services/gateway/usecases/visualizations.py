@@ -1,5 +1,6 @@
 """Visualizations: which product on which surface becomes what the compositor renders."""
 
+import math
 from dataclasses import dataclass
 
 from roomviz.errors import InvalidArgument, NotFound
@@ -11,10 +12,10 @@ from roomviz.runtime.rpc import invoke
 from roomviz.v1 import products_pb2, rooms_pb2, visualizations_pb2
 from services.gateway.domain.records import Operation, Visualization
 from services.gateway.ports import Calls, Objects, Operations, Visualizations
-from services.gateway.usecases.names import new_id, parse
+from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.rooms import RoomCases, envelope
 
-APPLICATIONS_MAX = 16
+APPLICATIONS_MAX, LAYERS_MAX = 16, 64
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class VisualizationCases:
         return made
 
     async def export(self, request: visualizations_pb2.ExportVisualizationRequest) -> Operation:
+        if request.format not in visualizations_pb2.ImageFormat.values():
+            raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "format is JPEG, PNG or WebP")
+        check_request_id(request.request_id)
         spec = await self._spec(request.room, list(request.applications))
         operation_id = new_id()
         carried, deadline = envelope(operation_id, self.job_limit_s)
@@ -77,6 +81,8 @@ class VisualizationCases:
             height_px=room.height,
         )
         for application in applications:
+            if not math.isfinite(application.rotation_deg):
+                raise InvalidArgument("ROTATION_INVALID", "rotation_deg must be a number of degrees")
             product = (
                 await invoke(self.calls.products.GetProduct, products_pb2.GetProductRequest(name=application.product))
             ).product
@@ -84,6 +90,10 @@ class VisualizationCases:
                 spec.layers.add(
                     surface=surface, mask_key=key, material=product.material, rotation_deg=application.rotation_deg
                 )
+        if len(spec.layers) > LAYERS_MAX:
+            raise InvalidArgument(
+                "APPLICATIONS_INVALID", f"this would lay {len(spec.layers)} layers; at most {LAYERS_MAX} go"
+            )
         white = (rooms_pb2.SURFACE_KIND_WALL, rooms_pb2.SURFACE_KIND_CEILING)
         spec.white_mask_keys.extend(
             k for s, k in zip(found.analysis.surfaces, found.mask_keys, strict=True) if s.kind in white
@@ -97,6 +107,8 @@ def _targets(
     """The surfaces that an application means, with their masks."""
     surfaces = list(zip(found.analysis.surfaces, found.mask_keys, strict=True))
     if application.WhichOneof("target") == "kind":
+        if application.kind not in rooms_pb2.SurfaceKind.values():
+            raise InvalidArgument("SURFACE_KIND_INVALID", "there is no such kind of surface")
         asked = rooms_pb2.SurfaceKind.Name(application.kind).removeprefix("SURFACE_KIND_").lower()
         chosen = [(s, k) for s, k in surfaces if s.kind == application.kind]
     else:

@@ -22,17 +22,19 @@ class PostgresAnalyses:
             )
         return _record(json.loads(text)) if text else None
 
-    def save(self, tenant: str, operation: str, record: AnalysisRecord) -> Write:
+    def save(self, tenant: str, operation: str, asked: float, record: AnalysisRecord) -> Write:
         text = json.dumps(asdict(record))
 
         async def write(connection: Any) -> None:
             await connection.execute(
-                """INSERT INTO analyses (tenant, room, operation, record) VALUES ($1, $2, $3, $4)
-                   ON CONFLICT (tenant, room) DO UPDATE SET operation = $3, record = $4, update_time = now()""",
+                """INSERT INTO analyses AS a (tenant, room, operation, record, asked) VALUES ($1, $2, $3, $4, $5)
+                   ON CONFLICT (tenant, room) DO UPDATE SET operation = $3, record = $4, asked = $5, update_time = now()
+                   WHERE a.asked <= $5""",
                 tenant,
                 record.room,
                 operation,
                 text,
+                asked,
             )
 
         return write

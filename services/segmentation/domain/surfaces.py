@@ -16,7 +16,8 @@ from services.segmentation.domain.camera import Camera, estimate
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
 from services.segmentation.domain.planes import Plane
 
-PART_MIN = 0.002  # smaller pieces of a kind are kept together as one surface
+PART_MIN = 0.002  # smaller pieces of a kind are kept together as one surface,
+PARTS_MAX = 24  # and so are those past this number
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def _pieces(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Connected pieces, largest first; the small ones together at the end."""
     count, components, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     order = sorted(range(1, count), key=lambda c: -stats[c, cv2.CC_STAT_AREA])
-    large = [c for c in order if stats[c, cv2.CC_STAT_AREA] >= PART_MIN * mask.size]
-    small = [c for c in order if stats[c, cv2.CC_STAT_AREA] < PART_MIN * mask.size]
+    large = [c for c in order if stats[c, cv2.CC_STAT_AREA] >= PART_MIN * mask.size][:PARTS_MAX]
+    small = order[len(large) :]
     pieces = [components == c for c in large]
     if small:
         pieces.append(np.isin(components, small))

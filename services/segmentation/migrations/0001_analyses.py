@@ -17,6 +17,7 @@ def upgrade() -> None:
             room text NOT NULL,
             operation text NOT NULL,
             record jsonb NOT NULL,
+            asked double precision NOT NULL,
             create_time timestamptz NOT NULL DEFAULT now(),
             update_time timestamptz NOT NULL DEFAULT now(),
             PRIMARY KEY (tenant, room)

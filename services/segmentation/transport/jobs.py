@@ -15,6 +15,13 @@ class AnalyzeJob:
     async def __call__(self, job: jobs_pb2.AnalyzeRoomJob, attempt: int, progress: Progress) -> tuple[Message, Store]:
         e = job.envelope
         record, store = await self._analyze(
-            e.tenant, e.operation, attempt, job.room, job.photo_key, job.focal_length_35mm, progress
+            e.tenant,
+            e.operation,
+            attempt,
+            job.room,
+            job.photo_key,
+            job.focal_length_35mm,
+            e.deadline.ToDatetime().timestamp(),
+            progress,
         )
         return analysis_to_proto(record), store

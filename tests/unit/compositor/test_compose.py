@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear
+from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear, to_srgb
 from services.compositor.domain.compose import Layer, compose
 from services.compositor.domain.shading import RoomLight, room_light, shading
 from services.compositor.domain.texture import pyramid
@@ -65,13 +65,13 @@ def test_a_shadow_on_the_old_floor_lies_on_the_new_one():
 
 
 def test_shading_scales_with_exposure():
-    photo = to_linear(ROOM)
-    alpha = np.ones((H, W), np.float32)
+    alpha = np.full((H, W), 255, np.uint8)
     light = RoomLight(0.5, np.ones(3, np.float32))
-    brighter = RoomLight(0.25, np.ones(3, np.float32))
+    darker = RoomLight(0.25, np.ones(3, np.float32))
+    half = to_srgb(to_linear(ROOM) * np.float32(0.5))
 
-    a = shading(photo, alpha, "floor", light, 0.0)
-    b = shading(photo * np.float32(0.5), alpha, "floor", brighter, 0.0)
+    a = shading(ROOM, alpha, "floor", light, 0.0)
+    b = shading(half, alpha, "floor", darker, 0.0)
 
     np.testing.assert_allclose(b, a * 0.5, rtol=0.02)
 
@@ -86,6 +86,15 @@ def test_the_light_of_a_room_is_read_from_its_white_walls():
 
     assert 0.6 < light.level < 0.9
     np.testing.assert_allclose(light.tint, 1, atol=0.01)
+
+
+def test_a_large_photo_is_laid_in_strips_that_do_not_show(monkeypatch):
+    alpha = np.full((H, W), 255, np.uint8)
+    whole = compose(ROOM, [layer(alpha)], NO_WHITE)
+
+    monkeypatch.setattr("services.compositor.domain.compose.STRIP_ROWS", 7)
+
+    np.testing.assert_allclose(compose(ROOM, [layer(alpha)], NO_WHITE).astype(int), whole.astype(int), atol=1)
 
 
 def test_a_layer_with_an_empty_mask_changes_nothing():
