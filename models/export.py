@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,9 @@ def export(net: RoomSeg, path: Path) -> None:
     axes = {INPUT: {0: "batch", 1: "height", 2: "width"}} | {
         name: {0: "batch", 2: "height4", 3: "width4"} for name in OUTPUTS
     }
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # The TorchScript exporter writes a plain graph with dynamic height and width, and needs no further package.
+        warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             net,
             (torch.zeros(1, 256, 320, 3, dtype=torch.uint8),),
