@@ -4,7 +4,6 @@ JOBS holds work until a worker acknowledges it, EVENTS what happened for a week,
 done. Progress travels on core NATS and may get lost. Bodies stay small: pixels go by object key.
 """
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -126,8 +125,3 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
         except (NatsError, OSError, TimeoutError) as error:
             log.warning("nats", error=str(error) or type(error).__name__)
         await client.close()
-
-
-def encode_json(value: object) -> str:
-    """Compact JSON for columns and logs."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)

@@ -59,17 +59,6 @@ class Objects:
 
         return await self._run(call)
 
-    async def exists(self, key: str) -> bool:
-        def call() -> bool:
-            try:
-                with _our_words(key):
-                    self._client.stat_object(self._bucket, key)
-            except NotFound:
-                return False
-            return True
-
-        return await self._run(call)
-
     async def ensure_bucket(self) -> None:
         def call() -> None:
             with _our_words(self._bucket):
