@@ -130,8 +130,8 @@ class Stack:
             raise SystemExit("\n".join([*taken, "free it, or set another port in .env (see .env.example)"]))
 
     def weed_sockets(self) -> list[Path]:
-        """Sockets that SeaweedFS makes for its gRPC ports, in a place of its own choice, and leaves when killed."""
-        ports = [p + 10_000 for n, p in self.s.ports.items() if n.startswith("ROOMVIZ_S3_") and not n.endswith("10000")]
+        """Sockets that SeaweedFS makes for its ports, in a place of its own choice, and leaves when killed."""
+        ports = [p for n, p in self.s.ports.items() if n.startswith("ROOMVIZ_S3_")]
         return [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
 
     # --- up ---
