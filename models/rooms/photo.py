@@ -118,7 +118,7 @@ def living_room() -> tuple[Scene, np.ndarray]:
     )
     put(s, sc.sofa, (2.1, 5.6), math.pi, SOFA, grey, grey, linen, rust)
     put(s, sc.table, (2.3, 4.2), 0.0, TABLE, walnut)
-    put(s, sc.chair, (0.8, 3.9), -math.pi / 2 + 0.3, 5, walnut, linen)
+    put(s, sc.chair, (0.8, 3.9), -math.pi / 2 + 0.3, 5, walnut)
     put(s, sc.plant, (4.4, 5.6), 0.4, 3, clay)
     put(s, sc.lamp, (0.5, 5.7), 0.0, 2, black)
     return s, camera((2.9, 0.35, 1.42), yaw=math.pi / 2 + 0.10, pitch=-0.10, field_of_view=74)

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
+from roomviz.imaging.color import to_linear
 
 Float = NDArray[np.float32]
 
@@ -47,6 +48,7 @@ def below_horizon(p: Float, horizon: Float) -> Float:
         horizon: (h, w) height of each pixel below the horizon, in parts of the picture's height; negative above.
     """
     out = p.copy()
+    horizon = np.clip(horizon, -0.6, 0.6)  # far from it there is nothing left to decide
     out[FLOOR] *= 1 / (1 + np.exp(-(horizon - 0.02) / 0.015))
     out[CEILING] *= 1 / (1 + np.exp((horizon + 0.02) / 0.015))
     out += 1e-6
@@ -97,6 +99,45 @@ def without_islands(p: Float, part: float = 0.05, around: float = 0.85) -> Float
                         p[kind][window][piece],
                     )
     return out
+
+
+def sunlit_floor(p: Float, photo: Image, boost: float = 12.0, around: float = 0.6) -> Float:
+    """Give the floor a better chance where something on it is the floor's own colour, only brighter.
+
+    Patches of sun have hard edges and look like rugs to the network, but light does not change chromaticity
+    much. Where the network is sure of something else nothing changes.
+
+    Args:
+        p: (7, h, w) probabilities.
+        photo: (H, W, 3) uint8 sRGB.
+        boost: of the floor's odds where chromaticity agrees fully.
+        around: part of a patch's outline that must be floor.
+    """
+    small = cv2.resize(photo, (p.shape[2], p.shape[1]), interpolation=cv2.INTER_AREA)
+    light = to_linear(np.asarray(small, np.uint8)) + np.float32(2e-3)
+    total = light.sum(2)
+    chroma = light[..., :2] / total[..., None]
+    sure = p[FLOOR] > 0.9
+    if sure.sum() < 50:
+        return p
+    mean = np.median(chroma[sure], 0)
+    spread = np.maximum(np.median(np.abs(chroma[sure] - mean), 0) * 1.5, 0.006)
+    alike = np.exp(-0.5 * (((chroma - mean) / (1.5 * spread)) ** 2).sum(2))
+    brighter = np.clip(total / np.median(total[sure]) - 0.9, 0, 0.2) / 0.2
+    lit = p.copy()
+    lit[FLOOR] *= 1 + (boost - 1) * alike * brighter
+    label, becomes = p.argmax(0), lit.argmax(0)
+    # Sun on a floor has floor around it; a white worktop over a grey floor has not.
+    changed = ((label != FLOOR) & (becomes == FLOOR)).astype(np.uint8)
+    count, components = cv2.connectedComponents(changed, connectivity=8)
+    keep = label == FLOOR
+    for c in range(1, count):
+        piece = components == c
+        ring = cv2.dilate(piece.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~piece
+        if (label[ring] == FLOOR).mean() >= around:
+            keep |= piece
+    out = np.where(keep, lit, p)
+    return np.asarray(out / out.sum(0), np.float32)
 
 
 def refine(p: Float, photo: Image, sharpness: float = 3.0) -> Float:

@@ -1,6 +1,6 @@
 """From the network's answer to the surfaces of a room: the steps, in order.
 
-probabilities -> camera -> horizon vote -> specks and islands -> wall facets -> planes -> soft masks at full size
+probabilities -> camera -> horizon vote -> sunlit floor -> specks and islands -> wall facets -> planes -> soft masks at full size
 """
 
 from dataclasses import dataclass
@@ -68,6 +68,7 @@ def layout(working: Image, surface_logits: Float, normals: Float, focal_35mm: fl
     n = labels.mean_normals(normals)
     camera = estimate(working, p, n, focal_35mm)
     p = labels.below_horizon(p, camera.below_horizon(*p.shape[1:]))
+    p = labels.sunlit_floor(p, working)
     p = labels.without_islands(labels.without_specks(p))
     label = p.argmax(0).astype(np.uint8)
     room = planes.measure_room(camera, label)

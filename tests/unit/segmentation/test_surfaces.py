@@ -136,6 +136,39 @@ def test_a_patch_of_ceiling_in_the_middle_of_a_wall_is_wall_and_a_picture_there_
     assert label[25, 55] == labels.OTHER
 
 
+def sunny_scene(patch_color: tuple[int, int, int], sure: float) -> int:
+    """Label in the middle of a bright patch on a brown floor that the network takes for a rug."""
+    photo = np.full((60, 80, 3), (110, 80, 50), np.uint8)
+    photo[40:50, 30:50] = patch_color
+    p = np.full((7, 60, 80), 0.01, np.float32)
+    p[FLOOR] = 0.94
+    p[:, 40:50, 30:50] = 0.01
+    p[FURNITURE, 40:50, 30:50], p[FLOOR, 40:50, 30:50] = sure, 0.95 - sure
+    return int(labels.sunlit_floor(p, photo).argmax(0)[45, 40])
+
+
+def test_a_patch_of_sun_on_the_floor_is_floor():
+    assert sunny_scene((172, 128, 82), 0.8) == FLOOR
+
+
+def test_a_white_worktop_over_a_grey_floor_is_no_sun():
+    photo = np.full((60, 80, 3), 110, np.uint8)
+    photo[20:30, 20:60] = 190
+    p = np.full((7, 60, 80), 0.01, np.float32)
+    p[WALL] = 0.94
+    p[:, 40:] = 0.01
+    p[FLOOR, 40:] = 0.94
+    p[:, 20:40, 20:60] = 0.01
+    p[FURNITURE, 20:40, 20:60], p[FLOOR, 20:40, 20:60] = 0.8, 0.15
+
+    assert labels.sunlit_floor(p, photo).argmax(0)[25, 40] == FURNITURE
+
+
+def test_a_rug_of_another_colour_stays_a_rug_and_so_does_one_that_the_network_is_sure_of():
+    assert sunny_scene((200, 200, 205), 0.8) == FURNITURE
+    assert sunny_scene((172, 128, 82), 0.94) == FURNITURE
+
+
 def test_floor_between_the_legs_of_a_table_stays_floor():
     p = np.full((7, 60, 80), 0.01, np.float32)
     p[FURNITURE] = 0.94
