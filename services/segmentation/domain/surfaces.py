@@ -87,7 +87,7 @@ def layout(working: Image, surface_logits: Float, normals: Float, focal_35mm: fl
 def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
     """Soft masks at the photo's size from the layout on the working copy."""
     height, width = photo.shape[:2]
-    refined = labels.refine(found.probability, working)
+    refined = labels.with_legs(labels.refine(found.probability, working), working)
     label = refined.argmax(0).astype(np.uint8)
     # Which part a pixel belongs to: of its kind, the one that is nearest at the network's size.
     index = _spread(found, label)
