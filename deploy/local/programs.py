@@ -237,6 +237,17 @@ def prepare_triton(s: LocalSettings) -> tuple[list[str], dict[str, str]]:
     }
 
 
+def s3_ready(s: LocalSettings) -> bool:
+    """The S3 server answers, and its volume server has told the master that it is there."""
+    if not http_ok(f"http://{INTERNAL_HOST}:{s.s3_port}/healthz"):
+        return False
+    try:
+        with urllib.request.urlopen(f"http://{INTERNAL_HOST}:{s.s3_master_port}/dir/status", timeout=1) as answer:
+            return bool(json.load(answer)["Topology"].get("DataCenters"))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 # --- all of it -------------------------------------------------------------------------------------
 
 SERVICES = ("catalog", "segmentation", "compositor", "gateway")
@@ -255,7 +266,7 @@ def prepare(s: LocalSettings) -> list[Program]:
             prepare_nats(s),
             lambda: http_ok(f"http://{INTERNAL_HOST}:{s.nats_monitor_port}/healthz?js-enabled-only=true"),
         ),
-        Program("s3", 0, prepare_s3(s), lambda: http_ok(f"http://{INTERNAL_HOST}:{s.s3_port}/healthz"), stop_wait_s=5),
+        Program("s3", 0, prepare_s3(s), lambda: s3_ready(s), stop_wait_s=5),
         Program(
             "triton",
             0,

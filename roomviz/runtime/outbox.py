@@ -61,7 +61,9 @@ class Outbox:
                 log.exception("outbox stumbled")
                 await asyncio.sleep(self._period)
             try:
-                await asyncio.wait_for(self._written.wait(), self._period)
+                # Not wait_for: until Python 3.12 it loses a cancellation that comes together with the event.
+                async with asyncio.timeout(self._period):
+                    await self._written.wait()
             except TimeoutError:
                 continue
 

@@ -17,6 +17,8 @@ from roomviz.runtime.settings import ServiceSettings
 log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)
 
+DRAIN_SLACK_S = 15.0  # beyond the grace of running calls: for a job in hand and for closing connections
+
 
 def run(name: str, settings: S, metrics_port: int, app: Callable[[S], AbstractAsyncContextManager[Any]]) -> None:
     """Serve until SIGTERM or SIGINT, then leave `app`: it closes in the reverse of the order in which it opened."""
@@ -39,7 +41,11 @@ def run(name: str, settings: S, metrics_port: int, app: Callable[[S], AbstractAs
         log.info("serving", version=__version__)
         await stopping
         log.info("draining")
-        await entered.__aexit__(None, None, None)
+        try:
+            async with asyncio.timeout(settings.shutdown_grace_s + DRAIN_SLACK_S):
+                await entered.__aexit__(None, None, None)
+        except TimeoutError:
+            log.error("drain took too long; leaving")
         log.info("stopped")
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -82,7 +82,8 @@ class OperationCases:
                 if found.state is not OperationState.RUNNING:
                     return
                 try:
-                    await asyncio.wait_for(bell.wait(), 1.0)
+                    async with asyncio.timeout(1.0):
+                        await bell.wait()
                 except TimeoutError:
                     continue
 
