@@ -4,6 +4,7 @@ python -m models.rooms.cache --seed 1 --count 8000
 """
 
 import argparse
+import multiprocessing
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -70,7 +71,8 @@ def fill(root: Path, seed: int, count: int, workers: int, start: int = 0) -> Non
     """Render what is missing of samples start .. count-1; prints progress."""
     folder(root, seed).mkdir(parents=True, exist_ok=True)
     began, done = time.monotonic(), 0
-    with ProcessPoolExecutor(workers) as pool:
+    # Not forked: the caller may have threads, and a fork would inherit their locks.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         jobs = [pool.submit(_write, root, seed, i) for i in range(start, count)]
         for job in as_completed(jobs):
             job.result()
