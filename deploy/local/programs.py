@@ -276,7 +276,8 @@ def prepare(s: LocalSettings) -> list[Program]:
         ),
     ]
     for name in SERVICES:
-        address = f"{INTERNAL_HOST}:{getattr(s, name + '_port')}"
+        host = s.host if name == "gateway" else INTERNAL_HOST
+        address = f"{host}:{getattr(s, name + '_port')}"
         programs.append(
             Program(
                 name,

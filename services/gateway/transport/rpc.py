@@ -32,7 +32,6 @@ from services.gateway.usecases.system import SystemCases
 from services.gateway.usecases.visualizations import VisualizationCases
 
 Context = grpc.aio.ServicerContext
-CHUNK_BYTES_MAX = 1 << 20
 
 
 class RoomService(rooms_pb2_grpc.RoomServiceServicer):
@@ -48,9 +47,9 @@ class RoomService(rooms_pb2_grpc.RoomServiceServicer):
 
         async def chunks() -> AsyncIterator[bytes]:
             async for request in requests:
-                if request.WhichOneof("part") != "chunk" or len(request.chunk) > CHUNK_BYTES_MAX:
+                if request.WhichOneof("part") != "chunk" or len(request.chunk) > CHUNK_BYTES:
                     raise InvalidArgument(
-                        "CHUNK_INVALID", f"after the header come chunks of at most {CHUNK_BYTES_MAX} bytes"
+                        "CHUNK_INVALID", f"after the header come chunks of at most {CHUNK_BYTES} bytes"
                     )
                 yield request.chunk
 
