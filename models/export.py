@@ -55,7 +55,8 @@ def export(net: RoomSeg, path: Path) -> None:
     """Write the ONNX file: dynamic batch, height and width; large weights stored as half precision."""
     path.parent.mkdir(parents=True, exist_ok=True)
     axes = {INPUT: {0: "batch", 1: "height", 2: "width"}} | {
-        name: {0: "batch", 2: "height4", 3: "width4"} for name in OUTPUTS
+        name: {0: "batch", 2: f"height{stride}", 3: f"width{stride}"}
+        for name, stride in zip(OUTPUTS, (2, 4, 4), strict=True)
     }
     with torch.no_grad(), warnings.catch_warnings():
         # The TorchScript exporter writes a plain graph with dynamic height and width, and needs no further package.
