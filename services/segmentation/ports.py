@@ -15,7 +15,7 @@ Write = Callable[[Any], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Prediction:
-    """surface_logits (N, 7, h/4, w/4), normals (N, 3, h/4, w/4), float32; model is name and version."""
+    """surface_logits (N, 7, h/s, w/s) with s 2 or 4, normals (N, 3, h/4, w/4), float32; model is name and version."""
 
     surface_logits: NDArray[np.float32]
     normals: NDArray[np.float32]

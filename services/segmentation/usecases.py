@@ -87,9 +87,7 @@ def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> Analy
         room,
         model,
         kept,
-        analysis.confidence,
         analysis.camera.measured,
         analysis.camera.focal,
-        analysis.warnings,
-        analysis.needs_refinement,
+        analysis.quality,
     )

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from roomviz.runtime.database import reachable
+from services.segmentation.domain.quality import Finding, Quality
 from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
 from services.segmentation.ports import Write
 
@@ -44,4 +45,6 @@ def _record(raw: dict[str, Any]) -> AnalysisRecord:
     surfaces = [
         SurfaceRecord(**(s | {"plane": PlaneRecord(**s["plane"]) if s["plane"] else None})) for s in raw["surfaces"]
     ]
-    return AnalysisRecord(**(raw | {"surfaces": surfaces}))
+    findings = tuple(Finding(**f) for f in raw["quality"]["findings"])
+    quality = Quality(**(raw["quality"] | {"findings": findings}))
+    return AnalysisRecord(**(raw | {"surfaces": surfaces, "quality": quality}))

@@ -28,14 +28,15 @@ class TritonNetwork:
             if error.status() in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED"):
                 raise Unavailable("MODEL_SERVER_UNAVAILABLE", "the model server does not answer; try again") from error
             raise Internal("MODEL_FAILED", "the model server refused the picture") from error
-        count, height, width = images.shape[0], images.shape[1] // 4, images.shape[2] // 4
+        count, height, width = images.shape[:3]
         logits, normals = answer.as_numpy("surface_logits"), answer.as_numpy("normals")
         # A server is another program: what it sends is checked before it is believed.
+        shapes = [(count, 7, height // stride, width // stride) for stride in (2, 4)]
         if (
             logits is None
             or normals is None
-            or logits.shape != (count, 7, height, width)
-            or normals.shape != (count, 3, height, width)
+            or logits.shape not in shapes
+            or normals.shape != (count, 3, height // 4, width // 4)
         ):
             raise Internal("MODEL_ANSWER_INVALID", "the model server answered with another shape")
         if not (np.isfinite(logits).all() and np.isfinite(normals).all()):

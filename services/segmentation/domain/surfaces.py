@@ -15,6 +15,7 @@ from services.segmentation.domain import labels, planes
 from services.segmentation.domain.camera import Camera, estimate
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
 from services.segmentation.domain.planes import Plane
+from services.segmentation.domain.quality import Quality, assess
 
 PART_MIN = 0.002  # smaller pieces of a kind are kept together as one surface,
 PARTS_MAX = 24  # and so are those past this number
@@ -37,12 +38,7 @@ class Surface:
 class Analysis:
     surfaces: list[Surface]
     camera: Camera
-    confidence: float
-    warnings: list[str]
-
-    @property
-    def needs_refinement(self) -> bool:
-        return "LOW_CONFIDENCE" in self.warnings or "NO_FLOOR_AND_NO_WALL" in self.warnings
+    quality: Quality
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def working_copy(photo: Image) -> Image:
 def layout(working: Image, surface_logits: Float, normals: Float, focal_35mm: float = 0.0) -> Layout:
     """Camera, planes and parts from the network's two answers (photo and mirror image)."""
     p = labels.probabilities(surface_logits)
-    n = labels.mean_normals(normals)
+    n = labels.mean_normals(normals, *p.shape[1:])
     camera = estimate(working, p, n, focal_35mm)
     p = labels.below_horizon(p, camera.below_horizon(*p.shape[1:]))
     p = labels.sunlit_floor(p, working)
@@ -110,18 +106,9 @@ def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
             Surface(f"{KINDS[kind]}-{counts[KINDS[kind]]}", KINDS[kind], confidence, area, (x, y, w, h), full, plane)
         )
     confidence = float(found.probability.max(0).mean())
-    warnings = []
-    floor = sum(s.area_fraction for s in surfaces if s.kind == "floor")
-    wall = sum(s.area_fraction for s in surfaces if s.kind == "wall")
-    if confidence < 0.55:
-        warnings.append("LOW_CONFIDENCE")
-    if floor < 0.01 and wall < 0.02:
-        warnings.append("NO_FLOOR_AND_NO_WALL")
-    elif floor < 0.03:
-        warnings.append("LITTLE_FLOOR")
-    if not found.camera.measured:
-        warnings.append("CAMERA_ASSUMED")
-    return Analysis(surfaces, found.camera, confidence, warnings)
+    area_of = {k: sum(s.area_fraction for s in surfaces if s.kind == k) for k in ("floor", "wall", "ceiling")}
+    quality = assess(photo, working, found.camera, confidence, area_of["floor"], sum(area_of.values()))
+    return Analysis(surfaces, found.camera, quality)
 
 
 def _facets(
