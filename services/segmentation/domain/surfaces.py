@@ -1,6 +1,7 @@
 """From the network's answer to the surfaces of a room: the steps, in order.
 
-probabilities -> camera -> horizon vote -> sunlit floor -> specks and islands -> wall facets -> planes -> soft masks at full size
+probabilities -> camera -> horizon vote -> sunlit floor -> specks and islands -> wall facets -> planes
+-> soft masks at full size -> straight junctions
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image, preview_size, resize
 from roomviz.imaging.homography import scaled
-from services.segmentation.domain import labels, planes
+from services.segmentation.domain import junctions, labels, planes
 from services.segmentation.domain.camera import Camera, estimate
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
 from services.segmentation.domain.planes import Plane
@@ -87,6 +88,8 @@ def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
     label = refined.argmax(0).astype(np.uint8)
     # Which part a pixel belongs to: of its kind, the one that is nearest at the network's size.
     index = _spread(found, label)
+    refined, index = straightened(refined, index, found)
+    label = refined.argmax(0).astype(np.uint8)
     sx, sy = width / working.shape[1], height / working.shape[0]
     counts = dict.fromkeys(KINDS, 0)
     surfaces = []
@@ -109,6 +112,32 @@ def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
     area_of = {k: sum(s.area_fraction for s in surfaces if s.kind == k) for k in ("floor", "wall", "ceiling")}
     quality = assess(photo, working, found.camera, confidence, area_of["floor"], sum(area_of.values()))
     return Analysis(surfaces, found.camera, quality)
+
+
+def straightened(refined: Float, index: NDArray[np.int16], found: Layout) -> tuple[Float, NDArray[np.int16]]:
+    """Straight borders where two planes of the room meet: probabilities (7, H, W) and parts (H, W)."""
+    flat = [i for i, part in enumerate(found.parts) if part[2] is not None]
+    present = set(np.unique(index[::4, ::4])) & set(flat)
+    for a in flat:
+        for b in flat:
+            kinds = found.parts[a][0], found.parts[b][0]
+            if a >= b or not {a, b} <= present or set(kinds) == {FLOOR, CEILING}:
+                continue
+            first, second = found.parts[a][2], found.parts[b][2]
+            if first is None or second is None:
+                continue
+            direction = junctions.common_direction(first.normal, second.normal)
+            if direction is None:
+                continue
+            for straight in junctions.find(index, a, b, found.camera, direction):
+                window, near, part = junctions.share(straight)
+                index[window][near] = np.where(part[near] >= 0.5, a, b)
+                if kinds[0] != kinds[1]:
+                    # What is neither of the two, an edge of something near, keeps its probability.
+                    p = refined[:, window[0], window[1]]
+                    both = (p[kinds[0]] + p[kinds[1]])[near]
+                    p[kinds[0]][near], p[kinds[1]][near] = both * part[near], both * (1 - part[near])
+    return refined, index
 
 
 def _facets(
