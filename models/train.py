@@ -32,14 +32,15 @@ EVALUATION_SEED = 900  # never trained on
 
 def losses(net: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     surface, junction, normal = net(batch["image"])
-    label = batch["label"]
-    surface = F.interpolate(surface, size=label.shape[1:], mode="bilinear", align_corners=False)
+    # One pixel of each two by two, another each time: as good as all four on average, at a quarter of the work.
+    y, x = torch.randint(0, 2, (2,)).tolist()
+    label = batch["label"][:, y::2, x::2]
     truth = batch["normal"]
     known = truth.square().sum(1) > 0.25
     cosine = (normal * truth).sum(1)
     # Edges and thin legs are few pixels and most of what people complain of.
     level = label[:, None].float()
-    edge = (F.max_pool2d(level, 5, 1, 2) + F.max_pool2d(-level, 5, 1, 2) > 0)[:, 0]
+    edge = (F.max_pool2d(level, 3, 1, 1) + F.max_pool2d(-level, 3, 1, 1) > 0)[:, 0]
     weight = 1 + 1.5 * edge
     return {
         "surface": (F.cross_entropy(surface, label, reduction="none") * weight).sum() / weight.sum(),
