@@ -1,0 +1,67 @@
+"""The `roomviz-models` command: weights in, served models out. Nothing here runs in production."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Bring weights and models, and make the files that are served.",
+)
+
+Repository = Annotated[Path, typer.Option(help="The model repository.")]
+
+
+class Failure(Exception):
+    """Ends the command; the message is what the user sees."""
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Expected failures as one line; a missing package as what to do."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        typer.echo(f"{error.name} is not installed: run make setup-models", err=True)
+        raise typer.Exit(1) from error
+    except Exception as error:
+        if isinstance(error, Failure | OSError) or type(error).__name__ in ("Refused", "NotBuilt"):
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from error
+        raise
+
+
+@app.command("import-fastsam")
+def import_fastsam(
+    checkpoint: Annotated[Path, typer.Argument(help="FastSAM-s.pt or FastSAM-x.pt, as published.")],
+    out: Annotated[Path, typer.Option(help="Where the weights go.")] = Path(".local/weights"),
+) -> None:
+    """Read a published FastSAM checkpoint, running nothing in it, and write its weights as safetensors."""
+    with told():
+        from models.fastsam.weights import import_checkpoint
+
+        typer.echo(import_checkpoint(checkpoint, out))
+
+
+@app.command("export-fastsam")
+def export_fastsam(
+    weights: Annotated[Path, typer.Option(help="From import-fastsam (.safetensors) or training (.pt).")],
+    repository: Repository = Path("model_repository"),
+    name: Annotated[str, typer.Option(help="The model's name in the repository.")] = "fastsam",
+) -> None:
+    """Make a served model of fastsam weights: ONNX, checked against PyTorch, with configuration and card."""
+    with told():
+        import json
+
+        from models.fastsam.export import export_model
+
+        typer.echo(json.dumps(export_model(weights, repository, name), indent=2))
+
+
+def main() -> None:
+    app()
