@@ -185,8 +185,9 @@ def cells(shapes: list[tuple[int, int]], like: Tensor) -> tuple[Tensor, Tensor]:
     """Centres (2, A) as x, y in strides and strides (A,) of every cell: stride 8, 16, 32, row by row."""
     centres, strides = [], []
     for (height, width), stride in zip(shapes, STRIDES, strict=True):
-        x = torch.arange(width, dtype=like.dtype, device=like.device) + 0.5
-        y = torch.arange(height, dtype=like.dtype, device=like.device) + 0.5
+        # Counted in integers, as TensorRT wants its ranges.
+        x = torch.arange(width, device=like.device).to(like.dtype) + 0.5
+        y = torch.arange(height, device=like.device).to(like.dtype) + 0.5
         yy, xx = torch.meshgrid(y, x, indexing="ij")
         centres.append(torch.stack([xx, yy]).flatten(1))
         strides.append(torch.full_like(centres[-1][0], stride))
@@ -254,7 +255,8 @@ class FastSam(nn.Module):
         return torch.cat([centre - left_top, centre + right_bottom], 1) * stride
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        x = image.permute(0, 3, 1, 2).to(self.model[22].dfl.conv.weight.dtype) / 255
+        # Cast first: TensorRT does nothing else with uint8.
+        x = image.to(self.model[22].dfl.conv.weight.dtype).permute(0, 3, 1, 2) / 255
         raw = self.raw(x)
         x0y0, x1y1 = self.boxes(raw).chunk(2, 1)
         predictions = [(x0y0 + x1y1) / 2, x1y1 - x0y0, raw.scores.sigmoid(), raw.coefficients]
