@@ -130,6 +130,39 @@ class Proposals:
         out[y0:y1, x0:x1] = full > 0
         return out
 
+    def logits_at(self, points: NDArray[Any]) -> Float:
+        """Every proposal's logits at points of the photo, as `mask` at the photo's own size has them there.
+
+        Args:
+            points: (P, 2) x, y in photo pixels; a point means the pixel that it lies in.
+
+        Returns:
+            (K, P) float32, minus infinity outside a proposal's box and outside the photo.
+        """
+        pixel = np.floor(np.asarray(points, np.float64).reshape(-1, 2))
+        middle = pixel + 0.5
+        cells = np.array(self.prototypes.shape[:0:-1])
+        place = np.clip(middle * cells / [self.width, self.height] - 0.5, 0, cells - 1)
+        low = np.minimum(place.astype(int), np.maximum(cells - 2, 0))
+        high = np.minimum(low + 1, cells - 1)
+        part = (place - low).astype(np.float32)
+        (u0, v0), (u1, v1), (fu, fv) = low.T, high.T, part.T
+        p = self.prototypes
+        top = p[:, v0, u0] * (1 - fu) + p[:, v0, u1] * fu
+        bottom = p[:, v1, u0] * (1 - fu) + p[:, v1, u1] * fu
+        logits = self.coefficients.astype(np.float32) @ (top * (1 - fv) + bottom * fv)
+        x, y = middle.T
+        x0, y0, x1, y1 = self.boxes.T[:, :, None]
+        # The pixels of `_window`: those whose middles lie in the box, its right and bottom side not included.
+        within = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+        within &= (x > 0) & (x < self.width) & (y > 0) & (y < self.height)
+        return np.asarray(np.where(within, logits, -np.inf), np.float32)
+
+    def areas(self) -> Float:
+        """Part of the photo that each proposal's mask covers, (K,) float32, measured in prototype cells."""
+        cells = self.prototypes.shape[1] * self.prototypes.shape[2]
+        return np.array([mask.sum() / cells for _, mask in self.small_masks()], np.float32)
+
     def small_masks(self) -> Iterator[tuple[tuple[int, int, int, int], Mask]]:
         """Of each proposal, its window x0, y0, x1, y1 in prototype cells and its mask there, for ranking."""
         height, width = self.prototypes.shape[1:]
