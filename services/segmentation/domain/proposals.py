@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import cv2
@@ -147,7 +148,7 @@ class Proposals:
         high = np.minimum(low + 1, cells - 1)
         part = (place - low).astype(np.float32)
         (u0, v0), (u1, v1), (fu, fv) = low.T, high.T, part.T
-        p = self.prototypes
+        p = self._planes
         top = p[:, v0, u0] * (1 - fu) + p[:, v0, u1] * fu
         bottom = p[:, v1, u0] * (1 - fu) + p[:, v1, u1] * fu
         logits = self.coefficients.astype(np.float32) @ (top * (1 - fv) + bottom * fv)
@@ -171,8 +172,13 @@ class Proposals:
             x0, y0, x1, y1 = _window(box, height, width) or (0, 0, 0, 0)
             yield (x0, y0, x1, y1), self._logits(index, x0, y0, x1, y1) > 0
 
+    @cached_property
+    def _planes(self) -> Float:
+        """The prototypes to compute with; widened once, not for each mask."""
+        return self.prototypes.astype(np.float32)
+
     def _logits(self, index: int, x0: int, y0: int, x1: int, y1: int) -> Float:
-        window = self.prototypes[:, y0:y1, x0:x1].astype(np.float32)
+        window = self._planes[:, y0:y1, x0:x1]
         found = self.coefficients[index].astype(np.float32) @ window.reshape(len(window), -1)
         return np.asarray(found.reshape(window.shape[1:]), np.float32)
 
