@@ -63,5 +63,18 @@ def export_fastsam(
         typer.echo(json.dumps(export_model(weights, repository, name), indent=2))
 
 
+@app.command("build-plan")
+def build_plan(
+    model_dir: Annotated[Path, typer.Argument(help="A model with 1/model.onnx, such as model_repository/fastsam.")],
+    repository: Annotated[Path, typer.Option(help="The GPU's model repository.")] = Path(".local/model_repository_gpu"),
+    cache: Annotated[Path, typer.Option(help="Where plans are kept between runs.")] = Path(".local/cache/plans"),
+) -> None:
+    """Build a model's TensorRT plan on this machine's GPU, or take it from the cache, and configure it for Triton."""
+    with told():
+        from models.plan import build_plan as build
+
+        typer.echo(build(model_dir, repository, cache))
+
+
 def main() -> None:
     app()
