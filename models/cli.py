@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from models.failure import Failure
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -17,10 +19,6 @@ app = typer.Typer(
 Repository = Annotated[Path, typer.Option(help="The model repository.")]
 
 
-class Failure(Exception):
-    """Ends the command; the message is what the user sees."""
-
-
 @contextmanager
 def told() -> Iterator[None]:
     """Expected failures as one line; a missing package as what to do."""
@@ -29,11 +27,9 @@ def told() -> Iterator[None]:
     except ModuleNotFoundError as error:
         typer.echo(f"{error.name} is not installed: run make setup-models", err=True)
         raise typer.Exit(1) from error
-    except Exception as error:
-        if isinstance(error, Failure | OSError) or type(error).__name__ in ("Refused", "NotBuilt"):
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from error
-        raise
+    except (Failure, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command("import-fastsam")
@@ -74,6 +70,22 @@ def build_plan(
         from models.plan import build_plan as build
 
         typer.echo(build(model_dir, repository, cache))
+
+
+@app.command("wrap-semantic")
+def wrap_semantic(
+    model: Annotated[Path, typer.Argument(help="An ONNX model: (N, 3, H, W) float to (N, classes, h, w) logits.")],
+    labels: Annotated[Path, typer.Option("--map", help="Its classes and input, see docs/model-contract.md.")],
+    repository: Repository = Path("model_repository"),
+    name: Annotated[str, typer.Option(help="The model's name in the repository.")] = "roomseg-semantic",
+) -> None:
+    """Serve a semantic segmentation model of your own under roomseg's contract."""
+    with told():
+        import json
+
+        from models.semantic import wrap_model
+
+        typer.echo(json.dumps(wrap_model(model, labels, repository, name), indent=2))
 
 
 def main() -> None:

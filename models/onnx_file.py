@@ -96,7 +96,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def card(path: Path, name: str, licence: str, data: str, parity_max: float, **more: Any) -> dict[str, Any]:
+def card(path: Path, name: str, licence: str, data: str, parity_max: float | None, **more: Any) -> dict[str, Any]:
     """The model card of an ONNX file; docs/model-contract.md has its schema."""
     return {
         "name": name,

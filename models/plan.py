@@ -16,6 +16,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
+from models.failure import Failure
 from models.onnx_file import digest
 from models.precision import mixed_precision
 from models.repository import BATCH_MAX, CONTRACTS, config
@@ -37,7 +38,7 @@ SUPPORTED = frozenset(_NAMES.split())
 OPSET_MAX = 22
 
 
-class NotBuilt(Exception):
+class NotBuilt(Failure):
     """No plan can be made here; the message says why."""
 
 

@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from models.failure import Failure
+
 PICKLE_MAX_BYTES = 64 << 20
 RECORDS_MAX_BYTES = 2 << 30
 
@@ -53,7 +55,7 @@ STORAGES = {
 }
 
 
-class Refused(Exception):
+class Refused(Failure):
     """The file is no checkpoint of this kind, or it does what a checkpoint need not do."""
 
 
