@@ -19,6 +19,8 @@ from models.fastsam.network import OUTPUTS, FastSam, initialize
 from models.onnx_file import OPSET, PARITY_MAX, digest, parity
 from models.repository import FASTSAM
 
+ROOT = Path(__file__).resolve().parents[3]
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -98,6 +100,15 @@ def test_the_card_says_where_the_weights_come_from(repository):
     assert card["parity_torch_onnx"] <= PARITY_MAX
     assert card["accuracy"] == {"mean_best_iou": 0.5}
     assert (folder / "curve.csv").exists()
+
+
+def test_cards_follow_the_documented_schema(repository):
+    text = (ROOT / "docs" / "model-contract.md").read_text()
+    schema = json.loads(text.split("```json")[-1].split("```")[0])
+
+    for path in (repository / "fastsam-room" / "card.json", ROOT / "model_repository" / "roomseg" / "card.json"):
+        card = json.loads(path.read_text())
+        assert set(schema["required"]) <= card.keys() <= schema["properties"].keys(), path
 
 
 def test_weights_of_another_number_of_classes_are_refused(tmp_path: Path):
