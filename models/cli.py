@@ -1,0 +1,92 @@
+"""The `roomviz-models` command: weights in, served models out. Nothing here runs in production."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.failure import Failure
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Bring weights and models, and make the files that are served.",
+)
+
+Repository = Annotated[Path, typer.Option(help="The model repository.")]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Expected failures as one line; a missing package as what to do."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        typer.echo(f"{error.name} is not installed: run make setup-models", err=True)
+        raise typer.Exit(1) from error
+    except (Failure, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command("import-fastsam")
+def import_fastsam(
+    checkpoint: Annotated[Path, typer.Argument(help="FastSAM-s.pt or FastSAM-x.pt, as published.")],
+    out: Annotated[Path, typer.Option(help="Where the weights go.")] = Path(".local/weights"),
+) -> None:
+    """Read a published FastSAM checkpoint, running nothing in it, and write its weights as safetensors."""
+    with told():
+        from models.fastsam.weights import import_checkpoint
+
+        typer.echo(import_checkpoint(checkpoint, out))
+
+
+@app.command("export-fastsam")
+def export_fastsam(
+    weights: Annotated[Path, typer.Option(help="From import-fastsam (.safetensors) or training (.pt).")],
+    repository: Repository = Path("model_repository"),
+    name: Annotated[str, typer.Option(help="The model's name in the repository.")] = "fastsam",
+) -> None:
+    """Make a served model of fastsam weights: ONNX, checked against PyTorch, with configuration and card."""
+    with told():
+        import json
+
+        from models.fastsam.export import export_model
+
+        typer.echo(json.dumps(export_model(weights, repository, name), indent=2))
+
+
+@app.command("build-plan")
+def build_plan(
+    model_dir: Annotated[Path, typer.Argument(help="A model with 1/model.onnx, such as model_repository/fastsam.")],
+    repository: Annotated[Path, typer.Option(help="The GPU's model repository.")] = Path(".local/model_repository_gpu"),
+    cache: Annotated[Path, typer.Option(help="Where plans are kept between runs.")] = Path(".local/cache/plans"),
+) -> None:
+    """Build a model's TensorRT plan on this machine's GPU, or take it from the cache, and configure it for Triton."""
+    with told():
+        from models.plan import build_plan as build
+
+        typer.echo(build(model_dir, repository, cache))
+
+
+@app.command("wrap-semantic")
+def wrap_semantic(
+    model: Annotated[Path, typer.Argument(help="An ONNX model: (N, 3, H, W) float to (N, classes, h, w) logits.")],
+    labels: Annotated[Path, typer.Option("--map", help="Its classes and input, see docs/model-contract.md.")],
+    repository: Repository = Path("model_repository"),
+    name: Annotated[str, typer.Option(help="The model's name in the repository.")] = "roomseg-semantic",
+) -> None:
+    """Serve a semantic segmentation model of your own under roomseg's contract."""
+    with told():
+        import json
+
+        from models.semantic import wrap_model
+
+        typer.echo(json.dumps(wrap_model(model, labels, repository, name), indent=2))
+
+
+def main() -> None:
+    app()
