@@ -15,12 +15,14 @@ from roomviz.runtime import bus, database, migrations, objects, rpc
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.worker import Worker
-from services.segmentation.adapters.postgres import PostgresAnalyses
+from roomviz.v1 import refinements_pb2_grpc
+from services.segmentation.adapters.postgres import PostgresAnalyses, PostgresRefinements
 from services.segmentation.adapters.triton import TritonNetwork
 from services.segmentation.settings import Settings
 from services.segmentation.transport.jobs import AnalyzeJob
-from services.segmentation.transport.rpc import SegmentationService
-from services.segmentation.usecases import AnalyzeRoom
+from services.segmentation.transport.rpc import RefinementService, SegmentationService
+from services.segmentation.usecases.analyze import AnalyzeRoom
+from services.segmentation.usecases.refinements import RefinementCases
 
 SCHEMA, MIGRATIONS = "segmentation", Path(__file__).parent / "migrations"
 
@@ -38,6 +40,9 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         network = TritonNetwork(settings.triton_address, settings.model)
         stack.push_async_callback(network.close)
         analyses = PostgresAnalyses(pool)
+        # No network is handed to corrections, and jobs do not keep them waiting: they have threads of their own.
+        clicks = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="click"))
+        refinements = RefinementCases(store, PostgresRefinements(pool), clicks, settings.refine_memory_bytes_max)
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         probes = {
             "postgresql": lambda: database.probe(pool),
@@ -48,9 +53,14 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         health = await stack.enter_async_context(Health(probes).running())
 
         def register(server: grpc.aio.Server) -> list[str]:
-            segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(SegmentationService(analyses), server)
+            segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(SegmentationService(refinements), server)
+            refinements_pb2_grpc.add_RefinementServiceServicer_to_server(RefinementService(refinements), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
-            return ["roomviz.internal.segmentation.v1.SegmentationService", "roomviz.internal.status.v1.StatusService"]
+            return [
+                "roomviz.internal.segmentation.v1.SegmentationService",
+                "roomviz.v1.RefinementService",
+                "roomviz.internal.status.v1.StatusService",
+            ]
 
         server = await stack.enter_async_context(
             rpc.serve(

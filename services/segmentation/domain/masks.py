@@ -1,7 +1,4 @@
-"""The soft masks of a room at working size, as a partition: at every pixel they add up to at most one.
-
-The first thing done to automatic masks is to make them one: where they overlap, each gives way in proportion.
-"""
+"""The soft masks of a room at working size."""
 
 from dataclasses import dataclass, replace
 
@@ -81,19 +78,7 @@ class Masks:
 
 
 def assemble(layers: list[Layer], height: int, width: int) -> Masks:
-    """Masks of layers; where they add up to more than 255, each gives way in proportion."""
-    total = np.zeros((height, width), np.uint16)
-    for x in layers:
-        view = total[x.box[1] : x.box[3], x.box[0] : x.box[2]]
-        view += x.alpha
-    if (total > 255).any():
-        fair = []
-        for x in layers:
-            t = total[x.box[1] : x.box[3], x.box[0] : x.box[2]]
-            # Rounded down, so that the sum cannot pass 255.
-            alpha = np.where(t > 255, x.alpha.astype(np.uint32) * 255 // np.maximum(t, 1), x.alpha).astype(np.uint8)
-            fair.append(replace(x, alpha=alpha))
-        layers = fair
+    """Masks of layers. Automatic ones may add up to a little more than 255 at a pixel, and stay so until changed."""
     best = np.zeros((height, width), np.uint8)
     owner = np.full((height, width), -1, np.int16)
     for i, x in enumerate(layers):

@@ -35,3 +35,7 @@ class AnalysisRecord:
     focal_length_px: float
     warnings: list[str]
     needs_refinement: bool
+    # Of analyses made before corrections were there: none, and not known.
+    features_key: str = ""
+    height: int = 0
+    width: int = 0

@@ -354,7 +354,7 @@ def _soften(f: Features, masks: Masks, pins: Pins, owner: Owner, changed: Mask, 
         windows[k][(held > 0) & (held != k + 1)] = 0
         windows[k][held == k + 1] = 255
         windows[k][held == -(k + 1)] = 0
-    _at_most_255(windows)
+    _at_most_255(windows, blend > 0)
     layers = list(masks.layers)
     new_owner = masks.owner.copy()
     best = np.zeros(here.shape, np.uint8)
@@ -374,14 +374,14 @@ def _meets(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _at_most_255(windows: dict[int, NDArray[np.uint8]]) -> None:
+def _at_most_255(windows: dict[int, NDArray[np.uint8]], where: Mask) -> None:
     """Take from the weaker what rounding or a pin has put too much at a pixel, in place."""
     if not windows:
         return
     total = np.zeros(next(iter(windows.values())).shape, np.uint16)
     for alpha in windows.values():
         total += alpha
-    over = total > 255
+    over = (total > 255) & where
     if over.any():
         for alpha in windows.values():
             alpha[over] = (alpha[over].astype(np.uint32) * 255 // total[over]).astype(np.uint8)

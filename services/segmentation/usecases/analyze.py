@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from roomviz.imaging.codec import decode_rgb, encode_png
+from roomviz.imaging.codec import Image, decode_rgb, encode_png
 from roomviz.runtime.metrics import stage
-from services.segmentation.domain import labels, surfaces
+from services.segmentation.domain import features, labels, surfaces
 from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
 from services.segmentation.domain.surfaces import Analysis
 from services.segmentation.ports import Analyses, Network, Objects, Write
@@ -53,8 +53,12 @@ class AnalyzeRoom:
                 self.cpu, surfaces.layout, working, prediction.surface_logits, prediction.normals, focal_35mm
             )
         await progress("masks", 65)
+        normals = labels.mean_normals(prediction.normals)
         with stage("masks"):
-            analysis = await run(self.cpu, surfaces.analyze, photo, working, found)
+            analysis, known = await asyncio.gather(
+                run(self.cpu, surfaces.analyze, photo, working, found),
+                run(self.cpu, _features, working, found.probability, normals),
+            )
         await progress("store", 85)
         with stage("store"):
             prefix = f"masks/{room.removeprefix('rooms/')}/{operation}-{attempt}"
@@ -67,8 +71,18 @@ class AnalyzeRoom:
             async with asyncio.TaskGroup() as group:
                 for i, key in enumerate(keys):
                     group.create_task(put(key, i))
-        record = _record(room, prediction.model, analysis, keys)
+                features_key = f"{prefix}/features.npz"
+                group.create_task(self.objects.put(features_key, known, "application/octet-stream"))
+        height, width = photo.shape[:2]
+        record = replace(
+            _record(room, prediction.model, analysis, keys), features_key=features_key, height=height, width=width
+        )
         return record, self.analyses.save(tenant, operation, asked, record)
+
+
+def _features(working: Image, probability: features.Float, normals: features.Float) -> bytes:
+    """What clicks on this photo will need, as it is kept."""
+    return features.pack(features.compute(working, probability, normals))
 
 
 def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> AnalysisRecord:
