@@ -19,6 +19,7 @@ from roomviz.v1 import (
     models_pb2_grpc,
     operations_pb2_grpc,
     products_pb2_grpc,
+    refinements_pb2_grpc,
     rooms_pb2_grpc,
     system_pb2_grpc,
     visualizations_pb2_grpc,
@@ -34,11 +35,13 @@ from services.gateway.transport.rpc import (
     Operations,
     OperationService,
     ProductService,
+    RefinementService,
     RoomService,
     SystemService,
     VisualizationService,
 )
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
+from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
 from services.gateway.usecases.visualizations import VisualizationCases
@@ -50,6 +53,7 @@ BEHIND = ("catalog", "segmentation", "compositor")
 @dataclass(frozen=True)
 class ServiceCalls:
     segmentation: Any
+    refinements: Any
     compositor: Any
     products: Any
     models: Any
@@ -70,6 +74,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         statuses = {name: status_pb2_grpc.StatusServiceStub(c) for name, c in channels.items()}
         calls = ServiceCalls(
             segmentation_pb2_grpc.SegmentationServiceStub(channels["segmentation"]),
+            refinements_pb2_grpc.RefinementServiceStub(channels["segmentation"]),
             compositor_pb2_grpc.CompositorServiceStub(channels["compositor"]),
             products_pb2_grpc.ProductServiceStub(channels["catalog"]),
             models_pb2_grpc.ModelServiceStub(channels["segmentation"]),
@@ -93,6 +98,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
 
         def register(server: grpc.aio.Server) -> list[str]:
             rooms_pb2_grpc.add_RoomServiceServicer_to_server(RoomService(room_cases, operation_cases), server)
+            refinements_pb2_grpc.add_RefinementServiceServicer_to_server(
+                RefinementService(RefinementCases(room_cases, calls)), server
+            )
             visualizations_pb2_grpc.add_VisualizationServiceServicer_to_server(
                 VisualizationService(visualization_cases, operation_cases), server
             )
@@ -102,9 +110,8 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             longrunning_grpc.add_OperationsServicer_to_server(Operations(operation_cases), server)
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
-            public = [
-                f"roomviz.v1.{n}Service" for n in ("Room", "Visualization", "Product", "Model", "Operation", "System")
-            ]
+            names = ("Room", "Refinement", "Visualization", "Product", "Model", "Operation", "System")
+            public = [f"roomviz.v1.{n}Service" for n in names]
             return [*public, "google.longrunning.Operations"]
 
         server = await stack.enter_async_context(

@@ -66,6 +66,9 @@ class Calls(Protocol):
     def segmentation(self) -> Any: ...
 
     @property
+    def refinements(self) -> Any: ...
+
+    @property
     def compositor(self) -> Any: ...
 
     @property

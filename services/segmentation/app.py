@@ -15,15 +15,17 @@ from roomviz.runtime import bus, database, migrations, objects, rpc
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.worker import Worker
-from roomviz.v1 import models_pb2_grpc
+from roomviz.v1 import models_pb2_grpc, refinements_pb2_grpc
 from services.segmentation.adapters.cards import RepositoryCards
-from services.segmentation.adapters.postgres import PostgresAnalyses, PostgresPins
+from services.segmentation.adapters.postgres import PostgresAnalyses, PostgresModelPins, PostgresRefinements
 from services.segmentation.adapters.triton import TritonNetwork
 from services.segmentation.settings import Settings
 from services.segmentation.transport.jobs import AnalyzeJob
 from services.segmentation.transport.models import ModelService
-from services.segmentation.transport.rpc import SegmentationService
-from services.segmentation.usecases import AnalyzeRoom, ModelCases
+from services.segmentation.transport.rpc import RefinementService, SegmentationService
+from services.segmentation.usecases.analyze import AnalyzeRoom
+from services.segmentation.usecases.models import ModelCases
+from services.segmentation.usecases.refinements import RefinementCases
 
 SCHEMA, MIGRATIONS = "segmentation", Path(__file__).parent / "migrations"
 
@@ -40,8 +42,11 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "segmentation"))
         network = TritonNetwork(settings.triton_address, settings.model)
         stack.push_async_callback(network.close)
-        analyses, pins = PostgresAnalyses(pool), PostgresPins(pool)
+        analyses, pins = PostgresAnalyses(pool), PostgresModelPins(pool)
         models = ModelCases(settings.model, RepositoryCards(settings.model_repository), pins, network)
+        # No network is handed to corrections, and jobs do not keep them waiting: they have threads of their own.
+        clicks = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="click"))
+        refinements = RefinementCases(store, PostgresRefinements(pool), clicks, settings.refine_memory_bytes_max)
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         probes = {
             "postgresql": lambda: database.probe(pool),
@@ -52,11 +57,13 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         health = await stack.enter_async_context(Health(probes).running())
 
         def register(server: grpc.aio.Server) -> list[str]:
-            segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(SegmentationService(analyses), server)
+            segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(SegmentationService(refinements), server)
+            refinements_pb2_grpc.add_RefinementServiceServicer_to_server(RefinementService(refinements), server)
             models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
             internal = ["segmentation.v1.SegmentationService", "status.v1.StatusService"]
-            return ["roomviz.v1.ModelService", *(f"roomviz.internal.{name}" for name in internal)]
+            public = [f"roomviz.v1.{name}Service" for name in ("Refinement", "Model")]
+            return [*public, *(f"roomviz.internal.{name}" for name in internal)]
 
         server = await stack.enter_async_context(
             rpc.serve(

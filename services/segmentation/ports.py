@@ -1,6 +1,7 @@
 """What segmentation needs from the outside."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -8,8 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from services.segmentation.domain.history import Event, History, Kind
 from services.segmentation.domain.model import ModelCard
-from services.segmentation.domain.record import AnalysisRecord
+from services.segmentation.domain.record import AnalysisRecord, SurfaceRecord
+from services.segmentation.domain.strokes import Stroke
 
 # Writes in the transaction it is given.
 Write = Callable[[Any], Awaitable[None]]
@@ -25,7 +28,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Pin:
+class ModelPin:
     """version: of the surface network; empty where the tenant follows the newest."""
 
     version: str
@@ -44,12 +47,12 @@ class Cards(Protocol):
     def all(self) -> list[ModelCard]: ...
 
 
-class Pins(Protocol):
+class ModelPins(Protocol):
     """Which version a tenant is pinned to."""
 
-    async def get(self, tenant: str) -> Pin | None: ...
+    async def get(self, tenant: str) -> ModelPin | None: ...
 
-    async def set(self, tenant: str, version: str) -> Pin:
+    async def set(self, tenant: str, version: str) -> ModelPin:
         """version: empty to follow the newest."""
 
 
@@ -60,7 +63,62 @@ class Objects(Protocol):
 
 
 class Analyses(Protocol):
-    async def get(self, tenant: str, room: str) -> AnalysisRecord | None: ...
+    async def get(self, tenant: str, room: str) -> AnalysisRecord | None:
+        """The newest analysis, as it came out."""
 
     def save(self, tenant: str, operation: str, asked: float, record: AnalysisRecord) -> Write:
-        """Keep the analysis, unless one that was asked for later is there."""
+        """Keep the analysis, unless one that was asked for later is there. Where the room has a log, that is a step
+        in it."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A step that is to be written. request_id is empty where the caller gave none; fingerprint tells requests apart."""
+
+    kind: Kind
+    surface_id: str
+    strokes: tuple[Stroke, ...]
+    surfaces: tuple[SurfaceRecord, ...]
+    request_id: str
+    fingerprint: str
+    box: tuple[int, int, int, int] | None = None
+
+
+class OpenLog(Protocol):
+    """The log of one room, held so that nobody else adds to it meanwhile. surfaces: as they are now."""
+
+    analysis: AnalysisRecord
+    history: History
+    surfaces: tuple[SurfaceRecord, ...]
+
+    async def known(self, request_id: str, fingerprint: str) -> Event | None:
+        """The step that this request made before. Raises Aborted where another request had the id."""
+
+    async def at(self, step: Event | None) -> tuple[SurfaceRecord, ...]:
+        """The surfaces after a step; those of the analysis for None."""
+
+    async def add(self, draft: Draft) -> Event: ...
+
+
+@dataclass(frozen=True)
+class Log:
+    """A room's log as it was read. surfaces: as they are now."""
+
+    analysis: AnalysisRecord
+    history: History
+    events: tuple[Event, ...]
+    surfaces: tuple[SurfaceRecord, ...]
+
+
+class Refinements(Protocol):
+    def opened(self, tenant: str, room: str) -> AbstractAsyncContextManager[OpenLog | None]:
+        """The log for writing, in a transaction; None where the room was not analyzed."""
+
+    async def read(self, tenant: str, room: str) -> Log | None:
+        """None where the room was not analyzed."""
+
+    async def at(self, tenant: str, room: str, revision: int) -> tuple[SurfaceRecord, ...]:
+        """The surfaces after a step."""
+
+    async def latest(self, tenant: str, room: str) -> AnalysisRecord | None:
+        """The newest analysis with its surfaces as they are now; None where the room was not analyzed."""

@@ -12,3 +12,6 @@ class Settings(ServiceSettings):
     model_repository: Path
     cpu_threads: int = 2
     job_concurrency: int = 2
+
+    # What clicks need of the rooms that were corrected lately, kept in memory.
+    refine_memory_bytes_max: int = 512 << 20

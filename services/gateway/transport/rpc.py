@@ -19,6 +19,8 @@ from roomviz.v1 import (
     operations_pb2_grpc,
     products_pb2,
     products_pb2_grpc,
+    refinements_pb2,
+    refinements_pb2_grpc,
     rooms_pb2,
     rooms_pb2_grpc,
     system_pb2,
@@ -29,6 +31,7 @@ from roomviz.v1 import (
 from services.gateway.domain.records import Operation
 from services.gateway.transport.messages import operation_to_proto, room_to_proto
 from services.gateway.usecases.operations import OperationCases
+from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
 from services.gateway.usecases.visualizations import VisualizationCases
@@ -84,6 +87,43 @@ class RoomService(rooms_pb2_grpc.RoomServiceServicer):
         data = await self._rooms.photo(request.name)
         for at in range(0, len(data), CHUNK_BYTES):
             yield rooms_pb2.DownloadPhotoResponse(chunk=data[at : at + CHUNK_BYTES])
+
+
+class RefinementService(refinements_pb2_grpc.RefinementServiceServicer):
+    """Passed on to segmentation, once the room is known to be the caller's."""
+
+    def __init__(self, refinements: RefinementCases):
+        self._refinements = refinements
+
+    async def RefineSurface(
+        self, request: refinements_pb2.RefineSurfaceRequest, rpc: Context
+    ) -> refinements_pb2.RefineSurfaceResponse:
+        return await self._refinements.surface("RefineSurface", request)  # type: ignore[no-any-return]
+
+    async def UndoRefinement(
+        self, request: refinements_pb2.UndoRefinementRequest, rpc: Context
+    ) -> refinements_pb2.UndoRefinementResponse:
+        return await self._refinements.room("UndoRefinement", request)  # type: ignore[no-any-return]
+
+    async def RedoRefinement(
+        self, request: refinements_pb2.RedoRefinementRequest, rpc: Context
+    ) -> refinements_pb2.RedoRefinementResponse:
+        return await self._refinements.room("RedoRefinement", request)  # type: ignore[no-any-return]
+
+    async def ResetRefinements(
+        self, request: refinements_pb2.ResetRefinementsRequest, rpc: Context
+    ) -> refinements_pb2.ResetRefinementsResponse:
+        return await self._refinements.room("ResetRefinements", request)  # type: ignore[no-any-return]
+
+    async def ListRefinements(
+        self, request: refinements_pb2.ListRefinementsRequest, rpc: Context
+    ) -> refinements_pb2.ListRefinementsResponse:
+        return await self._refinements.room("ListRefinements", request)  # type: ignore[no-any-return]
+
+    async def ReplayRefinements(
+        self, request: refinements_pb2.ReplayRefinementsRequest, rpc: Context
+    ) -> refinements_pb2.ReplayRefinementsResponse:
+        return await self._refinements.room("ReplayRefinements", request)  # type: ignore[no-any-return]
 
 
 class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer):

@@ -35,3 +35,7 @@ class AnalysisRecord:
     camera_measured: bool
     focal_length_px: float
     quality: Quality
+    # Of analyses made before corrections were there: none, and not known.
+    features_key: str = ""
+    height: int = 0
+    width: int = 0

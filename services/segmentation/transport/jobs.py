@@ -5,7 +5,7 @@ from google.protobuf.message import Message
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.worker import Progress, Store
 from services.segmentation.transport.messages import analysis_to_proto
-from services.segmentation.usecases import AnalyzeRoom
+from services.segmentation.usecases.analyze import AnalyzeRoom
 
 
 class AnalyzeJob:

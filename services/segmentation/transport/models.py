@@ -7,8 +7,8 @@ from roomviz.runtime import paging
 from roomviz.runtime.context import current
 from roomviz.v1 import models_pb2, models_pb2_grpc
 from services.segmentation.domain.model import ModelCard
-from services.segmentation.ports import Pin
-from services.segmentation.usecases import ModelCases
+from services.segmentation.ports import ModelPin
+from services.segmentation.usecases.models import ModelCases
 
 
 def to_proto(card: ModelCard, ready: bool, newest: bool) -> models_pb2.Model:
@@ -29,7 +29,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
     def __init__(self, models: ModelCases):
         self._models = models
 
-    def _pin(self, pin: Pin | None) -> models_pb2.ModelPin:
+    def _pin(self, pin: ModelPin | None) -> models_pb2.ModelPin:
         if pin is None:
             return models_pb2.ModelPin()
         out = models_pb2.ModelPin(model=f"models/{self._models.model}/versions/{pin.version}" if pin.version else "")

@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from roomviz.errors import FailedPrecondition, NotFound
-from roomviz.imaging.codec import decode_rgb, encode_png
+from roomviz.imaging.codec import Image, decode_rgb, encode_png
 from roomviz.runtime.metrics import stage
-from services.segmentation.domain import labels, surfaces
-from services.segmentation.domain.model import ModelCard
+from services.segmentation.domain import features, labels, surfaces
 from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
 from services.segmentation.domain.surfaces import Analysis
-from services.segmentation.ports import Analyses, Cards, Network, Objects, Pin, Pins, Write
+from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Write
 
 Progress = Callable[[str, int], Awaitable[None]]
 
@@ -22,7 +20,7 @@ class AnalyzeRoom:
     network: Network
     objects: Objects
     analyses: Analyses
-    pins: Pins
+    pins: ModelPins
     cpu: Executor
 
     async def __call__(
@@ -57,8 +55,12 @@ class AnalyzeRoom:
                 self.cpu, surfaces.layout, working, prediction.surface_logits, prediction.normals, focal_35mm
             )
         await progress("masks", 65)
+        normals = labels.mean_normals(prediction.normals, *found.probability.shape[1:])
         with stage("masks"):
-            analysis = await run(self.cpu, surfaces.analyze, photo, working, found)
+            analysis, known = await asyncio.gather(
+                run(self.cpu, surfaces.analyze, photo, working, found),
+                run(self.cpu, _features, working, found.probability, normals),
+            )
         await progress("store", 85)
         with stage("store"):
             prefix = f"masks/{room.removeprefix('rooms/')}/{operation}-{attempt}"
@@ -71,8 +73,18 @@ class AnalyzeRoom:
             async with asyncio.TaskGroup() as group:
                 for i, key in enumerate(keys):
                     group.create_task(put(key, i))
-        record = _record(room, prediction.model, analysis, keys)
+                features_key = f"{prefix}/features.npz"
+                group.create_task(self.objects.put(features_key, known, "application/octet-stream"))
+        height, width = photo.shape[:2]
+        record = replace(
+            _record(room, prediction.model, analysis, keys), features_key=features_key, height=height, width=width
+        )
         return record, self.analyses.save(tenant, operation, asked, record)
+
+
+def _features(working: Image, probability: features.Float, normals: features.Float) -> bytes:
+    """What clicks on this photo will need, as it is kept."""
+    return features.pack(features.compute(working, probability, normals))
 
 
 def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> AnalysisRecord:
@@ -95,43 +107,3 @@ def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> Analy
         analysis.camera.focal,
         analysis.quality,
     )
-
-
-@dataclass(frozen=True)
-class ModelCases:
-    """model: the surface network's name; other networks are listed, but nobody is pinned to them."""
-
-    model: str
-    cards: Cards
-    pins: Pins
-    network: Network
-
-    async def all(self) -> list[tuple[ModelCard, bool, bool]]:
-        """Each version, whether it is served, and whether it is the newest of its model that is."""
-        cards = await asyncio.to_thread(self.cards.all)
-        ready = await asyncio.gather(*(self.network.serves(c.model, c.version) for c in cards))
-        out, seen = [], set()
-        for card, served in zip(cards, ready, strict=True):
-            out.append((card, served, served and card.model not in seen))
-            if served:
-                seen.add(card.model)
-        return out
-
-    async def get(self, name: str) -> tuple[ModelCard, bool, bool]:
-        for row in await self.all():
-            if row[0].name == name:
-                return row
-        raise NotFound("MODEL_NOT_FOUND", f"there is no model {name[:80]}", {"model": name[:80]})
-
-    async def pin(self, tenant: str) -> Pin | None:
-        return await self.pins.get(tenant)
-
-    async def set_pin(self, tenant: str, name: str) -> Pin:
-        if not name:
-            return await self.pins.set(tenant, "")
-        card, served, _ = await self.get(name)
-        if card.model != self.model:
-            raise FailedPrecondition("MODEL_NOT_PINNABLE", f"{card.model} finds no surfaces; pin a {self.model}")
-        if not served:
-            raise FailedPrecondition("MODEL_NOT_READY", f"{name} is known but not served", {"model": name})
-        return await self.pins.set(tenant, card.version)

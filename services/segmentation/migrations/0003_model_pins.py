@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "segmentation_0002"
-down_revision = "segmentation_0001"
+revision = "segmentation_0003"
+down_revision = "segmentation_0002"
 
 
 def upgrade() -> None:

@@ -1,0 +1,1 @@
+"""The steps of each job and call: these wait, and do not compute."""
