@@ -51,11 +51,11 @@ $(VENV)/protos: $(PROTOS) $(VENV)/app
 	@$(PY) protos/build.py
 	@touch $@
 
-$(STAMPS)/triton: deploy/triton/onnxruntime_backend/backend.cc $(STAMPS)/servers
-	@echo "building Triton's ONNX Runtime backend"
-	@mkdir -p .local/triton/backends/onnxruntime
-	@.local/servers/ziglang/zig c++ -target x86_64-linux-gnu.2.28 -std=c++17 -O2 -Wall -Wextra -shared -fPIC -fvisibility=hidden -s \
-	  -o .local/triton/backends/onnxruntime/libtriton_onnxruntime.so $<
+$(STAMPS)/triton: $(wildcard deploy/triton/*) $(STAMPS)/servers
+	@echo "building Triton's ONNX Runtime and OpenVINO backends"
+	@rm -rf .local/triton/backends; for name in onnxruntime openvino; do mkdir -p .local/triton/backends/$$name; \
+	  .local/servers/ziglang/zig c++ -target x86_64-linux-gnu.2.28 -std=c++17 -O2 -Wall -Wextra -shared -fPIC -fvisibility=hidden -s \
+	    -o .local/triton/backends/$$name/libtriton_$$name.so deploy/triton/$$name.cc || exit 1; done
 	@touch $@
 
 .PHONY: setup protos

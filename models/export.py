@@ -45,7 +45,8 @@ def fuse(net: RoomSeg) -> RoomSeg:
 def export(net: RoomSeg, path: Path) -> None:
     """Write the ONNX file: dynamic batch, height and width; large weights stored as half precision."""
     axes = {INPUT: {0: "batch", 1: "height", 2: "width"}} | {
-        name: {0: "batch", 2: "height4", 3: "width4"} for name in OUTPUTS
+        name: {0: "batch", 2: f"height{stride}", 3: f"width{stride}"}
+        for name, stride in zip(OUTPUTS, (2, 4, 4), strict=True)
     }
     onnx_file.write(net, path, [INPUT], OUTPUTS, axes)
 

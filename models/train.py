@@ -9,6 +9,7 @@ exponential average of the weights) that `python -m models.export` turns into th
 import argparse
 import copy
 import csv
+import hashlib
 import json
 import math
 import os
@@ -24,20 +25,25 @@ from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.labels import NAMES
 from models.roomseg.data import Batches, load
-from models.roomseg.network import RoomSeg
+from models.roomseg.network import JUNCTIONS, SURFACES, RoomSeg
 
 EVALUATION_SEED = 900  # never trained on
 
 
 def losses(net: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     surface, junction, normal = net(batch["image"])
-    label = batch["label"]
-    surface = F.interpolate(surface, size=label.shape[1:], mode="bilinear", align_corners=False)
+    # One pixel of each two by two, another each time: as good as all four on average, at a quarter of the work.
+    y, x = torch.randint(0, 2, (2,)).tolist()
+    label = batch["label"][:, y::2, x::2]
     truth = batch["normal"]
     known = truth.square().sum(1) > 0.25
     cosine = (normal * truth).sum(1)
+    # Edges and thin legs are few pixels and most of what people complain of.
+    level = label[:, None].float()
+    edge = (F.max_pool2d(level, 3, 1, 1) + F.max_pool2d(-level, 3, 1, 1) > 0)[:, 0]
+    weight = 1 + 1.5 * edge
     return {
-        "surface": F.cross_entropy(surface, label),
+        "surface": (F.cross_entropy(surface, label, reduction="none") * weight).sum() / weight.sum(),
         "junction": F.binary_cross_entropy_with_logits(
             junction, batch["junction"], pos_weight=torch.tensor(6.0, device=junction.device)
         ),
@@ -116,6 +122,15 @@ def plot(curve: Path) -> None:
     cv2.imwrite(str(curve.with_suffix(".png")), picture)
 
 
+def _initialize(net: RoomSeg, state: dict[str, torch.Tensor]) -> None:
+    """Start from other weights; a head of stride 4 gives each of the four quarters the same beginning."""
+    for name in ("head.weight", "head.bias"):
+        old = state[name]
+        if old.shape[0] == SURFACES + JUNCTIONS + 3:
+            state[name] = torch.cat([old[:SURFACES].repeat_interleave(4, 0), old[SURFACES:]])
+    net.load_state_dict(state)
+
+
 def train(a: argparse.Namespace) -> None:
     a.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(a.seed)
@@ -136,6 +151,9 @@ def train(a: argparse.Namespace) -> None:
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
         print(f"resumed at step {step}", flush=True)
+    elif a.init:
+        _initialize(net, torch.load(a.init, map_location=device, weights_only=True))
+        average.load_state_dict(net.state_dict())
     curve, running, began = a.out / "curve.csv", None, time.monotonic()
     batches = Batches(a.cache, a.seed, a.count, a.batch, a.steps, step)
     for batch in DataLoader(batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None):
@@ -193,6 +211,7 @@ def train(a: argparse.Namespace) -> None:
                 "steps": step,
                 "batch": a.batch,
                 "rate": a.rate,
+                "init": hashlib.sha256(a.init.read_bytes()).hexdigest() if a.init else None,
                 "scores": scores,
             }
             (a.out / "training.json").write_text(json.dumps(about, indent=2) + "\n")
@@ -203,6 +222,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--cache", type=Path, default=DEFAULT_ROOT)
+    p.add_argument("--init", type=Path, help="weights.pt to begin with")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--count", type=int, default=9000, help="rendered rooms to draw from")
     p.add_argument("--steps", type=int, default=8000)

@@ -212,8 +212,8 @@ def analyze(
             row["id"], f"{row['area_fraction']:.1%}", f"{row['confidence']:.2f}", "yes" if row["plane"] else ""
         )
     out.print(table)
-    for warning in found.quality.warnings:
-        out.print(f"[yellow]note:[/] {warning}")
+    for finding in found.quality.findings:
+        out.print(f"[{'red' if finding.severe else 'yellow'}]{finding.reason}[/]: {finding.advice}")
     out.print(f"{out_dir}/overlay.jpg", highlight=False)
 
 

@@ -230,10 +230,12 @@ def prepare_triton(s: LocalSettings) -> tuple[list[str], dict[str, str]]:
         "--log-format=ISO8601",
         "--model-control-mode=none",
     ]
-    runtime = next((servers / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
+    onnxruntime = next((servers / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
+    openvino = next((servers / "openvino" / "libs").glob("libopenvino_c.so.*"))
     return command, {
         "LD_LIBRARY_PATH": str(servers / "nvidia_pytriton.libs"),
-        "ROOMVIZ_ONNXRUNTIME_LIBRARY": str(runtime),
+        "ROOMVIZ_ONNXRUNTIME_LIBRARY": str(onnxruntime),
+        "ROOMVIZ_OPENVINO_LIBRARY": str(openvino),
     }
 
 

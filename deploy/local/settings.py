@@ -81,6 +81,7 @@ class LocalSettings(BaseSettings):
             "S3_ACCESS_KEY": "roomviz",
             "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
             "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
+            "MODEL_REPOSITORY": ROOT / "model_repository",
             "UPLOAD_BYTES_MAX": self.upload_bytes_max,
             "UPLOAD_MEGAPIXELS_MAX": self.upload_megapixels_max,
         }

@@ -17,7 +17,7 @@ from models.rooms import GENERATOR_VERSION
 from models.rooms.labels import CEILING, FLOOR, WALL
 from models.rooms.sample import Sample, render_sample
 
-LONG_SIDE = 320
+LONG_SIDE = 384
 DEFAULT_ROOT = Path(os.environ.get("ROOMVIZ_STATE", ".local")) / "cache" / "rooms"
 
 # Bits of the junction map.
@@ -41,12 +41,13 @@ def junctions(label: np.ndarray, instance: np.ndarray) -> np.ndarray:
 
 
 def training_arrays(s: Sample) -> dict[str, np.ndarray]:
-    """image and label as rendered; junction bits; normal (H/4, W/4, 3) int8, 127 = 1.0."""
+    """image, label and instance (uint16) as rendered; junction bits; normal (H/4, W/4, 3) int8, 127 = 1.0."""
     h, w = s.label.shape
     small = s.normal[2:h:4, 2:w:4]
     return {
         "image": s.image,
         "label": s.label,
+        "instance": s.instance.astype(np.uint16),
         "junction": junctions(s.label, s.instance),
         "normal": np.round(small * 127).astype(np.int8),
     }

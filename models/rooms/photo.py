@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from models.rooms import furniture as fu
 from models.rooms import raycast as rc
-from models.rooms import scene as sc
 from models.rooms.labels import CEILING, FLOOR, FURNITURE, OTHER, WALL, WINDOW
-from models.rooms.scene import Scene
+from models.rooms.scene import Scene, rotation
 
 SOFA, TABLE, DINING = 1, 1, 6  # seeds that gave good furniture
 
@@ -36,7 +36,7 @@ def shell(s: Scene, width: float, depth: float, height: float, floor: int, walls
         s.add(rc.RECT, (*centre, height / 2), half, material, WALL, s.next_instance(), frame)
         low = (*(centre + inward * 0.008), 0.05)
         yaw = math.atan2(along[1], along[0])
-        s.add(rc.BOX, low, (length / 2, 0.008, 0.05), white, WALL, frame=sc.rotation(yaw))
+        s.add(rc.BOX, low, (length / 2, 0.008, 0.05), white, WALL, frame=rotation(yaw))
     s.close_group()
 
 
@@ -54,10 +54,10 @@ def window(s: Scene, at: tuple[float, float], inward: tuple[float, float], z: fl
     s.add(rc.RECT, (*c, z), (hw, hh, 0.001), view, WINDOW, frame=basis)
     for x in (-hw, -hw / 3, hw / 3, hw):
         p = np.array(at) + along * x + n * 0.03
-        s.add(rc.BOX, (*p, z), (0.03, 0.03, hh + 0.03), frame, WINDOW, frame=sc.rotation(yaw))
+        s.add(rc.BOX, (*p, z), (0.03, 0.03, hh + 0.03), frame, WINDOW, frame=rotation(yaw))
     for dz in (-hh, hh):
         p = np.array(at) + n * 0.03
-        s.add(rc.BOX, (*p, z + dz), (hw + 0.03, 0.03, 0.03), frame, WINDOW, frame=sc.rotation(yaw))
+        s.add(rc.BOX, (*p, z + dz), (hw + 0.03, 0.03, 0.03), frame, WINDOW, frame=rotation(yaw))
     power = np.array([1.0, 0.97, 0.92]) * 5.0 * 4 * hw * hh
     p = np.array(at) + n * 0.08
     s.lights.append([*p, z, *(along * hw), 0, 0, 0, hh, *n, 0, *power, 1])
@@ -69,7 +69,7 @@ def picture(s: Scene, at: tuple[float, float, float], yaw: float, half: tuple[fl
     frame = s.material(rc.GRAIN, (0.12, 0.07, 0.04), (0.06, 0.03, 0.02), contrast=0.5)
     paper = s.material(rc.PLAIN, (0.85, 0.84, 0.8), contrast=0.05)
     art = s.material(rc.MARBLE, (0.62, 0.55, 0.45), (0.10, 0.20, 0.26), (0.5, 1), 1.0)
-    basis = sc.rotation(yaw)
+    basis = rotation(yaw)
     for depth, grow, material in ((0.015, 0.02, frame), (0.018, 0.0, paper), (0.021, -0.09, art)):
         s.add(rc.BOX, at, (half[0] + grow, depth, half[1] + grow), material, OTHER, frame=basis)
     s.close_group()
@@ -116,11 +116,11 @@ def living_room() -> tuple[Scene, np.ndarray]:
         s.material(rc.PLAIN, (0.5, 0.42, 0.36)),
         s.material(rc.PLAIN, (0.02, 0.02, 0.02)),
     )
-    put(s, sc.sofa, (2.1, 5.6), math.pi, SOFA, grey, grey, linen, rust)
-    put(s, sc.table, (2.3, 4.2), 0.0, TABLE, walnut)
-    put(s, sc.chair, (0.8, 3.9), -math.pi / 2 + 0.3, 5, walnut)
-    put(s, sc.plant, (4.4, 5.6), 0.4, 3, clay)
-    put(s, sc.lamp, (0.5, 5.7), 0.0, 2, black)
+    put(s, fu.sofa, (2.1, 5.6), math.pi, SOFA, grey, grey, linen, rust)
+    put(s, fu.table, (2.3, 4.2), 0.0, TABLE, walnut)
+    put(s, fu.chair, (0.8, 3.9), -math.pi / 2 + 0.3, 5, walnut)
+    put(s, fu.plant, (4.4, 5.6), 0.4, 3, clay)
+    put(s, fu.lamp, (0.5, 5.7), 0.0, 2, black)
     return s, camera((2.9, 0.35, 1.42), yaw=math.pi / 2 + 0.10, pitch=-0.10, field_of_view=74)
 
 
@@ -139,11 +139,11 @@ def dining_room() -> tuple[Scene, np.ndarray]:
         s.material(rc.PLAIN, (0.02, 0.02, 0.02)),
         s.material(rc.PLAIN, (0.45, 0.30, 0.22)),
     )
-    put(s, sc.table, (2.2, 3.6), 0.0, DINING, oak)
+    put(s, fu.table, (2.2, 3.6), 0.0, DINING, oak)
     for x, y, yaw in ((1.7, 2.95, 0.15), (2.8, 3.0, -0.2), (1.7, 4.25, math.pi), (2.8, 4.25, math.pi + 0.1)):
-        put(s, sc.chair, (x, y), yaw, 5, black, oak)
-    put(s, sc.plant, (0.55, 4.95), 0.0, 8, clay)
-    put(s, sc.bookcase, (4.35, 4.3), math.pi / 2, 4, oak)
+        put(s, fu.chair, (x, y), yaw, 5, black, oak)
+    put(s, fu.plant, (0.55, 4.95), 0.0, 8, clay)
+    put(s, fu.bookcase, (4.35, 4.3), math.pi / 2, 4, oak)
     return s, camera((1.5, 0.3, 1.5), yaw=math.pi / 2 - 0.14, pitch=-0.13, field_of_view=72)
 
 
@@ -160,9 +160,9 @@ def photograph(scene: Scene, view: np.ndarray, width: int, samples: int) -> np.n
     view[12:15] *= width
     arrays = scene.arrays()
     height = width * 2 // 3
-    albedo, light, extra, _, instance, normal, _ = rc.render(*arrays, view, height, width, samples, 1)
+    albedo, light, extra, _, instance, normal, _, known = rc.render(*arrays, view, height, width, samples, 1)
     for step in (1, 2):
-        light = rc.smooth_light(light, normal, instance, step)
+        light, known = rc.smooth_light(light, normal, instance, known, step)
     radiance = albedo * light + extra
     key = np.exp(np.mean(np.log(np.clip(radiance @ np.array([0.2126, 0.7152, 0.0722]), 1e-3, 2))))
     linear = radiance * (0.30 / key)

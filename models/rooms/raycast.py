@@ -35,7 +35,10 @@ RECT, DISC, BOX, ELLIPSOID, CYLINDER = range(5)
     LEAF,
     SPECKLE,
     CHECK,
-) = range(18)
+    FRONT,
+    SLATS,
+    ART,
+) = range(21)
 
 FAR = 1e9
 
@@ -202,7 +205,8 @@ def surface_at(kind, p, hx, hy, hz, dx, dy, dz):
 def albedo_at(m, u, v):
     """Linear RGB albedo of material row `m` at (u, v) metres.
 
-    Row: type, rgb, rgb of the second tone, size_u, size_v, seed, contrast, angle, gloss, emission.
+    Row: type, rgb, rgb of the second tone, size_u, size_v, seed, contrast, angle, variant, gloss, emission.
+    The variant is a type's own: the blur of a reflection, a running bond, the inset of a panel.
     """
     kind, seed, contrast = int(m[0]), int(m[9]), m[10]
     ca, sa = math.cos(m[11]), math.sin(m[11])
@@ -322,6 +326,48 @@ def albedo_at(m, u, v):
         n = fractal_noise(u / su * 0.5, v / su * 0.5, seed, 2)
         f = 1.0 if n > 0.62 else 0.0
         tone = 0.85 + 0.3 * h
+    elif kind == FRONT:  # doors and drawers of a cabinet: gaps between them, and a panel's bevel at `variant`
+        # Cells are centred: a front that is one cell has its gaps at its own edges.
+        eu = u + su / 2 - su * math.floor(u / su + 0.5)
+        ev = v + sv / 2 - sv * math.floor(v / sv + 0.5)
+        edge_u, edge_v = min(eu, su - eu), min(ev, sv - ev)
+        edge = min(edge_u, edge_v)
+        n = fractal_noise(u * 3, v * 30, seed, 2)
+        f = contrast * n
+        if edge < 0.003:
+            tone = 0.3
+        elif edge < 0.008:
+            tone = 0.85
+        elif m[12] > 0 and abs(edge - m[12]) < 0.006:
+            # The bevel catches light on one side and loses it on the other.
+            tone = 0.72 if (eu < su / 2 if edge_u < edge_v else ev > sv / 2) else 1.12
+        else:
+            tone = 1.0 if edge > m[12] else 0.97
+    elif kind == SLATS:
+        x = v / sv - math.floor(v / sv)
+        tone = 1 - contrast * (0.35 + 0.35 * math.cos(2 * math.pi * x))
+        if x < 0.06:
+            tone *= 1 - 0.7 * contrast
+    elif kind == ART:
+        f = 0.0
+        for k in range(5):
+            cu, cv = su * (2 * _hash(k, 1, seed) - 1), sv * (2 * _hash(k, 2, seed) - 1)
+            r = (0.15 + 0.5 * _hash(k, 3, seed)) * min(su, sv)
+            du, dv = u - cu, v - cv
+            wobble = 1 + 0.6 * (fractal_noise(u * 6, v * 6, seed + k, 3) - 0.5)
+            near = (
+                max(abs(du), abs(dv) * (0.3 + 2 * _hash(k, 4, seed)))
+                if _hash(k, 5, seed) < 0.4
+                else math.sqrt(du * du + dv * dv)
+            )
+            if near * wobble < r:
+                f = 0.3 + 0.7 * _hash(k, 6, seed)
+                if _hash(k, 7, seed) < contrast:
+                    f = 1.0
+                    g = 0.05 + 0.9 * _hash(k, 8, seed)
+                    a, b = _hash(k, 9, seed), _hash(k, 10, seed)
+                    return g, g * (0.4 + 0.6 * a), g * (0.3 + 0.7 * b)
+        tone = 0.95 + 0.1 * fractal_noise(u * 9, v * 9, seed, 3)
     f = min(1.0, max(0.0, f))
     return tone * (m[1] * (1 - f) + m[4] * f), tone * (m[2] * (1 - f) + m[5] * f), tone * (m[3] * (1 - f) + m[6] * f)
 
@@ -421,12 +467,15 @@ def render(
     width,
     samples,
     seed,
+    grid=1,
 ):
     """Render one picture and its truth.
 
     camera: position (3), right (3), down (3), forward (3), focal length in pixels, cx, cy, k1.
+    Light is sampled at one pixel in `grid` squared, and wherever another face begins.
     Returns albedo, irradiance, specular/emission (all (H, W, 3) float32, linear), label (H, W) uint8,
-    instance (H, W) int32, normal in the camera frame (H, W, 3) float32, depth along the ray (H, W) float32.
+    instance (H, W) int32, normal in the camera frame (H, W, 3) float32, depth along the ray (H, W) float32, known (H, W) uint8:
+    1 where light was sampled.
     """
     np.random.seed(seed)
     albedo = np.zeros((height, width, 3), np.float32)
@@ -436,6 +485,7 @@ def render(
     instance = np.zeros((height, width), np.int32)
     normal = np.zeros((height, width, 3), np.float32)
     depth = np.zeros((height, width), np.float32)
+    known = np.zeros((height, width), np.uint8)
     for y in range(height):
         for x in range(width):
             a = (x + 0.5 - camera[13]) / camera[12]
@@ -484,6 +534,15 @@ def render(
                 if int(m[0]) == MIRROR:
                     continue
             albedo[y, x, 0], albedo[y, x, 1], albedo[y, x, 2] = max(0.0, r), max(0.0, g), max(0.0, bl)
+            # Light changes slowly on one face: where a neighbour on it was sampled, smoothing fills this pixel in.
+            y0, x0 = y - y % grid, x - x % grid
+            if (y0 != y or x0 != x) and instance[y0, x0] == instance[y, x]:
+                c = 0.0
+                for k in range(3):
+                    c += normal[y0, x0, k] * normal[y, x, k]
+                if c > 0.9:
+                    continue
+            known[y, x] = 1
             for _ in range(samples):
                 er, eg, eb = _irradiance(
                     kinds, prims, matids, starts, bounds, materials, lights, sun, ambient, hx, hy, hz, nx, ny, nz, 0
@@ -491,14 +550,18 @@ def render(
                 light[y, x, 0] += er / samples
                 light[y, x, 1] += eg / samples
                 light[y, x, 2] += eb / samples
-    return albedo, light, extra, label, instance, normal, depth
+    return albedo, light, extra, label, instance, normal, depth, known
 
 
 @njit(cache=True, fastmath=True)
-def smooth_light(light, normal, instance, step):
-    """One a-trous pass (Dammertz et al., "Edge-Avoiding A-Trous Wavelet Transform", 2010) inside one instance."""
+def smooth_light(light, normal, instance, known, step):
+    """One a-trous pass (Dammertz et al., "Edge-Avoiding A-Trous Wavelet Transform", 2010) inside one instance.
+
+    Only known pixels lend light; returns the light and what is known after the pass.
+    """
     height, width = instance.shape
     out = np.zeros_like(light)
+    reached = np.zeros_like(known)
     kernel = (0.0625, 0.25, 0.375, 0.25, 0.0625)
     for y in range(height):
         for x in range(width):
@@ -506,7 +569,7 @@ def smooth_light(light, normal, instance, step):
             for dy in range(-2, 3):
                 for dx in range(-2, 3):
                     yy, xx = y + dy * step, x + dx * step
-                    if 0 <= yy < height and 0 <= xx < width and instance[yy, xx] == instance[y, x]:
+                    if 0 <= yy < height and 0 <= xx < width and known[yy, xx] and instance[yy, xx] == instance[y, x]:
                         c = (
                             normal[y, x, 0] * normal[yy, xx, 0]
                             + normal[y, x, 1] * normal[yy, xx, 1]
@@ -517,6 +580,7 @@ def smooth_light(light, normal, instance, step):
                             total += w
                             for k in range(3):
                                 out[y, x, k] += w * light[yy, xx, k]
+            reached[y, x] = 1 if total > 0 else known[y, x]
             for k in range(3):
                 out[y, x, k] = out[y, x, k] / total if total > 0 else light[y, x, k]
-    return out
+    return out, reached

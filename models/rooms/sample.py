@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.rooms import raycast as rc
-from models.rooms.labels import CEILING, FLOOR, WALL
-from models.rooms.scene import Scene, build, clearance, inside
+from models.rooms.labels import CEILING, FLOOR, FURNITURE, OTHER, WALL
+from models.rooms.room import build
+from models.rooms.scene import Scene
+from models.rooms.shell import clearance, inside
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.n
     low, size = s.polygon.min(0), np.ptp(s.polygon, axis=0)
     centre = s.polygon.mean(0)
     best, position = -1.0, centre
+    # Now and then over a table or a bed that fills the foreground.
+    near = 0.25 if rng.random() < 0.7 else -0.3
     for _ in range(60):
         p = low + rng.uniform(0, 1, 2) * size
         if not inside(s.polygon, *p) or clearance(s.polygon, *p) < 0.25:
@@ -37,12 +41,17 @@ def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.n
         gap = min([math.hypot(p[0] - x, p[1] - y) - r for x, y, r in s.footprints] + [3.0])
         # Photographers stand back: far from the middle, clear of furniture.
         score = min(gap, 0.7) * 2 + 0.35 * float(np.linalg.norm(p - centre)) + rng.uniform(0, 1.2)
-        if gap > 0.25 and score > best:
+        if gap > near and score > best:
             best, position = score, p
     z = float(rng.choice([rng.uniform(0.7, 1.2), rng.uniform(1.1, 1.7), rng.uniform(1.4, 2.0)]))
+    if near < 0:
+        z = max(z, rng.uniform(1.1, 1.7))
     target = centre + rng.normal(0, 0.22, 2) * size
+    if s.footprints and rng.random() < 0.7:  # towards what stands in the room
+        x, y, _ = s.footprints[rng.integers(len(s.footprints))]
+        target = np.array([x, y]) + rng.normal(0, 0.4, 2)
     yaw = math.atan2(target[1] - position[1], target[0] - position[0])
-    if rng.random() < 0.35:  # square on to a wall
+    if rng.random() < 0.45:  # square on to a wall
         yaw = round(yaw / (math.pi / 2)) * math.pi / 2 + rng.normal(0, 0.03)
     pitch = rng.normal(-0.04, 0.03) if rng.random() < 0.6 else rng.normal(-0.1, 0.14)
     roll = rng.normal(0, 0.008) if rng.random() < 0.7 else rng.normal(0, 0.04)
@@ -50,7 +59,7 @@ def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.n
     right = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
     down = np.cross(forward, right)
     right, down = math.cos(roll) * right + math.sin(roll) * down, math.cos(roll) * down - math.sin(roll) * right
-    fov = math.radians(rng.uniform(42, 95) if rng.random() < 0.85 else rng.uniform(28, 42))
+    fov = math.radians(rng.uniform(42, 95) if rng.random() < 0.78 else rng.uniform(26, 42))
     focal = max(height, width) / 2 / math.tan(fov / 2)
     shift = rng.normal(0, 0.03) * height if rng.random() < 0.3 else 0.0  # cropped photos
     return np.array(
@@ -68,11 +77,12 @@ def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.n
     )
 
 
-def render_sample(version: int, seed: int, index: int, long_side: int = 320, samples: int = 2) -> Sample:
+def render_sample(version: int, seed: int, index: int, long_side: int = 320, samples: int = 3) -> Sample:
     """Render sample `index` of the set `seed`.
 
     Retries inside the same random stream until the picture shows a room: something nearer than 0.35 m, or
-    fewer than 12 % of shell pixels, or next to no floor in most, is no photo that anyone would take.
+    fewer than 10 % of shell pixels, or nearly no floor or nearly nothing but bare walls in most, is no photo
+    that anyone would take.
     """
     rng = np.random.default_rng([version, seed, index])
     while True:
@@ -88,22 +98,24 @@ def render_sample(version: int, seed: int, index: int, long_side: int = 320, sam
             small[12:15] /= 8
             probe = rc.render(*arrays, small, height // 8, width // 8, 0, 1)
             shell = np.isin(probe[3], [FLOOR, WALL, CEILING]).mean()
+            things = np.isin(probe[3], [FURNITURE, OTHER]).mean()
             floor, largest = (probe[3] == FLOOR).mean(), np.bincount(probe[3].ravel()).max() / probe[3].size
             if (
                 np.quantile(probe[6], 0.01) > 0.35
-                and shell > 0.12
-                and largest < 0.8
-                and (floor > 0.04 or rng.random() < 0.1)
+                and shell > 0.1
+                and largest < 0.75
+                and (things > 0.12 or rng.random() < 0.2)
+                and (floor > 0.06 or rng.random() < 0.15)
             ):
                 break
         else:
             continue
         break
-    albedo, light, extra, label, instance, normal, depth = rc.render(
-        *arrays, camera, height, width, samples, int(rng.integers(1 << 30))
+    albedo, light, extra, label, instance, normal, depth, known = rc.render(
+        *arrays, camera, height, width, samples, int(rng.integers(1 << 30)), 2
     )
     for step in (1, 2, 4, 8):
-        light = rc.smooth_light(light, normal, instance, step)
+        light, known = rc.smooth_light(light, normal, instance, known, step)
     radiance = albedo * light + extra
     return Sample(_develop(radiance, rng), label, instance, normal, depth, albedo, light, camera)
 

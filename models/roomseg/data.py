@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from models.rooms.cache import _write, folder
 
-SHAPES = ((224, 320), (224, 320), (256, 320), (256, 256), (320, 224))  # (height, width) of a batch
+SHAPES = ((256, 384), (256, 384), (288, 384), (320, 320), (384, 256))  # (height, width) of a batch
 
 
 def load(root: Path, seed: int, index: int) -> dict[str, np.ndarray]:
@@ -50,6 +50,16 @@ def crop(sample: dict[str, np.ndarray], shape: tuple[int, int], rng: np.random.G
     return out
 
 
+_NOISE = np.random.default_rng(0).standard_normal(1 << 22, np.float32)
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Normal noise cut from a bank at a random place: drawing it anew costs more than all the rest."""
+    size = int(np.prod(shape))
+    start = int(rng.integers(len(_NOISE) - size))
+    return _NOISE[start : start + size].reshape(shape)
+
+
 def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Exposure, white balance, local light, blur, noise, resampling, JPEG: (H, W, 3) uint8 to the same."""
     h, w = image.shape[:2]
@@ -76,7 +86,7 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             np.float32
         )
         x = x * (1 + rng.uniform(0, 0.08) * cv2.resize(grain, (w, h)))[..., None]
-    x = x + np.float32(rng.uniform(0, 0.025)) * rng.standard_normal(x.shape, np.float32)
+    x = x + np.float32(rng.uniform(0, 0.025)) * _noise(rng, x.shape)
     x = (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
     if rng.random() < 0.3:
         f = rng.uniform(0.45, 0.9)

@@ -1,8 +1,12 @@
-"""The roomseg network: a residual encoder, a feature pyramid, three heads at stride 4.
+"""The roomseg network: a residual encoder, a feature pyramid at stride 4, three heads.
+
+Surfaces are told at stride 2: each place of the pyramid predicts its four quarters (sub-pixel convolution,
+Shi et al., 2016, eq. 4), which keeps legs and edges that stride 4 would lose, for next to nothing.
+
 
 Wire contract, kept by every version (see docs/models.md):
     image             uint8   (N, H, W, 3)      sRGB, H and W multiples of 32
-    surface_logits    float32 (N, 7, H/4, W/4)  other, floor, wall, ceiling, furniture, window, door
+    surface_logits    float32 (N, 7, H/2, W/2)  other, floor, wall, ceiling, furniture, window, door
     junction_logits   float32 (N, 3, H/4, W/4)  floor-wall, wall-wall, wall-ceiling
     normals           float32 (N, 3, H/4, W/4)  unit, camera frame: x right, y down, z forward
 """
@@ -69,7 +73,7 @@ class RoomSeg(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in widths[1:])
         self.smooth = nn.ModuleList(Conv(pyramid, pyramid) for _ in widths[2:])
         self.neck = Conv(pyramid, pyramid)
-        self.head = nn.Conv2d(pyramid, SURFACES + JUNCTIONS + 3, 1)
+        self.head = nn.Conv2d(pyramid, 4 * SURFACES + JUNCTIONS + 3, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = image.permute(0, 3, 1, 2).to(self.head.weight.dtype) / 127.5 - 1.0
@@ -84,5 +88,6 @@ class RoomSeg(nn.Module):
             y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.lateral[i](features[i])
             y = self.smooth[i](y)
         y = self.head(self.neck(y)).float()
-        surface, junction, normal = y.split((SURFACES, JUNCTIONS, 3), 1)
+        surface, junction, normal = y.split((4 * SURFACES, JUNCTIONS, 3), 1)
+        surface = F.pixel_shuffle(surface, 2)
         return surface, junction, normal / (normal.square().sum(1, keepdim=True) + 1e-6).sqrt()

@@ -15,7 +15,14 @@ from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
-from roomviz.v1 import operations_pb2_grpc, products_pb2_grpc, rooms_pb2_grpc, system_pb2_grpc, visualizations_pb2_grpc
+from roomviz.v1 import (
+    models_pb2_grpc,
+    operations_pb2_grpc,
+    products_pb2_grpc,
+    rooms_pb2_grpc,
+    system_pb2_grpc,
+    visualizations_pb2_grpc,
+)
 from services.gateway.adapters.decoder import decoder
 from services.gateway.adapters.postgres import PostgresKeys, PostgresOperations, PostgresRooms, PostgresVisualizations
 from services.gateway.domain.ingest import Limits
@@ -23,6 +30,7 @@ from services.gateway.settings import Settings
 from services.gateway.transport.events import Events
 from services.gateway.transport.identity import ApiKeys
 from services.gateway.transport.rpc import (
+    ModelService,
     Operations,
     OperationService,
     ProductService,
@@ -44,6 +52,7 @@ class ServiceCalls:
     segmentation: Any
     compositor: Any
     products: Any
+    models: Any
 
 
 @asynccontextmanager
@@ -63,6 +72,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             segmentation_pb2_grpc.SegmentationServiceStub(channels["segmentation"]),
             compositor_pb2_grpc.CompositorServiceStub(channels["compositor"]),
             products_pb2_grpc.ProductServiceStub(channels["catalog"]),
+            models_pb2_grpc.ModelServiceStub(channels["segmentation"]),
         )
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         operations = PostgresOperations(pool, outbox)
@@ -87,11 +97,14 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 VisualizationService(visualization_cases, operation_cases), server
             )
             products_pb2_grpc.add_ProductServiceServicer_to_server(ProductService(calls.products), server)
+            models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(calls.models), server)
             operations_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operation_cases), server)
             longrunning_grpc.add_OperationsServicer_to_server(Operations(operation_cases), server)
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
-            public = [f"roomviz.v1.{n}Service" for n in ("Room", "Visualization", "Product", "Operation", "System")]
+            public = [
+                f"roomviz.v1.{n}Service" for n in ("Room", "Visualization", "Product", "Model", "Operation", "System")
+            ]
             return [*public, "google.longrunning.Operations"]
 
         server = await stack.enter_async_context(

@@ -70,3 +70,6 @@ class Calls(Protocol):
 
     @property
     def products(self) -> Any: ...
+
+    @property
+    def models(self) -> Any: ...

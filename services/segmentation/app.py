@@ -15,12 +15,15 @@ from roomviz.runtime import bus, database, migrations, objects, rpc
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.worker import Worker
-from services.segmentation.adapters.postgres import PostgresAnalyses
+from roomviz.v1 import models_pb2_grpc
+from services.segmentation.adapters.cards import RepositoryCards
+from services.segmentation.adapters.postgres import PostgresAnalyses, PostgresPins
 from services.segmentation.adapters.triton import TritonNetwork
 from services.segmentation.settings import Settings
 from services.segmentation.transport.jobs import AnalyzeJob
+from services.segmentation.transport.models import ModelService
 from services.segmentation.transport.rpc import SegmentationService
-from services.segmentation.usecases import AnalyzeRoom
+from services.segmentation.usecases import AnalyzeRoom, ModelCases
 
 SCHEMA, MIGRATIONS = "segmentation", Path(__file__).parent / "migrations"
 
@@ -37,7 +40,8 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "segmentation"))
         network = TritonNetwork(settings.triton_address, settings.model)
         stack.push_async_callback(network.close)
-        analyses = PostgresAnalyses(pool)
+        analyses, pins = PostgresAnalyses(pool), PostgresPins(pool)
+        models = ModelCases(settings.model, RepositoryCards(settings.model_repository), pins, network)
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         probes = {
             "postgresql": lambda: database.probe(pool),
@@ -49,8 +53,10 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
 
         def register(server: grpc.aio.Server) -> list[str]:
             segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(SegmentationService(analyses), server)
+            models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
-            return ["roomviz.internal.segmentation.v1.SegmentationService", "roomviz.internal.status.v1.StatusService"]
+            internal = ["segmentation.v1.SegmentationService", "status.v1.StatusService"]
+            return ["roomviz.v1.ModelService", *(f"roomviz.internal.{name}" for name in internal)]
 
         server = await stack.enter_async_context(
             rpc.serve(
@@ -64,7 +70,7 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 OPEN_METHODS,
             )
         )
-        work = AnalyzeJob(AnalyzeRoom(network, store, analyses, cpu))
+        work = AnalyzeJob(AnalyzeRoom(network, store, analyses, pins, cpu))
         await stack.enter_async_context(
             Worker(
                 queue,

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from roomviz.errors import FailedPrecondition, NotFound
 from roomviz.imaging.codec import decode_rgb, encode_png
 from roomviz.runtime.metrics import stage
 from services.segmentation.domain import labels, surfaces
+from services.segmentation.domain.model import ModelCard
 from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
 from services.segmentation.domain.surfaces import Analysis
-from services.segmentation.ports import Analyses, Network, Objects, Write
+from services.segmentation.ports import Analyses, Cards, Network, Objects, Pin, Pins, Write
 
 Progress = Callable[[str, int], Awaitable[None]]
 
@@ -20,6 +22,7 @@ class AnalyzeRoom:
     network: Network
     objects: Objects
     analyses: Analyses
+    pins: Pins
     cpu: Executor
 
     async def __call__(
@@ -46,7 +49,8 @@ class AnalyzeRoom:
             images = await run(self.cpu, labels.network_input, working)
         await progress("segment", 25)
         with stage("segment"):
-            prediction = await self.network.predict(images)
+            pin = await self.pins.get(tenant)
+            prediction = await self.network.predict(images, pin.version if pin else "")
         await progress("geometry", 50)
         with stage("geometry"):
             found = await run(
@@ -87,9 +91,47 @@ def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> Analy
         room,
         model,
         kept,
-        analysis.confidence,
         analysis.camera.measured,
         analysis.camera.focal,
-        analysis.warnings,
-        analysis.needs_refinement,
+        analysis.quality,
     )
+
+
+@dataclass(frozen=True)
+class ModelCases:
+    """model: the surface network's name; other networks are listed, but nobody is pinned to them."""
+
+    model: str
+    cards: Cards
+    pins: Pins
+    network: Network
+
+    async def all(self) -> list[tuple[ModelCard, bool, bool]]:
+        """Each version, whether it is served, and whether it is the newest of its model that is."""
+        cards = await asyncio.to_thread(self.cards.all)
+        ready = await asyncio.gather(*(self.network.serves(c.model, c.version) for c in cards))
+        out, seen = [], set()
+        for card, served in zip(cards, ready, strict=True):
+            out.append((card, served, served and card.model not in seen))
+            if served:
+                seen.add(card.model)
+        return out
+
+    async def get(self, name: str) -> tuple[ModelCard, bool, bool]:
+        for row in await self.all():
+            if row[0].name == name:
+                return row
+        raise NotFound("MODEL_NOT_FOUND", f"there is no model {name[:80]}", {"model": name[:80]})
+
+    async def pin(self, tenant: str) -> Pin | None:
+        return await self.pins.get(tenant)
+
+    async def set_pin(self, tenant: str, name: str) -> Pin:
+        if not name:
+            return await self.pins.set(tenant, "")
+        card, served, _ = await self.get(name)
+        if card.model != self.model:
+            raise FailedPrecondition("MODEL_NOT_PINNABLE", f"{card.model} finds no surfaces; pin a {self.model}")
+        if not served:
+            raise FailedPrecondition("MODEL_NOT_READY", f"{name} is known but not served", {"model": name})
+        return await self.pins.set(tenant, card.version)

@@ -3,6 +3,7 @@
 `covers` names the RPC that a test is for; the last test fails when an RPC has none.
 """
 
+import hashlib
 import time
 import uuid
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from deploy.local.settings import ROOT
 from roomviz.client import Client
 from roomviz.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, RoomvizError, Unauthenticated
 from roomviz.imaging.codec import decode_grey, decode_rgb
@@ -26,6 +28,8 @@ from roomviz.internal.segmentation.v1 import segmentation_pb2, segmentation_pb2_
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime.rpc import from_call, from_status
 from roomviz.v1 import (
+    models_pb2,
+    models_pb2_grpc,
     operations_pb2,
     products_pb2,
     products_pb2_grpc,
@@ -67,6 +71,7 @@ class Api:
         self.rooms = bind(rooms_pb2_grpc.RoomServiceStub(self.channel))
         self.visualizations = bind(visualizations_pb2_grpc.VisualizationServiceStub(self.channel))
         self.products = bind(products_pb2_grpc.ProductServiceStub(self.channel))
+        self.models = bind(models_pb2_grpc.ModelServiceStub(self.channel))
         self.operations = bind(operations_pb2_grpc.OperationsStub(self.channel))
         self.watch = bind(roomviz_operations_grpc.OperationServiceStub(self.channel))
         self.system = bind(system_pb2_grpc.SystemServiceStub(self.channel))
@@ -429,6 +434,44 @@ def test_products_are_found_by_words_best_first(api: Api):
 # --- operations, system -----------------------------------------------------------------------------
 
 
+@covers("roomviz.v1.ModelService/ListModels", "roomviz.v1.ModelService/GetModel")
+def test_models_tell_what_they_are_with_their_cards(api: Api):
+    page = api.models.ListModels(models_pb2.ListModelsRequest())
+
+    roomseg = [m for m in page.models if m.name.startswith("models/roomseg/")]
+    assert roomseg[0].newest
+    assert [m.newest for m in roomseg].count(True) == 1
+    for model in page.models:
+        file = ROOT / "model_repository" / model.name.split("/")[1] / model.name.split("/")[3] / "model.onnx"
+        assert model.ready
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == model.sha256
+        assert file.stat().st_size == model.size_bytes
+        assert model.licence
+        assert model.training_data
+        assert model.card["parity_torch_onnx"] <= 1e-3
+        assert api.models.GetModel(models_pb2.GetModelRequest(name=model.name)).model == model
+    unknown = models_pb2.GetModelRequest(name="models/roomseg/versions/999")
+    assert refusal(lambda: api.models.GetModel(unknown)).reason == "MODEL_NOT_FOUND"
+
+
+@covers("roomviz.v1.ModelService/GetModelPin", "roomviz.v1.ModelService/SetModelPin")
+def test_a_tenant_can_be_pinned_to_a_version(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    names = [m.name for m in api.models.ListModels(models_pb2.ListModelsRequest()).models if "/roomseg/" in m.name]
+    oldest = names[-1]
+    wanted = "roomseg/" + oldest.rpartition("/")[2]
+    try:
+        pin = api.models.SetModelPin(models_pb2.SetModelPinRequest(model=oldest)).pin
+
+        assert pin.model == oldest
+        assert api.models.GetModelPin(models_pb2.GetModelPinRequest()).pin == pin
+        assert client.analyze(analyzed.room, reanalyze=True).model == wanted
+    finally:
+        api.models.SetModelPin(models_pb2.SetModelPinRequest())
+    assert client.analyze(analyzed.room, reanalyze=True).model == analyzed.model
+    unknown = models_pb2.SetModelPinRequest(model="models/roomseg/versions/999")
+    assert refusal(lambda: api.models.SetModelPin(unknown)).reason == "MODEL_NOT_FOUND"
+
+
 @covers("roomviz.v1.OperationService/WatchOperation")
 def test_a_watched_operation_tells_its_progress_and_its_end(api: Api):
     room = api.rooms.UploadRoom(parts(small_room(6))).room
@@ -586,6 +629,7 @@ def test_every_rpc_has_a_contract_test():
         rooms_pb2,
         visualizations_pb2,
         products_pb2,
+        models_pb2,
         operations_pb2,
         system_pb2,
         segmentation_pb2,

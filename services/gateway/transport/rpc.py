@@ -13,6 +13,8 @@ from roomviz.runtime import paging
 from roomviz.runtime.context import current
 from roomviz.runtime.rpc import CHUNK_BYTES, invoke
 from roomviz.v1 import (
+    models_pb2,
+    models_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
     products_pb2,
@@ -138,6 +140,25 @@ class ProductService(products_pb2_grpc.ProductServiceServicer):
         self, request: products_pb2.SearchProductsRequest, rpc: Context
     ) -> products_pb2.SearchProductsResponse:
         return await invoke(self._products.SearchProducts, request)  # type: ignore[no-any-return]
+
+
+class ModelService(models_pb2_grpc.ModelServiceServicer):
+    """Passed on to segmentation as it is."""
+
+    def __init__(self, models: Any):
+        self._models = models
+
+    async def ListModels(self, request: models_pb2.ListModelsRequest, rpc: Context) -> models_pb2.ListModelsResponse:
+        return await invoke(self._models.ListModels, request)  # type: ignore[no-any-return]
+
+    async def GetModel(self, request: models_pb2.GetModelRequest, rpc: Context) -> models_pb2.GetModelResponse:
+        return await invoke(self._models.GetModel, request)  # type: ignore[no-any-return]
+
+    async def GetModelPin(self, request: models_pb2.GetModelPinRequest, rpc: Context) -> models_pb2.GetModelPinResponse:
+        return await invoke(self._models.GetModelPin, request)  # type: ignore[no-any-return]
+
+    async def SetModelPin(self, request: models_pb2.SetModelPinRequest, rpc: Context) -> models_pb2.SetModelPinResponse:
+        return await invoke(self._models.SetModelPin, request)  # type: ignore[no-any-return]
 
 
 class OperationService(operations_pb2_grpc.OperationServiceServicer):

@@ -33,10 +33,12 @@ def probabilities(surface_logits: Float) -> Float:
     return np.asarray((p[0] + p[1, :, :, ::-1]) / 2, np.float32)
 
 
-def mean_normals(normals: Float) -> Float:
-    """Unit normals (3, h, w) from those of the photo and its mirror image (2, 3, h, w)."""
+def mean_normals(normals: Float, height: int, width: int) -> Float:
+    """Unit normals (3, height, width) from those of the photo and its mirror image (2, 3, h, w)."""
     mirrored = normals[1, :, :, ::-1] * np.array([-1, 1, 1], np.float32)[:, None, None]
     mean = normals[0] + mirrored
+    if mean.shape[1:] != (height, width):
+        mean = np.stack([cv2.resize(n, (width, height), interpolation=cv2.INTER_LINEAR) for n in mean])
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=0), 1e-6), np.float32)
 
 

@@ -12,19 +12,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from roomviz.imaging.homography import project
 from services.segmentation.domain.camera import Camera, Vectors
 from services.segmentation.domain.labels import CEILING, FLOOR
 
 # Where nothing in the photo tells the scale: photos of rooms are taken from chest or eye height.
-CAMERA_HEIGHT_M, CAMERA_HEIGHT_RANGE_M = 1.4, (1.0, 1.75)
-ROOM_HEIGHT_M, ROOM_HEIGHT_RANGE_M = 2.6, (2.3, 3.2)
+# Medians and standard deviations of the logarithm.
+CAMERA_HEIGHT_M, CAMERA_HEIGHT_SPREAD = 1.38, 0.22
+ROOM_HEIGHT_M, ROOM_HEIGHT_SPREAD = 2.65, 0.10
 _WALL_DISTANCE_M = 3.5
 
 
 @dataclass(frozen=True)
 class Plane:
     """normal (3,) towards the camera; pixel_from_plane (3, 3), positive third coordinate where the surface lies;
-    true metres per stated metre lie in scale_range; scale_source is `camera_height` or `room_height`."""
+    true metres per stated metre lie in scale_range; scale_source is `camera_height`, `room_height` or `reference`."""
 
     normal: Vectors
     pixel_from_plane: Vectors
@@ -61,24 +63,27 @@ class Room:
 
 
 def measure_room(camera: Camera, label: NDArray[np.uint8]) -> Room:
-    """Camera height by assumption; the ceiling's from walls that are seen from floor to ceiling."""
-    has_floor = bool((label == FLOOR).mean() > 0.002)
-    low, high = CAMERA_HEIGHT_RANGE_M
-    if has_floor:
-        above = _ceiling_above(camera, label)
-        return Room(camera, CAMERA_HEIGHT_M, above, "camera_height", (low / CAMERA_HEIGHT_M, high / CAMERA_HEIGHT_M))
-    low, high = ROOM_HEIGHT_RANGE_M
-    return Room(
-        camera,
-        CAMERA_HEIGHT_M,
-        ROOM_HEIGHT_M - CAMERA_HEIGHT_M,
-        "room_height",
-        (low / ROOM_HEIGHT_M, high / ROOM_HEIGHT_M),
-    )
+    """Heights of camera and ceiling from what is usual for both, and from their ratio where the photo shows it.
+
+    Both priors are normal in the logarithm of the height, so their product is too (precision-weighted mean).
+    The interval holds 90 % of it.
+    """
+    above, pairs = _height_ratio(camera, label)
+    mean, spread, source = np.log(CAMERA_HEIGHT_M), CAMERA_HEIGHT_SPREAD, "camera_height"
+    if pairs >= 4:
+        by_room = np.log(ROOM_HEIGHT_M / (1 + above))
+        a, b = 1 / spread**2, 1 / (ROOM_HEIGHT_SPREAD**2 + 0.04**2)
+        mean, spread, source = (a * mean + b * by_room) / (a + b), (a + b) ** -0.5, "room_height"
+    below = float(np.exp(mean))
+    reach = float(np.exp(1.645 * spread))
+    rest = float(np.clip(above * below, 0.5, 3.0)) if pairs >= 4 else max(0.5, ROOM_HEIGHT_M - below)
+    return Room(camera, below, rest, source, (1 / reach, reach))
 
 
-def _ceiling_above(camera: Camera, label: NDArray[np.uint8]) -> float:
-    """Metres from camera to ceiling: in columns where floor, wall and ceiling follow each other, both contacts lie on one wall.
+def _height_ratio(camera: Camera, label: NDArray[np.uint8]) -> tuple[float, int]:
+    """Ceiling above the camera over floor below it, and of how many columns it is the median.
+
+    In columns where floor, wall and ceiling follow each other, both contacts lie on one wall.
 
     At a contact the ray (s, with s . up = sine of its climb) meets floor and ceiling at the same level
     distance, so the heights are as the tangents of the two angles.
@@ -100,9 +105,20 @@ def _ceiling_above(camera: Camera, label: NDArray[np.uint8]) -> float:
         tangent = climb / level
         if tangent[0] > 0.02 and tangent[1] < -0.02:
             ratios.append(tangent[0] / -tangent[1])
-    if len(ratios) < 4:
-        return ROOM_HEIGHT_M - CAMERA_HEIGHT_M
-    return float(np.clip(np.median(ratios) * CAMERA_HEIGHT_M, 0.5, 3.0))
+    return (float(np.median(ratios)), len(ratios)) if ratios else (ROOM_HEIGHT_M / CAMERA_HEIGHT_M - 1, 0)
+
+
+def with_reference(plane: Plane, pixels: Vectors, length_m: float) -> Plane:
+    """The plane with its metres set by two points on it, (2, 2) pixels, that are `length_m` apart.
+
+    The interval is what a pixel's error at each end makes of the length.
+    """
+    inverse = np.asarray(np.linalg.inv(plane.pixel_from_plane), np.float64)
+    metres = project(inverse, np.asarray(pixels, float))
+    ratio = length_m / max(float(np.linalg.norm(metres[1] - metres[0])), 1e-9)
+    error = 2.0 / max(float(np.linalg.norm(np.subtract(*pixels))), 2.0)
+    h = plane.pixel_from_plane @ np.diag([1 / ratio, 1 / ratio, 1.0])
+    return Plane(plane.normal, h / np.abs(h).max(), "reference", (1 - error, 1 + error))
 
 
 def wall_directions(camera: Camera) -> Vectors:

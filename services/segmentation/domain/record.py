@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from services.segmentation.domain.quality import Quality
+
 
 @dataclass(frozen=True)
 class PlaneRecord:
@@ -30,8 +32,6 @@ class AnalysisRecord:
     room: str
     model: str
     surfaces: list[SurfaceRecord]
-    confidence: float
     camera_measured: bool
     focal_length_px: float
-    warnings: list[str]
-    needs_refinement: bool
+    quality: Quality

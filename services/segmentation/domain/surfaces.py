@@ -1,6 +1,7 @@
 """From the network's answer to the surfaces of a room: the steps, in order.
 
-probabilities -> camera -> horizon vote -> sunlit floor -> specks and islands -> wall facets -> planes -> soft masks at full size
+probabilities -> camera -> horizon vote -> sunlit floor -> specks and islands -> wall facets -> planes
+-> soft masks at full size -> straight junctions
 """
 
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image, preview_size, resize
 from roomviz.imaging.homography import scaled
-from services.segmentation.domain import labels, planes
+from services.segmentation.domain import junctions, labels, planes
 from services.segmentation.domain.camera import Camera, estimate
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
 from services.segmentation.domain.planes import Plane
+from services.segmentation.domain.quality import Quality, assess
 
 PART_MIN = 0.002  # smaller pieces of a kind are kept together as one surface,
 PARTS_MAX = 24  # and so are those past this number
@@ -37,12 +39,7 @@ class Surface:
 class Analysis:
     surfaces: list[Surface]
     camera: Camera
-    confidence: float
-    warnings: list[str]
-
-    @property
-    def needs_refinement(self) -> bool:
-        return "LOW_CONFIDENCE" in self.warnings or "NO_FLOOR_AND_NO_WALL" in self.warnings
+    quality: Quality
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def working_copy(photo: Image) -> Image:
 def layout(working: Image, surface_logits: Float, normals: Float, focal_35mm: float = 0.0) -> Layout:
     """Camera, planes and parts from the network's two answers (photo and mirror image)."""
     p = labels.probabilities(surface_logits)
-    n = labels.mean_normals(normals)
+    n = labels.mean_normals(normals, *p.shape[1:])
     camera = estimate(working, p, n, focal_35mm)
     p = labels.below_horizon(p, camera.below_horizon(*p.shape[1:]))
     p = labels.sunlit_floor(p, working)
@@ -91,6 +88,8 @@ def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
     label = refined.argmax(0).astype(np.uint8)
     # Which part a pixel belongs to: of its kind, the one that is nearest at the network's size.
     index = _spread(found, label)
+    refined, index = straightened(refined, index, found)
+    label = refined.argmax(0).astype(np.uint8)
     sx, sy = width / working.shape[1], height / working.shape[0]
     counts = dict.fromkeys(KINDS, 0)
     surfaces = []
@@ -110,18 +109,35 @@ def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
             Surface(f"{KINDS[kind]}-{counts[KINDS[kind]]}", KINDS[kind], confidence, area, (x, y, w, h), full, plane)
         )
     confidence = float(found.probability.max(0).mean())
-    warnings = []
-    floor = sum(s.area_fraction for s in surfaces if s.kind == "floor")
-    wall = sum(s.area_fraction for s in surfaces if s.kind == "wall")
-    if confidence < 0.55:
-        warnings.append("LOW_CONFIDENCE")
-    if floor < 0.01 and wall < 0.02:
-        warnings.append("NO_FLOOR_AND_NO_WALL")
-    elif floor < 0.03:
-        warnings.append("LITTLE_FLOOR")
-    if not found.camera.measured:
-        warnings.append("CAMERA_ASSUMED")
-    return Analysis(surfaces, found.camera, confidence, warnings)
+    area_of = {k: sum(s.area_fraction for s in surfaces if s.kind == k) for k in ("floor", "wall", "ceiling")}
+    quality = assess(photo, working, found.camera, confidence, area_of["floor"], sum(area_of.values()))
+    return Analysis(surfaces, found.camera, quality)
+
+
+def straightened(refined: Float, index: NDArray[np.int16], found: Layout) -> tuple[Float, NDArray[np.int16]]:
+    """Straight borders where two planes of the room meet: probabilities (7, H, W) and parts (H, W)."""
+    flat = [i for i, part in enumerate(found.parts) if part[2] is not None]
+    present = set(np.unique(index[::4, ::4])) & set(flat)
+    for a in flat:
+        for b in flat:
+            kinds = found.parts[a][0], found.parts[b][0]
+            if a >= b or not {a, b} <= present or set(kinds) == {FLOOR, CEILING}:
+                continue
+            first, second = found.parts[a][2], found.parts[b][2]
+            if first is None or second is None:
+                continue
+            direction = junctions.common_direction(first.normal, second.normal)
+            if direction is None:
+                continue
+            for straight in junctions.find(index, a, b, found.camera, direction):
+                window, near, part = junctions.share(straight)
+                index[window][near] = np.where(part[near] >= 0.5, a, b)
+                if kinds[0] != kinds[1]:
+                    # What is neither of the two, an edge of something near, keeps its probability.
+                    p = refined[:, window[0], window[1]]
+                    both = (p[kinds[0]] + p[kinds[1]])[near]
+                    p[kinds[0]][near], p[kinds[1]][near] = both * part[near], both * (1 - part[near])
+    return refined, index
 
 
 def _facets(

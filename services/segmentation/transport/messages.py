@@ -15,16 +15,31 @@ _KIND = {
 _SOURCE = {"camera_height": rooms_pb2.SCALE_SOURCE_CAMERA_HEIGHT, "room_height": rooms_pb2.SCALE_SOURCE_ROOM_HEIGHT}
 
 
+def _quality_to_proto(r: AnalysisRecord) -> rooms_pb2.Quality:
+    q = r.quality
+    return rooms_pb2.Quality(
+        confidence=q.confidence,
+        camera_measured=r.camera_measured,
+        focal_length_px=r.focal_length_px,
+        warnings=[f.reason for f in q.findings],
+        findings=[
+            rooms_pb2.QualityFinding(reason=f.reason, severe=f.severe, value=f.value, bar=f.bar, advice=f.advice)
+            for f in q.findings
+        ],
+        luma=q.luma,
+        clipped_fraction=q.clipped,
+        sharpness=q.sharpness,
+        roll_deg=q.roll,
+        pitch_deg=q.pitch,
+        field_of_view_deg=q.field_of_view,
+    )
+
+
 def analysis_to_proto(r: AnalysisRecord) -> rooms_pb2.AnalyzeRoomResponse:
     out = rooms_pb2.AnalyzeRoomResponse(
         room=r.room,
-        state=rooms_pb2.ROOM_STATE_NEEDS_REFINEMENT if r.needs_refinement else rooms_pb2.ROOM_STATE_READY,
-        quality=rooms_pb2.Quality(
-            confidence=r.confidence,
-            camera_measured=r.camera_measured,
-            focal_length_px=r.focal_length_px,
-            warnings=r.warnings,
-        ),
+        state=rooms_pb2.ROOM_STATE_NEEDS_REFINEMENT if r.quality.needs_refinement else rooms_pb2.ROOM_STATE_READY,
+        quality=_quality_to_proto(r),
         model=r.model,
     )
     for s in r.surfaces:

@@ -10,18 +10,18 @@ from models.rooms.labels import CEILING, FLOOR, WALL
 from models.rooms.photo import living_room
 from models.rooms.sample import render_sample
 
-SAMPLE = render_sample(1, 5, 3, long_side=160)
+SAMPLE = render_sample(2, 5, 1, long_side=160)
 
 
 def test_the_same_version_seed_and_index_give_the_same_picture():
-    again = render_sample(1, 5, 3, long_side=160)
+    again = render_sample(2, 5, 1, long_side=160)
 
     np.testing.assert_array_equal(SAMPLE.image, again.image)
     np.testing.assert_array_equal(SAMPLE.label, again.label)
 
 
 def test_another_index_is_another_room():
-    other = render_sample(1, 5, 4, long_side=160)
+    other = render_sample(2, 5, 4, long_side=160)
 
     assert other.image.shape != SAMPLE.image.shape or (other.image != SAMPLE.image).any()
 

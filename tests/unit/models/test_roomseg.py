@@ -23,7 +23,7 @@ def net() -> RoomSeg:
 def test_outputs_have_the_shapes_of_the_wire_contract(net):
     surface, junction, normal = net.eval()(torch.zeros(2, 96, 128, 3, dtype=torch.uint8))
 
-    assert surface.shape == (2, 7, 24, 32)
+    assert surface.shape == (2, 7, 48, 64)
     assert junction.shape == (2, 3, 24, 32)
     assert normal.shape == (2, 3, 24, 32)
     assert torch.allclose(normal.square().sum(1), torch.ones(2, 24, 32), atol=1e-2)

@@ -4,7 +4,14 @@ import pytest
 from roomviz.imaging.homography import project
 from services.segmentation.domain.camera import Camera, _rotation
 from services.segmentation.domain.labels import CEILING, FLOOR, WALL
-from services.segmentation.domain.planes import CAMERA_HEIGHT_M, Room, measure_room, wall_directions, wall_distance
+from services.segmentation.domain.planes import (
+    CAMERA_HEIGHT_M,
+    Room,
+    measure_room,
+    wall_directions,
+    wall_distance,
+    with_reference,
+)
 
 AXES = _rotation(np.array([0.0]), np.array([0.1]), np.array([0.0]))[0]
 CAMERA = Camera(800, 500, 350, AXES, True)
@@ -63,9 +70,43 @@ def test_the_height_of_the_ceiling_is_read_from_a_wall_seen_from_floor_to_ceilin
 
     room = measure_room(CAMERA, label)
 
-    assert abs(room.above_m - 1.2) < 0.06
-    assert room.scale_source == "camera_height"
+    assert abs(room.above_m / room.below_m - 1.2 / CAMERA_HEIGHT_M) < 0.04
+    assert room.scale_source == "room_height"
     assert room.scale_range[0] < 1 < room.scale_range[1]
+
+
+def test_a_ceiling_in_the_photo_makes_the_scale_surer():
+    label = np.full((350, 500), WALL, np.uint8)
+    label[int(pixel((0, 4.0, -CAMERA_HEIGHT_M))[1] / 2) :] = FLOOR
+    without = measure_room(CAMERA, label)
+    label[: int(pixel((0, 4.0, 1.2))[1] / 2)] = CEILING
+
+    room = measure_room(CAMERA, label)
+
+    assert without.scale_source == "camera_height"
+    assert room.scale_range[1] - room.scale_range[0] < 0.6 * (without.scale_range[1] - without.scale_range[0])
+
+
+def test_a_low_camera_in_a_room_of_usual_height_is_found_to_be_low():
+    label = np.full((350, 500), WALL, np.uint8)
+    label[int(pixel((0, 6.0, -0.8))[1] / 2) :] = FLOOR
+    label[: int(pixel((0, 6.0, 1.85))[1] / 2)] = CEILING
+
+    room = measure_room(CAMERA, label)
+
+    assert room.below_m == pytest.approx(0.8, rel=0.15)
+
+
+@pytest.mark.parametrize("length", [0.5, 1.0, 3.0])
+def test_a_reference_sets_the_metres_of_a_plane(length: float):
+    plane = ROOM.floor()
+    ends = project(plane.pixel_from_plane, np.array([[0.2, -3.0], [0.9, -3.4]]))
+
+    set_right = with_reference(plane, ends, length)
+
+    metres = project(np.linalg.inv(set_right.pixel_from_plane), ends)
+    assert np.linalg.norm(metres[1] - metres[0]) == pytest.approx(length)
+    assert set_right.scale_source == "reference"
 
 
 def test_walls_face_four_ways_towards_the_room():

@@ -99,8 +99,8 @@ def test_an_unsure_network_asks_for_refinement():
 
     found = surfaces.analyze(photo, photo, surfaces.layout(photo, logits, normals))
 
-    assert found.needs_refinement
-    assert "LOW_CONFIDENCE" in found.warnings
+    assert found.quality.needs_refinement
+    assert "LOW_CONFIDENCE" in {f.reason for f in found.quality.findings}
 
 
 def test_a_floor_above_the_horizon_is_not_believed():

@@ -1,12 +1,10 @@
-// A Triton backend that answers to the name "onnxruntime", for machines without a container engine.
+// What the two Triton backends of this folder share: the server's side of the work.
 //
-// The published server container has its own; this one serves the same model folders (config.pbtxt and
-// 1/model.onnx) on CPU with the libonnxruntime.so of the Python wheel. It speaks the public C interfaces
-// of both: the Triton backend API, and the ONNX Runtime API as its append-only table of functions. Only
-// what is used is declared here.
-//
-// Input tensors of one batch are joined along the first axis when the model batches; outputs are split
-// back by rows. Host memory only.
+// For machines without a container engine; the published server container has backends of the same names,
+// which serve the same model folders (config.pbtxt and 1/model.onnx). A backend is an `Engine` that runs
+// tensors through a model. Input tensors of one batch are joined along the first axis when the model batches;
+// outputs are split back by rows. Host memory only. Only what is used of Triton's public C interface is declared.
+#pragma once
 #include <dlfcn.h>
 #include <time.h>
 
@@ -15,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -83,98 +82,35 @@ uint64_t Now() {
   return uint64_t(t.tv_sec) * 1000000000u + uint64_t(t.tv_nsec);
 }
 
-// --- ONNX Runtime: positions in the OrtApi table, which only ever grows -----------------------------
-namespace ort {
+// Sizes of Triton's tensor types, BOOL to FP64, by their numbers.
+constexpr size_t kTypeBytes[] = {0, 1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8};
 
-enum Position {
-  kGetErrorMessage = 2,
-  kCreateEnv = 3,
-  kCreateSession = 7,
-  kRun = 9,
-  kCreateSessionOptions = 10,
-  kSetSessionLogSeverityLevel = 22,
-  kSetIntraOpNumThreads = 24,
-  kSetInterOpNumThreads = 25,
-  kSessionGetInputCount = 30,
-  kSessionGetInputName = 36,
-  kCreateTensorWithData = 49,
-  kGetTensorMutableData = 51,
-  kGetTensorElementType = 60,
-  kGetDimensionsCount = 61,
-  kGetDimensions = 62,
-  kGetTensorTypeAndShape = 65,
-  kCreateCpuMemoryInfo = 69,
-  kAllocatorFree = 76,
-  kGetAllocator = 78,
-  kReleaseStatus = 93,
-  kReleaseSession = 95,
-  kReleaseValue = 96,
-  kReleaseTensorTypeAndShapeInfo = 99,
-  kReleaseSessionOptions = 100,
+struct Tensor {
+  int type = 0;  // Triton's number
+  std::vector<int64_t> shape;
+  void* data = nullptr;
 };
 
-struct Status;
-struct Base {
-  const void* (*api)(uint32_t);
-  const char* (*version)();
+// What an engine answered: tensors that live as long as it does.
+struct Answer {
+  std::vector<Tensor> tensors;
+  virtual ~Answer() = default;
 };
 
-constexpr uint32_t kApiVersion = 17;
-void* const* table;
-void *environment, *cpu, *allocator;
-
-template <class Result, class... Args>
-Result Call(Position position, Args... args) {
-  return reinterpret_cast<Result (*)(Args...)>(table[position])(args...);
-}
-
-template <class... Args>
-void Try(Position position, Args... args) {
-  Status* status = Call<Status*>(position, args...);
-  if (status == nullptr) return;
-  std::string message = Call<const char*>(kGetErrorMessage, static_cast<const Status*>(status));
-  Call<void>(kReleaseStatus, status);
-  throw Failure{"onnxruntime: " + message};
-}
-
-struct Value {
-  void* handle = nullptr;
-  Value() = default;
-  Value(const Value&) = delete;
-  Value(Value&& other) noexcept : handle(std::exchange(other.handle, nullptr)) {}
-  ~Value() {
-    if (handle != nullptr) Call<void>(kReleaseValue, handle);
-  }
+// One loaded model. `Run` may be called from several threads.
+struct Engine {
+  std::vector<std::string> inputs;
+  virtual ~Engine() = default;
+  virtual std::unique_ptr<Answer> Run(const std::vector<Tensor>& given, const std::vector<std::string>& outputs) = 0;
 };
 
-}  // namespace ort
-
-// --- types of the two worlds ------------------------------------------------------------------------
-struct Type {
-  int triton, onnx;
-  size_t bytes;
-};
-constexpr Type kTypes[] = {{1, 9, 1}, {2, 2, 1}, {3, 4, 2}, {4, 12, 4}, {5, 13, 8},  {6, 3, 1},
-                           {7, 5, 2}, {8, 6, 4}, {9, 7, 8}, {10, 10, 2}, {11, 1, 4}, {12, 11, 8}};
-
-const Type& ByTriton(int code) {
-  for (const Type& t : kTypes)
-    if (t.triton == code) return t;
-  throw Failure{"a tensor of this type is not served"};
-}
-const Type& ByOnnx(int code) {
-  for (const Type& t : kTypes)
-    if (t.onnx == code) return t;
-  throw Failure{"the model gives a tensor of a type that is not served"};
-}
+// Each backend defines these two.
+std::string Start();  // once; returns the line for the log
+std::unique_ptr<Engine> Open(const std::string& path, const std::string& config);
 
 struct Model {
-  void* session = nullptr;
+  std::unique_ptr<Engine> engine;
   bool batched = false;
-  std::vector<std::string> inputs;
-  ~Model() {
-    if (session != nullptr) ort::Call<void>(ort::kReleaseSession, session);
-  }
 };
 
 // The text after `"name":` in compact JSON; enough for the flat settings that we read.
@@ -183,9 +119,11 @@ std::string After(const std::string& json, const std::string& name) {
   return at == std::string::npos ? "" : json.substr(at + name.size() + 3);
 }
 
-int ThreadCount(const std::string& json, const std::string& name) {
+// The value of a parameter in the model's configuration; empty where it has none.
+std::string Parameter(const std::string& json, const std::string& name) {
   std::string rest = After(After(json, name), "string_value");
-  return rest.size() > 1 ? atoi(rest.c_str() + 1) : 0;
+  size_t first = rest.find('"'), last = rest.find('"', first + 1);
+  return last == std::string::npos ? "" : rest.substr(first + 1, last - first - 1);
 }
 
 std::vector<std::string> RequestedOutputs(TRITONBACKEND_Request* request) {
@@ -203,7 +141,7 @@ std::vector<std::string> RequestedOutputs(TRITONBACKEND_Request* request) {
 // One input of every request, joined along the first axis. A single buffer is used where it lies.
 struct Joined {
   std::vector<char> storage;
-  ort::Value tensor;
+  Tensor tensor;
 };
 
 void Join(const Model& model, const std::string& name, TRITONBACKEND_Request** requests, uint32_t count, std::vector<int64_t>& rows,
@@ -253,33 +191,22 @@ void Join(const Model& model, const std::string& name, TRITONBACKEND_Request** r
     data = out.storage.data();
   }
   if (model.batched && !shape.empty()) shape[0] = all_rows;
-  ort::Try(ort::kCreateTensorWithData, static_cast<const void*>(ort::cpu), data, size_t(total), static_cast<const int64_t*>(shape.data()),
-           shape.size(), ByTriton(type).onnx, &out.tensor.handle);
+  if (type < 1 || type > 12) throw Failure{"a tensor of this type is not served"};
+  out.tensor = {type, shape, data};
 }
 
-void Split(const Model& model, const char* name, void* value, TRITONBACKEND_Response** responses, uint32_t count,
+void Split(const Model& model, const std::string& name, const Tensor& tensor, TRITONBACKEND_Response** responses, uint32_t count,
            const std::vector<int64_t>& rows, const std::vector<std::vector<std::string>>& wanted) {
-  void* info;
-  ort::Try(ort::kGetTensorTypeAndShape, static_cast<const void*>(value), &info);
-  int type_code;
-  size_t rank;
-  ort::Try(ort::kGetTensorElementType, static_cast<const void*>(info), &type_code);
-  ort::Try(ort::kGetDimensionsCount, static_cast<const void*>(info), &rank);
-  std::vector<int64_t> shape(rank);
-  ort::Try(ort::kGetDimensions, static_cast<const void*>(info), shape.data(), rank);
-  ort::Call<void>(ort::kReleaseTensorTypeAndShapeInfo, info);
-  void* data;
-  ort::Try(ort::kGetTensorMutableData, value, &data);
-  const Type& type = ByOnnx(type_code);
-  uint64_t row = type.bytes;
-  for (size_t i = model.batched ? 1 : 0; i < rank; ++i) row *= uint64_t(shape[i]);
-  const char* from = static_cast<const char*>(data);
+  std::vector<int64_t> shape = tensor.shape;
+  uint64_t row = kTypeBytes[tensor.type];
+  for (size_t i = model.batched ? 1 : 0; i < shape.size(); ++i) row *= uint64_t(shape[i]);
+  const char* from = static_cast<const char*>(tensor.data);
   for (uint32_t r = 0; r < count; ++r) {
     uint64_t bytes = model.batched ? row * uint64_t(rows[r]) : row;
     if (std::find(wanted[r].begin(), wanted[r].end(), name) != wanted[r].end()) {
       if (model.batched) shape[0] = rows[r];
       TRITONBACKEND_Output* output;
-      Check(TRITONBACKEND_ResponseOutput(responses[r], &output, name, type.triton, shape.data(), uint32_t(rank)));
+      Check(TRITONBACKEND_ResponseOutput(responses[r], &output, name.c_str(), tensor.type, shape.data(), uint32_t(shape.size())));
       void* to;
       int memory = 0;
       int64_t id = 0;
@@ -295,31 +222,23 @@ void Execute(const Model& model, TRITONBACKEND_ModelInstance* instance, TRITONBA
              TRITONBACKEND_Response** responses) {
   uint64_t start = Now();
   std::vector<int64_t> rows(count, 0);
-  std::vector<Joined> joined(model.inputs.size());
-  std::vector<const char*> input_names, output_names;
-  std::vector<const void*> inputs;
-  for (size_t k = 0; k < model.inputs.size(); ++k) {
-    Join(model, model.inputs[k], requests, count, rows, joined[k]);
-    input_names.push_back(model.inputs[k].c_str());
-    inputs.push_back(joined[k].tensor.handle);
+  std::vector<Joined> joined(model.engine->inputs.size());
+  std::vector<Tensor> given;
+  for (size_t k = 0; k < joined.size(); ++k) {
+    Join(model, model.engine->inputs[k], requests, count, rows, joined[k]);
+    given.push_back(joined[k].tensor);
   }
   std::vector<std::vector<std::string>> wanted;
+  std::vector<std::string> outputs;
   for (uint32_t r = 0; r < count; ++r) {
     wanted.push_back(RequestedOutputs(requests[r]));
+    for (const std::string& name : wanted.back())
+      if (std::find(outputs.begin(), outputs.end(), name) == outputs.end()) outputs.push_back(name);
   }
-  for (const auto& names : wanted)
-    for (const std::string& name : names)
-      if (std::none_of(output_names.begin(), output_names.end(), [&](const char* have) { return name == have; }))
-        output_names.push_back(name.c_str());
-  std::vector<void*> raw(output_names.size(), nullptr);
   uint64_t compute_start = Now();
-  ort::Try(ort::kRun, model.session, static_cast<const void*>(nullptr), static_cast<const char* const*>(input_names.data()),
-           static_cast<const void* const*>(inputs.data()), inputs.size(), static_cast<const char* const*>(output_names.data()),
-           output_names.size(), raw.data());
+  std::unique_ptr<Answer> answer = model.engine->Run(given, outputs);
   uint64_t compute_end = Now();
-  std::vector<ort::Value> outputs(raw.size());
-  for (size_t i = 0; i < raw.size(); ++i) outputs[i].handle = raw[i];
-  for (size_t i = 0; i < raw.size(); ++i) Split(model, output_names[i], raw[i], responses, count, rows, wanted);
+  for (size_t i = 0; i < outputs.size(); ++i) Split(model, outputs[i], answer->tensors[i], responses, count, rows, wanted);
   uint64_t end = Now(), batch = 0;
   for (uint32_t r = 0; r < count; ++r) {
     batch += uint64_t(model.batched ? rows[r] : 1);
@@ -346,21 +265,7 @@ std::unique_ptr<Model> Load(TRITONBACKEND_Model* handle) {
 
   auto model = std::make_unique<Model>();
   model->batched = atoi(After(json, "max_batch_size").c_str()) > 0;
-  void* options;
-  ort::Try(ort::kCreateSessionOptions, &options);
-  ort::Try(ort::kSetSessionLogSeverityLevel, options, 3);
-  ort::Try(ort::kSetIntraOpNumThreads, options, ThreadCount(json, "intra_op_thread_count"));
-  ort::Try(ort::kSetInterOpNumThreads, options, ThreadCount(json, "inter_op_thread_count"));
-  ort::Try(ort::kCreateSession, static_cast<const void*>(ort::environment), path.c_str(), static_cast<const void*>(options), &model->session);
-  ort::Call<void>(ort::kReleaseSessionOptions, options);
-  size_t inputs;
-  ort::Try(ort::kSessionGetInputCount, static_cast<const void*>(model->session), &inputs);
-  for (size_t i = 0; i < inputs; ++i) {
-    char* name;
-    ort::Try(ort::kSessionGetInputName, static_cast<const void*>(model->session), i, ort::allocator, &name);
-    model->inputs.emplace_back(name);
-    ort::Try(ort::kAllocatorFree, ort::allocator, static_cast<void*>(name));
-  }
+  model->engine = Open(path, json);
   return model;
 }
 
@@ -381,19 +286,7 @@ Error* Guard(Body body) {
 #define BACKEND_API extern "C" __attribute__((visibility("default"))) Error*
 
 BACKEND_API TRITONBACKEND_Initialize(TRITONBACKEND_Backend*) {
-  return Guard([] {
-    const char* library = getenv("ROOMVIZ_ONNXRUNTIME_LIBRARY");
-    void* handle = dlopen(library != nullptr ? library : "libonnxruntime.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (handle == nullptr) throw Failure{dlerror()};
-    auto base = reinterpret_cast<const ort::Base* (*)()>(dlsym(handle, "OrtGetApiBase"))();
-    ort::table = static_cast<void* const*>(base->api(ort::kApiVersion));
-    if (ort::table == nullptr) throw Failure{"this onnxruntime does not offer API version 17"};
-    ort::Try(ort::kCreateEnv, 3, static_cast<const char*>("triton"), &ort::environment);
-    ort::Try(ort::kCreateCpuMemoryInfo, 0, 0, &ort::cpu);
-    ort::Try(ort::kGetAllocator, &ort::allocator);
-    std::string text = std::string("onnxruntime ") + base->version() + ", CPU";
-    TRITONSERVER_LogMessage(kLogInfo, "backend.cc", __LINE__, text.c_str());
-  });
+  return Guard([] { TRITONSERVER_LogMessage(kLogInfo, "backend.h", __LINE__, Start().c_str()); });
 }
 
 BACKEND_API TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* handle) {

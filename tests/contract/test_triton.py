@@ -1,0 +1,99 @@
+"""What the model server answers, against ONNX Runtime on the same file: the runtimes agree."""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import onnxruntime
+import pytest
+import tritonclient.grpc as triton
+
+from deploy.local.programs import http_ok, prepare_triton
+from deploy.local.settings import ROOT, LocalSettings
+from tests.conftest import free_ports
+
+PARITY_MAX = 1e-3
+REPOSITORY = ROOT / "model_repository"
+VERSIONS = sorted((p.parent.parent.name, p.parent.name) for p in REPOSITORY.glob("*/*/model.onnx"))
+RNG = np.random.default_rng(0)
+SHAPES = [(1, 256, 320, 3), (2, 384, 512, 3), (3, 320, 224, 3)]
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.InferenceServerClient]:
+    """Triton over a copy of the repository that computes in float32, whatever the processor would rather."""
+    repository = tmp_path_factory.mktemp("repository") / "models"
+    shutil.copytree(REPOSITORY, repository)
+    for config in repository.glob("*/config.pbtxt"):
+        text = re.sub(r"model_warmup \[.*?\n\]\n", "", config.read_text(), flags=re.DOTALL)
+        config.write_text(text + 'parameters { key: "INFERENCE_PRECISION_HINT" value { string_value: "f32" } }\n')
+    names = ["triton_http_port", "triton_grpc_port", "triton_metrics_port"]
+    settings = LocalSettings(**dict(zip(names, free_ports(3), strict=True)))  # type: ignore[arg-type]
+    command, environment = prepare_triton(settings)
+    command = [re.sub(r"^--model-repository=.*", f"--model-repository={repository}", part) for part in command]
+    log = repository.with_suffix(".log")
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+        try:
+            limit = time.monotonic() + 60
+            while not http_ok(f"http://127.0.0.1:{settings.triton_http_port}/v2/health/ready"):
+                assert server.poll() is None, log.read_text()[-2000:]
+                assert time.monotonic() < limit, log.read_text()[-2000:]
+                time.sleep(0.2)
+            with triton.InferenceServerClient(f"127.0.0.1:{settings.triton_grpc_port}") as client:
+                yield client
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def infer(client: triton.InferenceServerClient, model: str, version: str, image: np.ndarray) -> dict[str, np.ndarray]:
+    given = triton.InferInput("image", list(image.shape), "UINT8")
+    given.set_data_from_numpy(image)
+    names = [o["name"] for o in client.get_model_metadata(model, version, as_json=True)["outputs"]]
+    wanted = [triton.InferRequestedOutput(n) for n in names]
+    answer = client.infer(model, [given], model_version=version, outputs=wanted)
+    return {n: answer.as_numpy(n) for n in names}
+
+
+@pytest.mark.parametrize(("model", "version"), VERSIONS)
+def test_triton_answers_as_onnx_runtime_does(exact: triton.InferenceServerClient, model: str, version: str):
+    session = onnxruntime.InferenceSession(
+        str(REPOSITORY / model / version / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+
+    for shape in SHAPES:
+        image = RNG.integers(0, 256, shape, np.uint8)
+        theirs = infer(exact, model, version, image)
+
+        for name, ours in zip(theirs, session.run(list(theirs), {"image": image}), strict=True):
+            scale = max(1.0, float(np.abs(ours).max()) / 100)  # boxes are told in pixels
+            assert np.abs(theirs[name] - ours).max() / scale <= PARITY_MAX, (name, shape)
+
+
+@pytest.mark.parametrize(("model", "version"), VERSIONS)
+def test_a_picture_alone_and_in_a_batch_gets_the_same_answer(
+    exact: triton.InferenceServerClient, model: str, version: str
+):
+    images = RNG.integers(0, 256, (3, 256, 320, 3), np.uint8)
+
+    together, alone = infer(exact, model, version, images), infer(exact, model, version, images[1:2])
+
+    for name, batch in together.items():
+        assert np.abs(batch[1:2] - alone[name]).max() <= PARITY_MAX * max(1.0, float(np.abs(batch).max()) / 100)
+
+
+def test_the_served_precision_changes_no_label_that_matters(running, exact: triton.InferenceServerClient):
+    """On a photo, against float32: what the processor's own precision decides otherwise is next to nothing."""
+    import cv2
+
+    photo = cv2.imread(str(ROOT / "samples" / "living-room.jpg"))[..., ::-1]
+    image = cv2.resize(photo, (512, 352), interpolation=cv2.INTER_AREA)[None]
+    with triton.InferenceServerClient(f"127.0.0.1:{running.settings.triton_grpc_port}") as served:
+        ours = infer(served, "roomseg", "", np.ascontiguousarray(image))["surface_logits"].argmax(1)
+    truth = infer(exact, "roomseg", "", np.ascontiguousarray(image))["surface_logits"].argmax(1)
+
+    assert (ours == truth).mean() >= 0.995
