@@ -114,7 +114,7 @@ def tensorrt() -> Any:
 
 
 def build_plan(model_dir: Path, repository: Path, cache: Path) -> Path:
-    """Make `<repository>/<model>` for a GPU: 1/model.plan, config.pbtxt, card.json; returns the plan's path.
+    """Make `<repository>/<model>` for a GPU: 1/model.plan, 1/card.json, config.pbtxt; returns the plan's path.
 
     Raises:
         NotBuilt: no GPU, no TensorRT, or a model that it cannot take.
@@ -143,7 +143,7 @@ def build_plan(model_dir: Path, repository: Path, cache: Path) -> Path:
     shutil.copy(cached, target.with_suffix(".part"))
     target.with_suffix(".part").replace(target)
     (folder / "config.pbtxt").write_text(config(CONTRACTS[kind], name, "gpu"))
-    beside = model_dir / "card.json"
+    beside = source.with_name("card.json")
     card = json.loads(beside.read_text()) if beside.exists() else {"name": name}
     card["plan"] = {
         "tensorrt": version,
@@ -154,7 +154,7 @@ def build_plan(model_dir: Path, repository: Path, cache: Path) -> Path:
         "bytes": target.stat().st_size,
         "profile": {"min": profile.min, "opt": profile.opt, "max": profile.max},
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    target.with_name("card.json").write_text(json.dumps(card, indent=2) + "\n")
     return target
 
 

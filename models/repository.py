@@ -1,4 +1,4 @@
-"""The model repository's config.pbtxt files, for a CPU (ONNX Runtime) and for a GPU (a TensorRT plan).
+"""The model repository's config.pbtxt files, for a CPU (OpenVINO) and for a GPU (a TensorRT plan).
 
 Both offer the same names, types and shapes, so that a client does not know which one answers.
 """
@@ -40,7 +40,7 @@ FASTSAM = Contract(
 CONTRACTS = {"roomseg": ROOMSEG, "fastsam": FASTSAM}
 
 
-def config(contract: Contract, name: str, device: str, version: int = 1) -> str:
+def config(contract: Contract, name: str, device: str) -> str:
     """The text of config.pbtxt; device: "cpu" or "gpu"."""
 
     def tensors(kind: str, many: tuple[Tensor, ...]) -> str:
@@ -50,9 +50,10 @@ def config(contract: Contract, name: str, device: str, version: int = 1) -> str:
         return f"{kind} [\n{rows}\n]\n"
 
     cpu = device == "cpu"
-    served = 'backend: "onnxruntime"' if cpu else 'platform: "tensorrt_plan"\ndefault_model_filename: "model.plan"'
+    kind = 'backend: "openvino"' if cpu else 'platform: "tensorrt_plan"'
+    served = f'{kind}\ndefault_model_filename: "model.{"onnx" if cpu else "plan"}"'
     where = "KIND_CPU" if cpu else "KIND_GPU"
-    threads = 'parameters { key: "intra_op_thread_count" value { string_value: "2" } }\n' if cpu else ""
+    threads = 'parameters { key: "INFERENCE_NUM_THREADS" value { string_value: "2" } }\n' if cpu else ""
     height, width = contract.warm
     warm = f"data_type: TYPE_UINT8 dims: [ {height}, {width}, 3 ] zero_data: true"
     return (
@@ -65,5 +66,5 @@ def config(contract: Contract, name: str, device: str, version: int = 1) -> str:
         + threads
         + 'model_warmup [\n  {\n    name: "landscape"\n    batch_size: 1\n'
         + f'    inputs {{ key: "image" value {{ {warm} }} }}\n  }}\n]\n'
-        + f"version_policy {{ specific {{ versions: [ {version} ] }} }}\n"
+        + "# Every version is served: a tenant can be pinned to one.\nversion_policy { all { } }\n"
     )

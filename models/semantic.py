@@ -263,7 +263,7 @@ def check(path: Path) -> float:
 
 
 def wrap_model(source: Path, labels: Path, repository: Path, name: str) -> dict[str, Any]:
-    """Make `<repository>/<name>`: 1/model.onnx, config.pbtxt, card.json; returns the card."""
+    """Make `<repository>/<name>`: 1/model.onnx, 1/card.json, config.pbtxt; returns the card."""
     folded = Map.read(labels)
     try:
         model = onnx.load(source)
@@ -293,6 +293,6 @@ def wrap_model(source: Path, labels: Path, repository: Path, name: str) -> dict[
         source={"file": source.name, "sha256": onnx_file.digest(source), "bytes": source.stat().st_size},
         classes={k: list(v) for k, v in folded.folded.items()},
     )
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    (path.parent / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     (folder / "config.pbtxt").write_text(config(ROOMSEG, name, "cpu"))
     return card

@@ -42,7 +42,7 @@ def export(net: FastSam, path: Path) -> FastSam:
 
 
 def export_model(weights: Path, repository: Path, name: str) -> dict[str, Any]:
-    """Make `<repository>/<name>`: 1/model.onnx, config.pbtxt, card.json; returns the card.
+    """Make `<repository>/<name>`: 1/model.onnx, 1/card.json, config.pbtxt; returns the card.
 
     The card takes licence and source from the card.json beside the weights, and what training measured from the
     training.json there.
@@ -71,9 +71,9 @@ def export_model(weights: Path, repository: Path, name: str) -> dict[str, Any]:
         training=trained,
         source=known.get("source"),
     )
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    (path.parent / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     (folder / "config.pbtxt").write_text(config(FASTSAM, name, "cpu"))
     for curve in ("curve.csv", "curve.png"):
         if ours and (weights.parent / curve).exists():
-            shutil.copy(weights.parent / curve, folder / curve)
+            shutil.copy(weights.parent / curve, path.parent / curve)
     return card

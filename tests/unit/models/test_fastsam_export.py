@@ -92,10 +92,10 @@ def test_the_file_is_checked_and_its_weights_take_half_the_room(repository):
 
 
 def test_the_card_says_where_the_weights_come_from(repository):
-    folder = repository / "fastsam-room"
+    folder = repository / "fastsam-room" / "1"
     card = json.loads((folder / "card.json").read_text())
 
-    assert card["sha256"] == digest(folder / "1" / "model.onnx")
+    assert card["sha256"] == digest(folder / "model.onnx")
     assert card["licence"] == "Apache-2.0"
     assert card["parity_torch_onnx"] <= PARITY_MAX
     assert card["accuracy"] == {"mean_best_iou": 0.5}
@@ -106,7 +106,10 @@ def test_cards_follow_the_documented_schema(repository):
     text = (ROOT / "docs" / "model-contract.md").read_text()
     schema = json.loads(text.split("```json")[-1].split("```")[0])
 
-    for path in (repository / "fastsam-room" / "card.json", ROOT / "model_repository" / "roomseg" / "card.json"):
+    for path in (
+        repository / "fastsam-room" / "1" / "card.json",
+        ROOT / "model_repository" / "roomseg" / "1" / "card.json",
+    ):
         card = json.loads(path.read_text())
         assert set(schema["required"]) <= card.keys() <= schema["properties"].keys(), path
 
@@ -119,4 +122,4 @@ def test_weights_of_another_number_of_classes_are_refused(tmp_path: Path):
 
     assert answer.exit_code == 1
     assert "3 classes" in answer.output
-    assert not (tmp_path / "out" / "fastsam" / "card.json").exists()
+    assert not (tmp_path / "out" / "fastsam" / "1" / "card.json").exists()

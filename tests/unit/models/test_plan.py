@@ -37,7 +37,7 @@ def fastsam(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("repository") / "fastsam"
     export(initialize(FastSam("n")), folder / "1" / "model.onnx")
-    (folder / "card.json").write_text(json.dumps({"name": "fastsam", "licence": "Apache-2.0"}))
+    (folder / "1" / "card.json").write_text(json.dumps({"name": "fastsam", "licence": "Apache-2.0"}))
     return folder
 
 
@@ -61,7 +61,7 @@ def test_a_client_cannot_tell_the_gpu_from_the_cpu(kind):
     assert io(cpu) == io(gpu)
     assert cpu.max_batch_size == gpu.max_batch_size == BATCH_MAX
     assert cpu.dynamic_batching == gpu.dynamic_batching
-    assert (cpu.backend, gpu.platform) == ("onnxruntime", "tensorrt_plan")
+    assert (cpu.backend, gpu.platform) == ("openvino", "tensorrt_plan")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_plan_is_built_once_and_then_taken_from_the_cache(fastsam, gpu, tmp_pa
     assert gpu.said["flags"] == 2
     assert onnx.load_from_string(gpu.said["model"]).graph.input[0].name == "image"
     assert parsed((tmp_path / "gpu" / "fastsam" / "config.pbtxt").read_text()).platform == "tensorrt_plan"
-    card = json.loads((tmp_path / "gpu" / "fastsam" / "card.json").read_text())
+    card = json.loads((tmp_path / "gpu" / "fastsam" / "1" / "card.json").read_text())
     assert (card["licence"], card["plan"]["compute_capability"]) == ("Apache-2.0", "9.0")
 
 

@@ -117,7 +117,7 @@ def test_the_wrapped_model_keeps_roomsegs_contract_and_can_go_to_a_gpu(tmp_path:
 
     assert kind_of(model) == "roomseg"
     assert obstacles(mixed_precision(model)) == []
-    card = json.loads((folder / "card.json").read_text())
+    card = json.loads((folder / "1" / "card.json").read_text())
     assert (card["licence"], card["source"]["file"]) == ("CC0-1.0", "m.onnx")
     assert 'name: "mine"' in (folder / "config.pbtxt").read_text()
 
