@@ -35,7 +35,7 @@ $(VENV)/venv:
 $(VENV)/app: requirements/app.lock pyproject.toml | $(VENV)/venv
 	@echo "installing the Python packages"
 	@if [ -x $(UV) ]; then cp $(UV) .local/uv; fi
-	@sync() { .local/uv pip sync --quiet --require-hashes --python $(PY) requirements/app.lock; }; \
+	@sync() { .local/uv pip install --quiet --require-hashes --python $(PY) -r requirements/app.lock; }; \
 	sync 2>.local/uv.log || { echo "  an interrupted installation is in the way: starting afresh"; \
 	  rm -rf .venv/lib/python3*/site-packages/*; sync || { cat .local/uv.log; exit 1; }; }
 	@cp .local/uv $(UV)

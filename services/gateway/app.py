@@ -19,6 +19,7 @@ from roomviz.v1 import (
     models_pb2_grpc,
     operations_pb2_grpc,
     products_pb2_grpc,
+    proposals_pb2_grpc,
     refinements_pb2_grpc,
     rooms_pb2_grpc,
     system_pb2_grpc,
@@ -35,6 +36,7 @@ from services.gateway.transport.rpc import (
     Operations,
     OperationService,
     ProductService,
+    ProposalService,
     RefinementService,
     RoomService,
     SystemService,
@@ -54,6 +56,7 @@ BEHIND = ("catalog", "segmentation", "compositor")
 class ServiceCalls:
     segmentation: Any
     refinements: Any
+    proposals: Any
     compositor: Any
     products: Any
     models: Any
@@ -75,6 +78,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         calls = ServiceCalls(
             segmentation_pb2_grpc.SegmentationServiceStub(channels["segmentation"]),
             refinements_pb2_grpc.RefinementServiceStub(channels["segmentation"]),
+            proposals_pb2_grpc.ProposalServiceStub(channels["segmentation"]),
             compositor_pb2_grpc.CompositorServiceStub(channels["compositor"]),
             products_pb2_grpc.ProductServiceStub(channels["catalog"]),
             models_pb2_grpc.ModelServiceStub(channels["segmentation"]),
@@ -105,12 +109,15 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 VisualizationService(visualization_cases, operation_cases), server
             )
             products_pb2_grpc.add_ProductServiceServicer_to_server(ProductService(calls.products), server)
+            proposals_pb2_grpc.add_ProposalServiceServicer_to_server(
+                ProposalService(room_cases, calls.proposals), server
+            )
             models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(calls.models), server)
             operations_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operation_cases), server)
             longrunning_grpc.add_OperationsServicer_to_server(Operations(operation_cases), server)
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
-            names = ("Room", "Refinement", "Visualization", "Product", "Model", "Operation", "System")
+            names = ("Room", "Refinement", "Proposal", "Visualization", "Product", "Model", "Operation", "System")
             public = [f"roomviz.v1.{n}Service" for n in names]
             return [*public, "google.longrunning.Operations"]
 

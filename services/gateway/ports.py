@@ -76,3 +76,6 @@ class Calls(Protocol):
 
     @property
     def models(self) -> Any: ...
+
+    @property
+    def proposals(self) -> Any: ...

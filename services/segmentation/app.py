@@ -15,16 +15,18 @@ from roomviz.runtime import bus, database, migrations, objects, rpc
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.worker import Worker
-from roomviz.v1 import models_pb2_grpc, refinements_pb2_grpc
+from roomviz.v1 import models_pb2_grpc, proposals_pb2_grpc, refinements_pb2_grpc
 from services.segmentation.adapters.cards import RepositoryCards
 from services.segmentation.adapters.postgres import PostgresAnalyses, PostgresModelPins, PostgresRefinements
-from services.segmentation.adapters.triton import TritonNetwork
+from services.segmentation.adapters.triton import TritonNetwork, TritonProposer, TritonTextEncoder, triton_client
 from services.segmentation.settings import Settings
 from services.segmentation.transport.jobs import AnalyzeJob
 from services.segmentation.transport.models import ModelService
+from services.segmentation.transport.proposals import ProposalService
 from services.segmentation.transport.rpc import RefinementService, SegmentationService
 from services.segmentation.usecases.analyze import AnalyzeRoom
 from services.segmentation.usecases.models import ModelCases
+from services.segmentation.usecases.proposals import ProposalCases
 from services.segmentation.usecases.refinements import RefinementCases
 
 SCHEMA, MIGRATIONS = "segmentation", Path(__file__).parent / "migrations"
@@ -40,13 +42,18 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         store = await stack.enter_async_context(objects.connect(settings))
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "segmentation"))
-        network = TritonNetwork(settings.triton_address, settings.model)
-        stack.push_async_callback(network.close)
+        server_client = await stack.enter_async_context(triton_client(settings.triton_address))
+        network = TritonNetwork(server_client, settings.model)
+        proposer = TritonProposer(server_client, settings.proposal_model)
+        encoder = None
+        if settings.text_model and settings.text_tokenizer:
+            encoder = TritonTextEncoder(server_client, settings.text_model, settings.text_tokenizer)
         analyses, pins = PostgresAnalyses(pool), PostgresModelPins(pool)
         models = ModelCases(settings.model, RepositoryCards(settings.model_repository), pins, network)
         # No network is handed to corrections, and jobs do not keep them waiting: they have threads of their own.
         clicks = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="click"))
         refinements = RefinementCases(store, PostgresRefinements(pool), clicks, settings.refine_memory_bytes_max)
+        proposals = ProposalCases(store, analyses, encoder, clicks)
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         probes = {
             "postgresql": lambda: database.probe(pool),
@@ -59,10 +66,11 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         def register(server: grpc.aio.Server) -> list[str]:
             segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(SegmentationService(refinements), server)
             refinements_pb2_grpc.add_RefinementServiceServicer_to_server(RefinementService(refinements), server)
+            proposals_pb2_grpc.add_ProposalServiceServicer_to_server(ProposalService(proposals), server)
             models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
             internal = ["segmentation.v1.SegmentationService", "status.v1.StatusService"]
-            public = [f"roomviz.v1.{name}Service" for name in ("Refinement", "Model")]
+            public = [f"roomviz.v1.{name}Service" for name in ("Refinement", "Proposal", "Model")]
             return [*public, *(f"roomviz.internal.{name}" for name in internal)]
 
         server = await stack.enter_async_context(
@@ -77,7 +85,7 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 OPEN_METHODS,
             )
         )
-        work = AnalyzeJob(AnalyzeRoom(network, store, analyses, pins, cpu))
+        work = AnalyzeJob(AnalyzeRoom(network, proposer, store, analyses, pins, cpu))
         await stack.enter_async_context(
             Worker(
                 queue,

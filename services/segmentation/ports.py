@@ -35,6 +35,20 @@ class ModelPin:
     update_time: datetime
 
 
+@dataclass(frozen=True)
+class RawProposals:
+    """predictions (37, A), prototypes (32, h/4, w/4), float32, of the fastsam contract; model is name and version."""
+
+    predictions: NDArray[np.float32]
+    prototypes: NDArray[np.float32]
+    model: str
+
+
+class Proposer(Protocol):
+    async def propose(self, image: NDArray[np.uint8]) -> RawProposals:
+        """image (1, h, w, 3) uint8 sRGB, h and w multiples of 32."""
+
+
 class Network(Protocol):
     async def predict(self, images: NDArray[np.uint8], version: str = "") -> Prediction:
         """images (N, h, w, 3) uint8 sRGB, h and w multiples of 32; version: empty for the newest."""

@@ -10,6 +10,10 @@ class Settings(ServiceSettings):
     triton_address: str
     model: str = "roomseg"
     model_repository: Path
+    proposal_model: str = "fastsam-room"
+    # CLIP brought by the user, for text prompts: `{text_model}-text` and `{text_model}-image` in the model repository.
+    text_model: str = ""
+    text_tokenizer: Path | None = None
     cpu_threads: int = 2
     job_concurrency: int = 2
 

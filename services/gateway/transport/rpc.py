@@ -19,6 +19,8 @@ from roomviz.v1 import (
     operations_pb2_grpc,
     products_pb2,
     products_pb2_grpc,
+    proposals_pb2,
+    proposals_pb2_grpc,
     refinements_pb2,
     refinements_pb2_grpc,
     rooms_pb2,
@@ -180,6 +182,19 @@ class ProductService(products_pb2_grpc.ProductServiceServicer):
         self, request: products_pb2.SearchProductsRequest, rpc: Context
     ) -> products_pb2.SearchProductsResponse:
         return await invoke(self._products.SearchProducts, request)  # type: ignore[no-any-return]
+
+
+class ProposalService(proposals_pb2_grpc.ProposalServiceServicer):
+    """Passed on to segmentation, once the room is known to be the caller's."""
+
+    def __init__(self, rooms: RoomCases, proposals: Any):
+        self._rooms, self._proposals = rooms, proposals
+
+    async def ProposeMasks(
+        self, request: proposals_pb2.ProposeMasksRequest, rpc: Context
+    ) -> proposals_pb2.ProposeMasksResponse:
+        await self._rooms.get(request.room)
+        return await invoke(self._proposals.ProposeMasks, request)  # type: ignore[no-any-return]
 
 
 class ModelService(models_pb2_grpc.ModelServiceServicer):

@@ -1,49 +1,50 @@
-"""The network, served by Triton over gRPC."""
+"""The networks, served by Triton over gRPC."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from roomviz.errors import Internal, Unavailable
-from services.segmentation.ports import Prediction
+from services.segmentation.ports import Prediction, RawProposals
 
 _TIMEOUT_S = 20.0
+_BATCH = 8  # as model_repository offers
+CLIP_TOKENS = 77
+
+
+@asynccontextmanager
+async def triton_client(address: str) -> AsyncIterator[triton.InferenceServerClient]:
+    client = triton.InferenceServerClient(address)
+    try:
+        yield client
+    finally:
+        async with asyncio.timeout(5):
+            await client.close()
 
 
 class TritonNetwork:
-    def __init__(self, address: str, model: str):
-        self._client, self._model = triton.InferenceServerClient(address), model
+    """The surface network, and what is asked of the server as a whole."""
+
+    def __init__(self, client: triton.InferenceServerClient, model: str):
+        self._client, self._model = client, model
 
     async def predict(self, images: NDArray[np.uint8], version: str = "") -> Prediction:
-        given = InferInput("image", list(images.shape), "UINT8")
-        given.set_data_from_numpy(np.ascontiguousarray(images))
-        wanted = [InferRequestedOutput(name) for name in ("surface_logits", "normals")]
-        try:
-            answer = await self._client.infer(
-                self._model, [given], model_version=version, outputs=wanted, client_timeout=_TIMEOUT_S
-            )
-        except InferenceServerException as error:
-            if error.status() in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED"):
-                raise Unavailable("MODEL_SERVER_UNAVAILABLE", "the model server does not answer; try again") from error
-            raise Internal("MODEL_FAILED", "the model server refused the picture") from error
+        given = {"image": images}
+        found, served = await _infer(self._client, self._model, version, given, ("surface_logits", "normals"))
+        logits, normals = found
         count, height, width = images.shape[:3]
-        logits, normals = answer.as_numpy("surface_logits"), answer.as_numpy("normals")
-        # A server is another program: what it sends is checked before it is believed.
         shapes = [(count, 7, height // stride, width // stride) for stride in (2, 4)]
-        if (
-            logits is None
-            or normals is None
-            or logits.shape not in shapes
-            or normals.shape != (count, 3, height // 4, width // 4)
-        ):
+        if logits.shape not in shapes or normals.shape != (count, 3, height // 4, width // 4):
             raise Internal("MODEL_ANSWER_INVALID", "the model server answered with another shape")
-        if not (np.isfinite(logits).all() and np.isfinite(normals).all()):
-            raise Internal("MODEL_ANSWER_INVALID", "the model server answered with numbers that are none")
-        return Prediction(logits, normals, f"{self._model}/{answer.get_response().model_version}")
+        return Prediction(logits, normals, f"{self._model}/{served}")
 
     async def serves(self, model: str, version: str) -> bool:
         try:
@@ -57,6 +58,73 @@ class TritonNetwork:
         metadata = await self._client.get_server_metadata(client_timeout=2)
         return f"Triton {metadata.version}"
 
-    async def close(self) -> None:
-        async with asyncio.timeout(5):
-            await self._client.close()
+
+class TritonProposer:
+    """A network of the fastsam contract."""
+
+    def __init__(self, client: triton.InferenceServerClient, model: str):
+        self._client, self._model = client, model
+
+    async def propose(self, image: NDArray[np.uint8]) -> RawProposals:
+        found, served = await _infer(self._client, self._model, "", {"image": image}, ("predictions", "prototypes"))
+        predictions, prototypes = found
+        height, width = image.shape[1:3]
+        places = sum((height // s) * (width // s) for s in (8, 16, 32))
+        if predictions.shape != (1, 37, places) or prototypes.shape != (1, 32, height // 4, width // 4):
+            raise Internal("MODEL_ANSWER_INVALID", "the model server answered with another shape")
+        return RawProposals(predictions[0], prototypes[0], f"{self._model}/{served}")
+
+
+class TritonTextEncoder:
+    """CLIP's two towers, brought by the user: `{model}-text` (`input_ids` to `embedding`) and `{model}-image`
+    (`image` to `embedding`), with the tokenizer's file."""
+
+    def __init__(self, client: triton.InferenceServerClient, model: str, tokenizer: Path):
+        self._client, self._model = client, model
+        # An extra: only who brings a CLIP model needs it.
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self._tokenizer.enable_truncation(CLIP_TOKENS)
+        self._tokenizer.enable_padding(length=CLIP_TOKENS)
+
+    async def text(self, words: str) -> NDArray[np.float32]:
+        ids = np.array([self._tokenizer.encode(words).ids], np.int64)
+        found, _ = await _infer(self._client, f"{self._model}-text", "", {"input_ids": ids}, ("embedding",))
+        return np.asarray(found[0][0], np.float32)
+
+    async def images(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        parts = []
+        for at in range(0, len(crops), _BATCH):
+            given = {"image": crops[at : at + _BATCH]}
+            found, _ = await _infer(self._client, f"{self._model}-image", "", given, ("embedding",))
+            parts.append(found[0])
+        return np.asarray(np.concatenate(parts), np.float32)
+
+
+async def _infer(
+    client: triton.InferenceServerClient,
+    model: str,
+    version: str,
+    given: dict[str, NDArray[Any]],
+    wanted: tuple[str, ...],
+) -> tuple[list[NDArray[np.float32]], str]:
+    """The outputs in the order asked for, and the version that answered. What the server sends is checked first."""
+    inputs = []
+    for name, array in given.items():
+        tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+        tensor.set_data_from_numpy(np.ascontiguousarray(array))
+        inputs.append(tensor)
+    outputs = [InferRequestedOutput(name) for name in wanted]
+    try:
+        answer = await client.infer(model, inputs, model_version=version, outputs=outputs, client_timeout=_TIMEOUT_S)
+    except InferenceServerException as error:
+        if error.status() in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED"):
+            raise Unavailable("MODEL_SERVER_UNAVAILABLE", "the model server does not answer; try again") from error
+        raise Internal("MODEL_FAILED", "the model server refused the picture") from error
+    found = [answer.as_numpy(name) for name in wanted]
+    if any(array is None for array in found):
+        raise Internal("MODEL_ANSWER_INVALID", "the model server left an output out")
+    if not all(np.isfinite(array).all() for array in found):
+        raise Internal("MODEL_ANSWER_INVALID", "the model server answered with numbers that are none")
+    return found, str(answer.get_response().model_version)

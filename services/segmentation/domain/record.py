@@ -37,5 +37,8 @@ class AnalysisRecord:
     quality: Quality
     # Of analyses made before corrections were there: none, and not known.
     features_key: str = ""
+    photo_key: str = ""
+    proposals_key: str = ""
+    proposals_model: str = ""
     height: int = 0
     width: int = 0

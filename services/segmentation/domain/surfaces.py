@@ -16,10 +16,13 @@ from services.segmentation.domain import junctions, labels, planes
 from services.segmentation.domain.camera import Camera, estimate
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
 from services.segmentation.domain.planes import Plane
+from services.segmentation.domain.proposals import Proposals
 from services.segmentation.domain.quality import Quality, assess
 
 PART_MIN = 0.002  # smaller pieces of a kind are kept together as one surface,
 PARTS_MAX = 24  # and so are those past this number
+THING_MIN, THING_PART = 0.004, 0.7  # of the picture, and of a proposal that has to be furniture
+THINGS_TRIED = 100
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,17 @@ def working_copy(photo: Image) -> Image:
     return resize(photo, *preview_size(*photo.shape[:2]))
 
 
-def layout(working: Image, surface_logits: Float, normals: Float, focal_35mm: float = 0.0) -> Layout:
-    """Camera, planes and parts from the network's two answers (photo and mirror image)."""
+def layout(
+    working: Image,
+    surface_logits: Float,
+    normals: Float,
+    focal_35mm: float = 0.0,
+    proposals: Proposals | None = None,
+) -> Layout:
+    """Camera, planes and parts from the network's two answers (photo and mirror image).
+
+    Where proposals are given, furniture that touches in the picture is told apart by them.
+    """
     p = labels.probabilities(surface_logits)
     n = labels.mean_normals(normals, *p.shape[1:])
     camera = estimate(working, p, n, focal_35mm)
@@ -76,8 +88,10 @@ def layout(working: Image, surface_logits: Float, normals: Float, focal_35mm: fl
     directions = planes.wall_directions(camera)
     for k, facet in _facets(label == WALL, n, directions):
         parts.append((WALL, facet, room.wall(directions[k], planes.wall_distance(room, facet, label, directions[k]))))
-    for kind in (WINDOW, DOOR, FURNITURE, OTHER):
-        parts += [(kind, piece, None) for piece in _pieces(label == kind)]
+    things, rest = _things(label == FURNITURE, proposals)
+    parts += [(FURNITURE, thing, None) for thing in things]
+    for kind, mask in ((FURNITURE, rest), *((k, label == k) for k in (WINDOW, DOOR, OTHER))):
+        parts += [(kind, piece, None) for piece in _pieces(mask)]
     return Layout(p, parts, camera)
 
 
@@ -171,6 +185,28 @@ def _facets(
         nearest = distance.argmin(0)
         out = [(k, f | (rest & (nearest == i))) for i, (k, f) in enumerate(out)]
     return sorted(out, key=lambda kf: -int(kf[1].sum()))
+
+
+def _things(
+    furniture: NDArray[np.bool_], proposals: Proposals | None
+) -> tuple[list[NDArray[np.bool_]], NDArray[np.bool_]]:
+    """Single pieces of furniture that the proposals tell apart, best first, and what of it is in none of them.
+
+    A proposal counts where most of it is furniture that no better one has taken.
+    """
+    rest, things = furniture.copy(), list[NDArray[np.bool_]]()
+    if proposals is None:
+        return things, rest
+    height, width = furniture.shape
+    for i in range(min(len(proposals), THINGS_TRIED)):
+        mask = proposals.mask(i, height, width)
+        mine = mask & rest
+        if mine.sum() >= max(THING_MIN * rest.size, THING_PART * mask.sum()):
+            things.append(mine)
+            rest &= ~mask
+            if len(things) == PARTS_MAX:
+                break
+    return things, rest
 
 
 def _pieces(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from roomviz.imaging.codec import Image, decode_rgb, encode_png
 from roomviz.runtime.metrics import stage
-from services.segmentation.domain import features, labels, surfaces
+from services.segmentation.domain import features, labels, proposals, surfaces
 from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
 from services.segmentation.domain.surfaces import Analysis
-from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Write
+from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Proposer, Write
+
+PROPOSALS_LONG_SIDE = 640
 
 Progress = Callable[[str, int], Awaitable[None]]
 
@@ -18,6 +20,7 @@ Progress = Callable[[str, int], Awaitable[None]]
 @dataclass(frozen=True)
 class AnalyzeRoom:
     network: Network
+    proposer: Proposer
     objects: Objects
     analyses: Analyses
     pins: ModelPins
@@ -45,14 +48,18 @@ class AnalyzeRoom:
             photo = await run(self.cpu, decode_rgb, data)
             working = await run(self.cpu, surfaces.working_copy, photo)
             images = await run(self.cpu, labels.network_input, working)
+            letter, box = await run(self.cpu, proposals.network_input, working, PROPOSALS_LONG_SIDE)
         await progress("segment", 25)
         with stage("segment"):
             pin = await self.pins.get(tenant)
-            prediction = await self.network.predict(images, pin.version if pin else "")
+            prediction, raw = await asyncio.gather(
+                self.network.predict(images, pin.version if pin else ""), self.proposer.propose(letter)
+            )
         await progress("geometry", 50)
         with stage("geometry"):
+            things = await run(self.cpu, proposals.decode, raw.predictions, raw.prototypes, box)
             found = await run(
-                self.cpu, surfaces.layout, working, prediction.surface_logits, prediction.normals, focal_35mm
+                self.cpu, surfaces.layout, working, prediction.surface_logits, prediction.normals, focal_35mm, things
             )
         await progress("masks", 65)
         normals = labels.mean_normals(prediction.normals, *found.probability.shape[1:])
@@ -75,9 +82,18 @@ class AnalyzeRoom:
                     group.create_task(put(key, i))
                 features_key = f"{prefix}/features.npz"
                 group.create_task(self.objects.put(features_key, known, "application/octet-stream"))
+                proposals_key = f"{prefix}/proposals.npz"
+                kept = await run(self.cpu, things.to_bytes)
+                group.create_task(self.objects.put(proposals_key, kept, "application/octet-stream"))
         height, width = photo.shape[:2]
         record = replace(
-            _record(room, prediction.model, analysis, keys), features_key=features_key, height=height, width=width
+            _record(room, prediction.model, analysis, keys),
+            features_key=features_key,
+            photo_key=photo_key,
+            proposals_key=proposals_key,
+            proposals_model=raw.model,
+            height=height,
+            width=width,
         )
         return record, self.analyses.save(tenant, operation, asked, record)
 
