@@ -81,7 +81,7 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 # --- checks -----------------------------------------------------------------------------------------
 
-.PHONY: check fmt lint types test bench-stages lock
+.PHONY: check fmt lint types test bench-segmentation bench-stages lock
 check: lint types ## Lint, formatting, protos, types
 fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
@@ -93,6 +93,8 @@ types: $(VENV)/protos
 	@$(PY) -m mypy
 test: setup ## All tests, on a stack of their own
 	@$(PY) -m pytest -q
+bench-segmentation: setup-models setup ## How good the surfaces are, as a table
+	@$(PY) -m bench.segmentation $(ARGS)
 bench-stages: up ## Time of each stage of the main job, from the services' own histograms
 	@$(PY) -m bench.stages $(PHOTOS)
 

@@ -7,6 +7,7 @@ process; the times that are compared alternate in one run. Numbers go into docs/
 
 import argparse
 import json
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,59 @@ class Runtime:
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         logits, normals = self.session.run(["surface_logits", "normals"], {"image": images})
         return logits, normals
+
+
+class OpenVino:
+    """The same model in OpenVINO, as the local stack has it."""
+
+    def __init__(self, path: Path, precision: str, threads: int = 2):
+        sys.path.append(str(Path(".local/servers").resolve()))
+        import openvino
+
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self.model = openvino.Core().compile_model(str(path), "CPU", settings)
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = self.model(images)
+        return np.array(found["surface_logits"]), np.array(found["normals"])
+
+
+def runtimes(path: Path, samples: list[Sample], rounds: int = 12) -> list[tuple[str, str, str]]:
+    """Time of one photo and its mirror image, and IoU on the same rooms, in each runtime; rounds alternate."""
+    candidates = {
+        "ONNX Runtime float32": Runtime(path),
+        "OpenVINO float32": OpenVino(path, "f32"),
+        "OpenVINO bfloat16": OpenVino(path, "bf16"),
+    }
+    images = [labels.network_input(surfaces.working_copy(s.image)) for s in samples]
+    fastest = dict.fromkeys(candidates, np.inf)
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            began = time.perf_counter()
+            run(images[0])
+            fastest[name] = min(fastest[name], time.perf_counter() - began)
+    rows, first = [], next(iter(candidates))
+    reference = None
+    for name, run in candidates.items():
+        inter, union = np.zeros(7), np.zeros(7)
+        for s, image in zip(samples, images, strict=True):
+            p = labels.probabilities(run(image)[0])
+            h, w = s.label.shape
+            guess = np.stack([cv2.resize(q, (w, h)) for q in p]).argmax(0)
+            for k in (FLOOR, WALL, CEILING):
+                a, b = guess == k, s.label == k
+                inter[k] += (a & b).sum()
+                union[k] += (a | b).sum()
+        iou = float(np.mean([inter[k] / union[k] for k in (FLOOR, WALL, CEILING)]))
+        reference = iou if reference is None else reference
+        ratio = fastest[first] / fastest[name]
+        told = f"{fastest[name] * 1e3:.0f} ms, {ratio:.1f}x, IoU {iou - reference:+.4f}"
+        rows.append((f"{name}: least time of two pictures", told, "" if name == first else "IoU falls ≤ 0.005"))
+    return rows
 
 
 def label_map(found: surfaces.Analysis, height: int, width: int) -> np.ndarray:
@@ -279,11 +333,12 @@ def analyze(network: Runtime, photo: np.ndarray) -> surfaces.Analysis:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--model", type=Path, default=Path("model_repository/roomseg/1/model.onnx"))
+    p.add_argument("--model", type=Path, default=None, help="default: the newest that is served")
     p.add_argument("--rooms", type=int, default=100)
     p.add_argument("--long-side", type=int, default=1024)
     p.add_argument("--cache", type=Path, default=DEFAULT_ROOT)
     a = p.parse_args()
+    a.model = a.model or max(Path("model_repository/roomseg").glob("*/model.onnx"), key=lambda p: int(p.parent.name))
     network = Runtime(a.model)
     rows: list[tuple[str, str, str]] = []
     rooms = Rooms()
@@ -309,6 +364,7 @@ def main() -> None:
     rows.append(("size without, median error", f"{np.median(np.abs(scale[:, 0] - 1)):.1%}", "≤ 12 %"))
     inside = ((scale[:, 0] >= scale[:, 1]) & (scale[:, 0] <= scale[:, 2])).mean()
     rows.append(("its interval covers the truth", f"{inside:.0%}", "85–95 %"))
+    rows += runtimes(a.model, [rendered(a.cache, i, a.long_side) for i in range(min(20, a.rooms))])
     if (SHARED / "photos" / "points.json").exists():
         counts, balanced = real_photos(ours_on(network))
         rows.append(("real photos: balanced", f"{balanced:.3f}", "≥ 0.95"))

@@ -12,6 +12,7 @@ import torch
 
 from models import onnx_file
 from models.onnx_file import PARITY_MAX
+from models.repository import ROOMSEG, config
 from models.roomseg.network import INPUT, OUTPUTS, RoomSeg
 
 
@@ -60,9 +61,10 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--repository", type=Path, default=Path("model_repository"))
+    p.add_argument("--version", type=int, default=2, help="an older version stays for tenants that are pinned to it")
     a = p.parse_args()
     folder = a.repository / "roomseg"
-    path = folder / "1" / "model.onnx"
+    path = folder / str(a.version) / "model.onnx"
     net = load(a.run / "weights.pt")
     export(net, path)
     worst = parity(net, path)
@@ -76,9 +78,10 @@ def main() -> None:
         worst,
         training=json.loads((a.run / "training.json").read_text()),
     )
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    (path.parent / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    (folder / "config.pbtxt").write_text(config(ROOMSEG, "roomseg", "cpu"))
     for name in ("curve.csv", "curve.png"):
-        shutil.copy(a.run / name, folder / name)
+        shutil.copy(a.run / name, path.parent / name)
     print(json.dumps(card, indent=2))
 
 

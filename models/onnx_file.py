@@ -100,7 +100,7 @@ def card(path: Path, name: str, licence: str, data: str, parity_max: float | Non
     """The model card of an ONNX file; docs/model-contract.md has its schema."""
     return {
         "name": name,
-        "version": "1",
+        "version": path.parent.name,
         "licence": licence,
         "data": data,
         "sha256": digest(path),

@@ -21,6 +21,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from models.curve import plot
 from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.labels import NAMES
@@ -75,51 +76,6 @@ def evaluate(net: RoomSeg, root: Path, count: int, device: str) -> dict[str, flo
     net.train()
     iou = {name: float(inter[k] / max(1, union[k])) for k, name in enumerate(NAMES)}
     return {"iou_" + k: round(v, 4) for k, v in iou.items()} | {"normal_degrees": round(angle / n, 2)}
-
-
-def plot(curve: Path) -> None:
-    """curve.png beside curve.csv: loss in red, IoU of floor, wall and ceiling in brown, green and blue."""
-    import cv2
-
-    rows = list(csv.DictReader(curve.read_text().splitlines()))
-    if len(rows) < 2:
-        return
-    picture = np.full((360, 640, 3), 255, np.uint8)
-    steps = np.array([float(r["step"]) for r in rows])
-    x = 50 + 570 * steps / steps.max()
-    for name, colour, top in (
-        ("loss", (200, 40, 40), 2.5),
-        ("iou_floor", (150, 90, 30), 1),
-        ("iou_wall", (40, 140, 60), 1),
-        ("iou_ceiling", (60, 90, 200), 1),
-    ):
-        y = 330 - 310 * np.clip([float(r[name]) / top for r in rows], 0, 1)
-        cv2.polylines(picture, [np.stack([x, y], 1).astype(np.int32)], False, colour[::-1], 2, cv2.LINE_AA)
-        cv2.putText(
-            picture,
-            f"{name} {float(rows[-1][name]):.3f}",
-            (430, 200 + 25 * ["loss", "iou_floor", "iou_wall", "iou_ceiling"].index(name)),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.5,
-            colour[::-1],
-            1,
-            cv2.LINE_AA,
-        )
-    for k in range(6):
-        cv2.putText(
-            picture,
-            f"{k / 5:.1f}",
-            (8, int(335 - 310 * k / 5)),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.45,
-            (90, 90, 90),
-            1,
-            cv2.LINE_AA,
-        )
-    cv2.putText(
-        picture, f"step {int(steps[-1])}", (280, 352), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (90, 90, 90), 1, cv2.LINE_AA
-    )
-    cv2.imwrite(str(curve.with_suffix(".png")), picture)
 
 
 def _initialize(net: RoomSeg, state: dict[str, torch.Tensor]) -> None:
@@ -193,7 +149,7 @@ def train(a: argparse.Namespace) -> None:
                 if fresh:
                     writer.writeheader()
                 writer.writerow(row)
-            plot(curve)
+            plot(curve, {"loss": 2.5, "iou_floor": 1.0, "iou_wall": 1.0, "iou_ceiling": 1.0})
             print(row, flush=True)
             state = {
                 "net": net.state_dict(),

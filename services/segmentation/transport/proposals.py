@@ -17,8 +17,8 @@ def prompt_from_proto(request: proposals_pb2.ProposeMasksRequest) -> Prompt:
             tuple((p.x, p.y) for p in request.points.positive), tuple((p.x, p.y) for p in request.points.negative)
         )
     if kind == "box":
-        a, b = getattr(request.box, "from"), request.box.to
-        return Prompt(box=(a.x, a.y, b.x, b.y))
+        a, b = request.box.min, request.box.max
+        return Prompt(box=(min(a.x, b.x), min(a.y, b.y), max(a.x, b.x), max(a.y, b.y)))
     if kind == "text" and request.text.words.strip():
         return Prompt(words=request.text.words.strip())
     raise InvalidArgument("PROMPT_INVALID", "a prompt is everything, positive points, a box or words")
