@@ -338,6 +338,73 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+def numbers(text: str, count: int) -> tuple[float, ...]:
+    """Numbers with commas between them, as points and boxes are given."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != count:
+        raise InvalidArgument("COORDINATES_INVALID", f"{text!r} is not {count} numbers with commas between them")
+    return found
+
+
+@app.command()
+def propose(
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    out_file: Annotated[Path, typer.Option("--out", help="A picture of the masks.")],
+    point: Annotated[list[str] | None, typer.Option(help="x,y in pixels: in the object.")] = None,
+    outside: Annotated[list[str] | None, typer.Option("--not", help="x,y in pixels: outside of it.")] = None,
+    box: Annotated[str, typer.Option(help="x0,y0,x1,y1 in pixels: around it.")] = "",
+    words: Annotated[str, typer.Option(help="What it is called; needs a CLIP model.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Find things in a room: all of them, or those that points, a box or words mean."""
+    positive, negative = ([(p[0], p[1]) for p in (numbers(t, 2) for t in given or [])] for given in (point, outside))
+    corners = numbers(box, 4) if box else None
+    with gateway() as client:
+        analyzed = uploaded(client, room, as_json)
+        photo = codec.decode_rgb(client.photo(analyzed.room))
+        frame = (corners[0], corners[1], corners[2], corners[3]) if corners else None
+        found = client.propose(analyzed.room, positive, negative, frame, words)
+    mixed = photo.astype(np.float32)
+    for i, m in enumerate(sorted(found.masks, key=lambda m: -m.area_fraction)):
+        x, y, w, h = m.bbox_px
+        inside = codec.decode_grey(m.png) > 0
+        mixed[y : y + h, x : x + w][inside] = 0.5 * photo[y : y + h, x : x + w][inside] + 0.5 * COLORS[1 + i % 6]
+    write(out_file, codec.encode(np.asarray(mixed, np.uint8), out_file.suffix or ".jpg"))
+    rows = [
+        {"score": round(m.score, 4), "bbox": list(m.bbox_px), "area_fraction": round(m.area_fraction, 5)}
+        for m in found.masks
+    ]
+    if as_json:
+        print(json.dumps({"model": found.model, "masks": rows}))
+        return
+    out.print(f"{len(rows)} masks by {found.model}: {out_file}", highlight=False)
+
+
+@app.command()
+def models(
+    pin: Annotated[str, typer.Option(help="Use this version from now on, such as models/roomseg/versions/1.")] = "",
+    follow: Annotated[bool, typer.Option("--follow-newest", help="Take back a pin.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the networks that are served, or pin this tenant to a version."""
+    with gateway() as client:
+        if pin or follow:
+            client.pin_model("" if follow else pin)
+        found = [MessageToDict(m, preserving_proto_field_name=True) for m in client.models()]
+    if as_json:
+        print(json.dumps(found))
+        return
+    table = Table("model", "served", "newest", "licence", "data", "MB")
+    for m in found:
+        size = f"{int(m.get('size_bytes', 0)) / 1e6:.1f}"
+        marks = ["yes" if m.get(k) else "" for k in ("ready", "newest")]
+        table.add_row(m["name"], *marks, m.get("licence", ""), m.get("training_data", ""), size)
+    out.print(table)
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

@@ -9,7 +9,7 @@ Failures are those of `roomviz.errors`. A call that found no server is tried aga
 """
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -19,10 +19,14 @@ from google.longrunning import operations_pb2 as longrunning
 from roomviz.errors import DeadlineExceeded, InvalidArgument, RoomvizError, Unavailable
 from roomviz.runtime.rpc import CHUNK_BYTES, MESSAGE_BYTES_MAX, from_call, from_status
 from roomviz.v1 import (
+    models_pb2,
+    models_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
     products_pb2,
     products_pb2_grpc,
+    proposals_pb2,
+    proposals_pb2_grpc,
     rooms_pb2,
     rooms_pb2_grpc,
     system_pb2,
@@ -54,6 +58,8 @@ class Client:
         self._visualizations = visualizations_pb2_grpc.VisualizationServiceStub(self._channel)
         self._products = products_pb2_grpc.ProductServiceStub(self._channel)
         self._operations = operations_pb2_grpc.OperationServiceStub(self._channel)
+        self._proposals = proposals_pb2_grpc.ProposalServiceStub(self._channel)
+        self._models = models_pb2_grpc.ModelServiceStub(self._channel)
         self._system = system_pb2_grpc.SystemServiceStub(self._channel)
 
     def __enter__(self) -> "Client":
@@ -165,6 +171,45 @@ class Client:
         return self._call(
             self._visualizations.DownloadVisualization, lambda: request, lambda a: b"".join(p.chunk for p in a)
         )
+
+    # --- proposals, models ---
+
+    def propose(
+        self,
+        room: str,
+        positive: Sequence[tuple[float, float]] = (),
+        negative: Sequence[tuple[float, float]] = (),
+        box: tuple[float, float, float, float] | None = None,
+        words: str = "",
+        limit: int = 0,
+    ) -> proposals_pb2.ProposeMasksResponse:
+        """Masks of what lies at points, fills a box or is named by words; without any of them, of everything."""
+        request = proposals_pb2.ProposeMasksRequest(room=room, max_masks=limit)
+        if words:
+            request.text.words = words
+        elif box:
+            request.box.min.x, request.box.min.y, request.box.max.x, request.box.max.y = box
+        elif positive or negative:
+            for into, points in ((request.points.positive, positive), (request.points.negative, negative)):
+                for x, y in points:
+                    into.add(x=x, y=y)
+        else:
+            request.everything.SetInParent()
+        found: proposals_pb2.ProposeMasksResponse = self._call(
+            self._proposals.ProposeMasks, lambda: request, lambda a: a
+        )
+        return found
+
+    def models(self) -> list[models_pb2.Model]:
+        """The networks that are served, with their cards."""
+        request = models_pb2.ListModelsRequest(page_size=200)
+        return self._call(self._models.ListModels, lambda: request, lambda a: list(a.models))
+
+    def pin_model(self, name: str) -> models_pb2.ModelPin:
+        """Use this version from now on; an empty name follows the newest."""
+        request = models_pb2.SetModelPinRequest(model=name)
+        pin: models_pb2.ModelPin = self._call(self._models.SetModelPin, lambda: request, lambda a: a.pin)
+        return pin
 
     # --- products, system ---
 
