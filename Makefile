@@ -106,15 +106,18 @@ lock: ## Resolve the pinned requirements anew
 
 # --- models: only for training and export -----------------------------------------------------------
 
-.PHONY: setup-models rooms train export
+.PHONY: setup-models rooms train train-instances export
 setup-models: $(VENV)/models ## Install what training needs (PyTorch)
 $(VENV)/models: requirements/models.in $(VENV)/app
 	@echo "installing PyTorch and Numba into .venv"
 	@$(PY) -m ensurepip >/dev/null 2>&1; $(PY) -m pip install --quiet --disable-pip-version-check -r requirements/models.in
 	@touch $@
 rooms: setup-models ## Render the training rooms ahead of training
-	@$(PY) -m models.rooms.cache --seed 1 --count 9000
+	@$(PY) -m models.rooms.cache --seed 1 --count 6000
 train: setup-models ## Train roomseg (resumes)
 	@$(PY) -m models.train --out .local/train/roomseg
-export: setup-models ## Write the trained network into model_repository/
+train-instances: setup-models ## Train fastsam-room (resumes)
+	@$(PY) -m models.fastsam.train --out .local/train/fastsam-room
+export: setup-models ## Write the trained networks into model_repository/
 	@$(PY) -m models.export --run .local/train/roomseg
+	@.venv/bin/roomviz-models export-fastsam --weights .local/train/fastsam-room/weights.pt --name fastsam-room

@@ -1,6 +1,6 @@
 """Train roomseg on rendered rooms.
 
-    python -m models.train --out .local/train/roomseg --count 9000 --steps 8000
+    python -m models.train --out .local/train/roomseg --count 6000 --steps 8000
 
 Resumes from the last checkpoint in --out. Writes curve.csv and curve.png there, and weights.pt (the
 exponential average of the weights) that `python -m models.export` turns into the served model.
@@ -180,7 +180,7 @@ def main() -> None:
     p.add_argument("--cache", type=Path, default=DEFAULT_ROOT)
     p.add_argument("--init", type=Path, help="weights.pt to begin with")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--count", type=int, default=9000, help="rendered rooms to draw from")
+    p.add_argument("--count", type=int, default=6000, help="rendered rooms to draw from")
     p.add_argument("--steps", type=int, default=8000)
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--rate", type=float, default=1.5e-3)

@@ -1,6 +1,6 @@
 """Train fastsam-room, our own class-agnostic instances of size n, on rendered rooms.
 
-    python -m models.fastsam.train --out .local/train/fastsam-room --count 9000 --steps 8000
+    python -m models.fastsam.train --out .local/train/fastsam-room --count 6000 --steps 8000
 
 Resumes from the last checkpoint in --out. Writes curve.csv and curve.png there, and weights.pt (the exponential
 average of the weights) that `roomviz-models export-fastsam` turns into the served model.
@@ -169,7 +169,7 @@ def main() -> None:
     p.add_argument("--cache", type=Path, default=DEFAULT_ROOT)
     p.add_argument("--size", choices=SIZES, default="n")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--count", type=int, default=9000, help="rendered rooms to draw from")
+    p.add_argument("--count", type=int, default=6000, help="rendered rooms to draw from")
     p.add_argument("--steps", type=int, default=8000)
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--rate", type=float, default=1.5e-3)

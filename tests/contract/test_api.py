@@ -33,6 +33,9 @@ from roomviz.v1 import (
     operations_pb2,
     products_pb2,
     products_pb2_grpc,
+    proposals_pb2,
+    proposals_pb2_grpc,
+    refinements_pb2,
     rooms_pb2,
     rooms_pb2_grpc,
     system_pb2,
@@ -71,6 +74,7 @@ class Api:
         self.rooms = bind(rooms_pb2_grpc.RoomServiceStub(self.channel))
         self.visualizations = bind(visualizations_pb2_grpc.VisualizationServiceStub(self.channel))
         self.products = bind(products_pb2_grpc.ProductServiceStub(self.channel))
+        self.proposals = bind(proposals_pb2_grpc.ProposalServiceStub(self.channel))
         self.models = bind(models_pb2_grpc.ModelServiceStub(self.channel))
         self.operations = bind(operations_pb2_grpc.OperationsStub(self.channel))
         self.watch = bind(roomviz_operations_grpc.OperationServiceStub(self.channel))
@@ -434,6 +438,59 @@ def test_products_are_found_by_words_best_first(api: Api):
 # --- operations, system -----------------------------------------------------------------------------
 
 
+def full_mask(mask: proposals_pb2.ProposedMask, height: int, width: int) -> np.ndarray:
+    x, y, w, h = mask.bbox_px
+    out = np.zeros((height, width), bool)
+    out[y : y + h, x : x + w] = decode_grey(mask.png) > 0
+    return out
+
+
+@covers("roomviz.v1.ProposalService/ProposeMasks")
+def test_prompts_choose_among_what_was_found(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    height, width = decode_rgb(client.photo(analyzed.room)).shape[:2]
+
+    everything = client.propose(analyzed.room, limit=200)
+
+    assert everything.model.startswith("fastsam-room/")
+    assert len(everything.masks) >= 3
+    scores = [m.score for m in everything.masks]
+    assert scores == sorted(scores, reverse=True)
+    for m in everything.masks:
+        mask = full_mask(m, height, width)
+        assert mask.mean() == pytest.approx(m.area_fraction, abs=1e-4)
+        assert list(cv2.boundingRect(mask.astype(np.uint8))) == list(m.bbox_px)
+    assert len(client.propose(analyzed.room, limit=2).masks) == 2
+
+    first = full_mask(everything.masks[0], height, width)
+    inner = cv2.distanceTransform(first.astype(np.uint8), cv2.DIST_L2, 3)
+    y, x = np.unravel_index(inner.argmax(), inner.shape)
+    (by_point,) = client.propose(analyzed.room, positive=[(x + 0.5, y + 0.5)]).masks
+    assert full_mask(by_point, height, width)[y, x]
+    bx, by, bw, bh = everything.masks[0].bbox_px
+    (by_box,) = client.propose(analyzed.room, box=(bx, by, bx + bw, by + bh)).masks
+    assert by_box.score > 0.7
+
+
+@covers("roomviz.v1.ProposalService/ProposeMasks")
+def test_prompts_that_make_no_sense_are_refused(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    def ask(**prompt: Any) -> RoomvizError:
+        return refusal(
+            lambda: api.proposals.ProposeMasks(proposals_pb2.ProposeMasksRequest(room=analyzed.room, **prompt))
+        )
+
+    outside = proposals_pb2.PointsPrompt(positive=[refinements_pb2.PointPx(x=1e6, y=3)])
+    nowhere = proposals_pb2.PointsPrompt(positive=[refinements_pb2.PointPx(x=float("nan"), y=3)])
+    flat = refinements_pb2.BoxPx(min=refinements_pb2.PointPx(x=9, y=9), max=refinements_pb2.PointPx(x=9, y=20))
+    assert ask().reason == "PROMPT_INVALID"
+    assert ask(points=outside).reason == "PROMPT_INVALID"
+    assert ask(points=nowhere).reason == "PROMPT_INVALID"
+    assert ask(box=flat).reason == "PROMPT_INVALID"
+    assert ask(everything=proposals_pb2.EverythingPrompt(), max_masks=999).reason == "PROMPT_INVALID"
+    assert ask(text=proposals_pb2.TextPrompt(words="the chair")).reason == "TEXT_PROMPT_UNAVAILABLE"
+    other = proposals_pb2.ProposeMasksRequest(room="rooms/none", everything=proposals_pb2.EverythingPrompt())
+    assert refusal(lambda: api.proposals.ProposeMasks(other)).reason == "ROOM_NOT_FOUND"
+
+
 @covers("roomviz.v1.ModelService/ListModels", "roomviz.v1.ModelService/GetModel")
 def test_models_tell_what_they_are_with_their_cards(api: Api):
     page = api.models.ListModels(models_pb2.ListModelsRequest())
@@ -629,6 +686,7 @@ def test_every_rpc_has_a_contract_test():
         rooms_pb2,
         visualizations_pb2,
         products_pb2,
+        proposals_pb2,
         models_pb2,
         operations_pb2,
         system_pb2,
