@@ -4,6 +4,7 @@ python -m models.export --run .local/train/roomseg --repository model_repository
 """
 
 import argparse
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -13,13 +14,14 @@ import torch
 from models import onnx_file
 from models.onnx_file import PARITY_MAX
 from models.repository import ROOMSEG, config
-from models.roomseg.network import INPUT, OUTPUTS, RoomSeg
+from models.roomseg.network import INPUT, JUNCTIONS, OUTPUTS, SURFACES, Ensemble, RoomSeg
 
 
 def load(weights: Path) -> RoomSeg:
     """The network in evaluation mode, its weights rounded to half precision as they are shipped."""
-    net = RoomSeg()
     state = torch.load(weights, map_location="cpu", weights_only=True)
+    fine = state["head.weight"].shape[0] != SURFACES + JUNCTIONS + 3
+    net = RoomSeg(detail=2 if fine else 1)
     net.load_state_dict(state)
     return rounded(net)
 
@@ -43,7 +45,7 @@ def fuse(net: RoomSeg) -> RoomSeg:
     return net
 
 
-def export(net: RoomSeg, path: Path) -> None:
+def export(net: torch.nn.Module, path: Path) -> None:
     """Write the ONNX file: dynamic batch, height and width; large weights stored as half precision."""
     axes = {INPUT: {0: "batch", 1: "height", 2: "width"}} | {
         name: {0: "batch", 2: f"height{stride}", 3: f"width{stride}"}
@@ -52,7 +54,7 @@ def export(net: RoomSeg, path: Path) -> None:
     onnx_file.write(net, path, [INPUT], OUTPUTS, axes)
 
 
-def parity(net: RoomSeg, path: Path) -> float:
+def parity(net: torch.nn.Module, path: Path) -> float:
     """Largest difference between PyTorch and ONNX Runtime over several shapes and batches."""
     return max(onnx_file.parity(net, path, OUTPUTS).values())
 
@@ -62,10 +64,13 @@ def main() -> None:
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--repository", type=Path, default=Path("model_repository"))
     p.add_argument("--version", type=int, default=2, help="an older version stays for tenants that are pinned to it")
+    p.add_argument("--beside", type=Path, nargs="*", default=[], help="weights of further members of an ensemble")
     a = p.parse_args()
     folder = a.repository / "roomseg"
     path = folder / str(a.version) / "model.onnx"
-    net = load(a.run / "weights.pt")
+    net: torch.nn.Module = load(a.run / "weights.pt")
+    if a.beside:
+        net = Ensemble([net, *(load(w) for w in a.beside)]).eval()
     export(net, path)
     worst = parity(net, path)
     if worst > PARITY_MAX:
@@ -76,6 +81,7 @@ def main() -> None:
         "Apache-2.0",
         "rooms rendered by models/rooms; no photograph was used",
         worst,
+        members=[hashlib.sha256(w.read_bytes()).hexdigest() for w in (a.run / "weights.pt", *a.beside)],
         training=json.loads((a.run / "training.json").read_text()),
     )
     (path.parent / "card.json").write_text(json.dumps(card, indent=2) + "\n")

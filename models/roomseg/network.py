@@ -11,6 +11,8 @@ Wire contract, kept by every version (see docs/models.md):
     normals           float32 (N, 3, H/4, W/4)  unit, camera frame: x right, y down, z forward
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -61,8 +63,11 @@ class RoomSeg(nn.Module):
         widths: tuple[int, ...] = (32, 64, 112, 192, 256),
         depths: tuple[int, ...] = (2, 2, 3, 2),
         pyramid: int = 80,
+        detail: int = 2,
     ):
+        """detail: 2 tells surfaces at stride 2, 1 at stride 4, as version 1 did."""
         super().__init__()
+        self.detail = detail
         self.stem = nn.Sequential(Conv(3, widths[0], 3, 2), Conv(widths[0], widths[1], 3, 2))
         self.stages = nn.ModuleList()
         for i, depth in enumerate(depths):
@@ -73,7 +78,7 @@ class RoomSeg(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in widths[1:])
         self.smooth = nn.ModuleList(Conv(pyramid, pyramid) for _ in widths[2:])
         self.neck = Conv(pyramid, pyramid)
-        self.head = nn.Conv2d(pyramid, 4 * SURFACES + JUNCTIONS + 3, 1)
+        self.head = nn.Conv2d(pyramid, detail**2 * SURFACES + JUNCTIONS + 3, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = image.permute(0, 3, 1, 2).to(self.head.weight.dtype) / 127.5 - 1.0
@@ -88,6 +93,36 @@ class RoomSeg(nn.Module):
             y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.lateral[i](features[i])
             y = self.smooth[i](y)
         y = self.head(self.neck(y)).float()
-        surface, junction, normal = y.split((4 * SURFACES, JUNCTIONS, 3), 1)
-        surface = F.pixel_shuffle(surface, 2)
+        surface, junction, normal = y.split((self.detail**2 * SURFACES, JUNCTIONS, 3), 1)
+        surface = F.pixel_shuffle(surface, self.detail)
         return surface, junction, normal / (normal.square().sum(1, keepdim=True) + 1e-6).sqrt()
+
+
+class Ensemble(nn.Module):
+    """Several networks of one contract as one: the mean of their probabilities, logits and normals.
+
+    Networks trained on different rooms err in different places; the mean errs less than each (Hansen & Salamon,
+    "Neural Network Ensembles", 1990). Surfaces are told at the finest stride of a member.
+    """
+
+    def __init__(self, members: Sequence[RoomSeg]):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.detail = max(m.detail for m in members)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        chances, junctions, normals = [], [], []
+        for member in self.members:
+            surface, junction, normal = member(image)
+            if member.detail < self.detail:
+                scale = self.detail / member.detail
+                surface = F.interpolate(surface, scale_factor=scale, mode="bilinear", align_corners=False)
+            chances.append(surface.softmax(1))
+            junctions.append(junction)
+            normals.append(normal)
+        mean = torch.stack(normals).mean(0)
+        return (
+            (torch.stack(chances).mean(0) + 1e-7).log(),
+            torch.stack(junctions).mean(0),
+            mean / (mean.square().sum(1, keepdim=True) + 1e-6).sqrt(),
+        )

@@ -25,10 +25,15 @@ def network_input(photo: Image) -> NDArray[np.uint8]:
     return np.stack([small, small[:, ::-1]]).astype(np.uint8)
 
 
+# Photos people take show less bare wall and more floor than the generator's rooms: odds are shifted from the
+# shares of the one to those of the other (Saerens, Latinne & Decaestecker, 2002, eq. 2.4).
+SHARES = np.array([1, 1.5, 0.6, 1, 1, 1, 1], np.float32)
+
+
 def probabilities(surface_logits: Float) -> Float:
-    """Softmax, averaged over the photo and its mirror image: (2, 7, h, w) logits to (7, h, w)."""
+    """Softmax with the shares of real photos, averaged over the photo and its mirror image: (2, 7, h, w) to (7, h, w)."""
     logits = surface_logits - surface_logits.max(1, keepdims=True)
-    p = np.exp(logits)
+    p = np.exp(logits) * SHARES[:, None, None]
     p /= p.sum(1, keepdims=True)
     return np.asarray((p[0] + p[1, :, :, ::-1]) / 2, np.float32)
 

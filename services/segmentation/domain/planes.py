@@ -68,11 +68,11 @@ def measure_room(camera: Camera, label: NDArray[np.uint8]) -> Room:
     Both priors are normal in the logarithm of the height, so their product is too (precision-weighted mean).
     The interval holds 90 % of it.
     """
-    above, pairs = _height_ratio(camera, label)
+    above, doubt, pairs = _height_ratio(camera, label)
     mean, spread, source = np.log(CAMERA_HEIGHT_M), CAMERA_HEIGHT_SPREAD, "camera_height"
     if pairs >= 4:
         by_room = np.log(ROOM_HEIGHT_M / (1 + above))
-        a, b = 1 / spread**2, 1 / (ROOM_HEIGHT_SPREAD**2 + 0.04**2)
+        a, b = 1 / spread**2, 1 / (ROOM_HEIGHT_SPREAD**2 + doubt**2)
         mean, spread, source = (a * mean + b * by_room) / (a + b), (a + b) ** -0.5, "room_height"
     below = float(np.exp(mean))
     reach = float(np.exp(1.645 * spread))
@@ -80,8 +80,9 @@ def measure_room(camera: Camera, label: NDArray[np.uint8]) -> Room:
     return Room(camera, below, rest, source, (1 / reach, reach))
 
 
-def _height_ratio(camera: Camera, label: NDArray[np.uint8]) -> tuple[float, int]:
-    """Ceiling above the camera over floor below it, and of how many columns it is the median.
+def _height_ratio(camera: Camera, label: NDArray[np.uint8]) -> tuple[float, float, int]:
+    """Ceiling above the camera over floor below it; how far the columns disagree on the room's height (standard
+    deviation of its logarithm, at least 0.06); and how many columns there are.
 
     In columns where floor, wall and ceiling follow each other, both contacts lie on one wall.
 
@@ -105,7 +106,12 @@ def _height_ratio(camera: Camera, label: NDArray[np.uint8]) -> tuple[float, int]
         tangent = climb / level
         if tangent[0] > 0.02 and tangent[1] < -0.02:
             ratios.append(tangent[0] / -tangent[1])
-    return (float(np.median(ratios)), len(ratios)) if ratios else (ROOM_HEIGHT_M / CAMERA_HEIGHT_M - 1, 0)
+    if not ratios:
+        return ROOM_HEIGHT_M / CAMERA_HEIGHT_M - 1, 1.0, 0
+    heights = np.log1p(ratios)
+    # 1.4826: from the median deviation to the standard deviation of a normal distribution.
+    doubt = 1.4826 * float(np.median(np.abs(heights - np.median(heights))))
+    return float(np.median(ratios)), max(0.06, doubt), len(ratios)
 
 
 def with_reference(plane: Plane, pixels: Vectors, length_m: float) -> Plane:

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="training packages are not installed
 from models.export import PARITY_MAX, export, parity, rounded
 from models.rooms.cache import fill
 from models.roomseg.data import SHAPES, Batches, degrade
-from models.roomseg.network import STRIDE, RoomSeg
+from models.roomseg.network import STRIDE, Ensemble, RoomSeg
 from models.train import losses
 
 
@@ -80,3 +80,18 @@ def test_a_worse_camera_keeps_size_and_type():
         out = degrade(image, np.random.default_rng(seed))
         assert out.shape == image.shape
         assert out.dtype == np.uint8
+
+
+def test_an_ensemble_of_two_strides_is_served_as_one_network(tmp_path: Path):
+    coarse = RoomSeg(widths=(8, 16, 24, 32, 48), depths=(1, 1, 1, 1), pyramid=16, detail=1)
+    fine = RoomSeg(widths=(8, 16, 24, 32, 48), depths=(1, 1, 1, 1), pyramid=16)
+    both = Ensemble([rounded(fine), rounded(coarse)]).eval()
+    path = tmp_path / "model.onnx"
+
+    surface, _, normal = both(torch.zeros(1, 96, 128, 3, dtype=torch.uint8))
+    export(both, path)
+
+    assert surface.shape == (1, 7, 48, 64)
+    assert torch.allclose(surface.exp().sum(1), torch.ones(1, 48, 64), atol=1e-4)
+    assert torch.allclose(normal.square().sum(1), torch.ones(1, 24, 32), atol=1e-2)
+    assert parity(both, path) <= PARITY_MAX
