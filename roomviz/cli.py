@@ -179,16 +179,29 @@ def analyze(
     """Find the surfaces of a room."""
     with gateway() as client:
         found = uploaded(client, room, as_json, again)
-        photo_png = client.photo(found.room)
-        photo = codec.decode_rgb(photo_png)
-        height, width = photo.shape[:2]
-        surfaces, masks = [], []
-        for s in found.surfaces:
-            png = client.mask(s.name)
-            name = f"mask-{s.surface_id}.png"
-            write(out_dir / name, png)
-            surfaces.append(surface_json(s, name))
-            masks.append(codec.decode_grey(png))
+        record = written(client, found, list(found.surfaces), out_dir)
+    if as_json:
+        print(json.dumps(record))
+        return
+    tell_surfaces(record)
+    for finding in found.quality.findings:
+        out.print(f"[{'red' if finding.severe else 'yellow'}]{finding.reason}[/]: {finding.advice}")
+    out.print(f"{out_dir}/overlay.jpg", highlight=False)
+
+
+def written(
+    client: Client, found: rooms_pb2.AnalyzeRoomResponse, now: list[rooms_pb2.Surface], out_dir: Path
+) -> dict[str, Any]:
+    """Write the surfaces as they are now into a folder; returns the record of `surfaces.json`."""
+    photo = codec.decode_rgb(client.photo(found.room))
+    height, width = photo.shape[:2]
+    surfaces, masks = [], []
+    for s in now:
+        png = client.mask(s.name)
+        name = f"mask-{s.surface_id}.png"
+        write(out_dir / name, png)
+        surfaces.append(surface_json(s, name))
+        masks.append(codec.decode_grey(png))
     label = label_map(surfaces, masks, height, width)
     quality = MessageToDict(found.quality, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     record = {
@@ -203,18 +216,125 @@ def analyze(
     write(out_dir / "surfaces.json", (json.dumps(record, indent=2) + "\n").encode())
     write(out_dir / "labels.png", codec.encode_png(label))
     write(out_dir / "overlay.jpg", codec.encode_jpeg(overlay(photo, label)))
-    if as_json:
-        print(json.dumps(record))
-        return
+    return record
+
+
+def tell_surfaces(record: dict[str, Any]) -> None:
     table = Table("surface", "area", "confidence", "plane")
-    for row in surfaces:
+    for row in record["surfaces"]:
         table.add_row(
             row["id"], f"{row['area_fraction']:.1%}", f"{row['confidence']:.2f}", "yes" if row["plane"] else ""
         )
     out.print(table)
-    for finding in found.quality.findings:
-        out.print(f"[{'red' if finding.severe else 'yellow'}]{finding.reason}[/]: {finding.advice}")
-    out.print(f"{out_dir}/overlay.jpg", highlight=False)
+
+
+def numbers(text: str, count: int = 0) -> list[float]:
+    """Numbers with commas between them."""
+    try:
+        found = [float(v) for v in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or (count and len(found) != count):
+        raise InvalidArgument("STROKE_INVALID", f"{text!r}: give {count or 'some'} numbers with commas between")
+    return found
+
+
+def line(text: str) -> list[tuple[float, float]]:
+    """Points as in "10,20 30,40"."""
+    return [(x, y) for x, y in (numbers(pair, 2) for pair in text.split())]
+
+
+@app.command("refine")
+def refine_command(
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    surface: Annotated[str, typer.Argument(help="The id of a surface, such as floor-1.")] = "",
+    add: Annotated[list[str] | None, typer.Option("--add", metavar="X,Y", help="A click on what is missing.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="X,Y", help="A click on what does not belong to it.")
+    ] = None,
+    scribble: Annotated[
+        list[str] | None, typer.Option(metavar='"X,Y X,Y …"', help="A line drawn with a brush.")
+    ] = None,
+    width: Annotated[float, typer.Option(help="The brush's width in pixels.")] = 12.0,
+    polygon: Annotated[
+        list[str] | None, typer.Option(metavar='"X,Y X,Y …"', help="An outline; exactly its inside.")
+    ] = None,
+    erase: Annotated[bool, typer.Option("--erase", help="Scribbles and polygons take away.")] = False,
+    box: Annotated[str, typer.Option(metavar="X0,Y0,X1,Y1", help="The thing in a box, or the limit of it all.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take back the last step.")] = False,
+    redo: Annotated[bool, typer.Option("--redo", help="Do it again.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Go back to the automatic masks.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="List the steps.")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="Try the steps on the newest analysis.")] = False,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Folder for surfaces.json, labels.png, masks and overlay.jpg.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Correct the mask of a surface. Coordinates are pixels of the upright photo."""
+    strokes = [Client.point(x, y) for x, y in line(" ".join(add or []))]
+    strokes += [Client.point(x, y, erase=True) for x, y in line(" ".join(remove or []))]
+    strokes += [Client.scribble(line(p), width, erase) for p in scribble or []]
+    strokes += [Client.polygon(line(p), erase) for p in polygon or []]
+    strokes += [Client.box(*numbers(box, 4))] if box else []
+    if (bool(strokes), undo, redo, reset, log, replay).count(True) != 1 or bool(strokes) != bool(surface):
+        raise InvalidArgument(
+            "STROKES_INVALID",
+            "give a surface and what was drawn on it, or one of --undo, --redo, --reset, --log, --replay",
+        )
+    with gateway() as client:
+        found = uploaded(client, room, as_json)
+        if log:
+            record: dict[str, Any] = {"room": found.room, "log": [plain(e) for e in client.refinements(found.room)]}
+        elif replay:
+            record = {"room": found.room} | plain(client.replay(found.room))
+        else:
+            if undo:
+                made: Any = client.undo(found.room)
+            elif redo:
+                made = client.redo(found.room)
+            elif reset:
+                made = client.reset(found.room)
+            else:
+                made = client.refine(f"{found.room}/surfaces/{surface}", strokes)
+            record = {"room": found.room, "revision": made.refinement.revision, "etag": made.etag}
+            record["changed"] = [s.surface_id for s in made.surfaces]
+        if out_dir is not None:
+            record["surfaces"] = written(client, found, client.surfaces(found.room), out_dir)["surfaces"]
+    if as_json:
+        print(json.dumps(record))
+    elif log:
+        tell_log(record["log"])
+    elif replay:
+        table = Table("surface", "is now", "IoU of old and new", "automatic")
+        for r in record["surfaces"]:
+            table.add_row(r["surface_id"], r["replayed_id"], f"{r['iou']:.3f}", f"{r['automatic_iou']:.3f}")
+        out.print(table)
+    else:
+        out.print(f"revision {record['revision']}: changed {', '.join(record['changed']) or 'nothing'}")
+        if out_dir is not None:
+            out.print(f"{out_dir}/overlay.jpg", highlight=False)
+
+
+def plain(message: Any) -> dict[str, Any]:
+    found: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return found
+
+
+def tell_log(steps: list[dict[str, Any]]) -> None:
+    table = Table("revision", "step", "surface", "strokes", "in force", "when")
+    for e in steps:
+        table.add_row(
+            e["revision"],
+            e["kind"].removeprefix("REFINEMENT_KIND_").lower(),
+            e["surface"].rpartition("/")[2],
+            str(len(e["strokes"]) or ""),
+            "yes" if e["active"] else "",
+            e["create_time"][:19],
+        )
+    out.print(table)
 
 
 def side_by_side(before: codec.Image, after: codec.Image) -> codec.Image:
@@ -338,17 +458,6 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def numbers(text: str, count: int) -> tuple[float, ...]:
-    """Numbers with commas between them, as points and boxes are given."""
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if len(found) != count:
-        raise InvalidArgument("COORDINATES_INVALID", f"{text!r} is not {count} numbers with commas between them")
-    return found
-
-
 @app.command()
 def propose(
     room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
@@ -360,7 +469,7 @@ def propose(
     as_json: Json = False,
 ) -> None:
     """Find things in a room: all of them, or those that points, a box or words mean."""
-    positive, negative = ([(p[0], p[1]) for p in (numbers(t, 2) for t in given or [])] for given in (point, outside))
+    positive, negative = (line(" ".join(given or [])) for given in (point, outside))
     corners = numbers(box, 4) if box else None
     with gateway() as client:
         analyzed = uploaded(client, room, as_json)

@@ -27,6 +27,8 @@ from roomviz.v1 import (
     products_pb2_grpc,
     proposals_pb2,
     proposals_pb2_grpc,
+    refinements_pb2,
+    refinements_pb2_grpc,
     rooms_pb2,
     rooms_pb2_grpc,
     system_pb2,
@@ -36,9 +38,14 @@ from roomviz.v1 import (
 )
 
 OnProgress = Callable[[str, int], None]
+Points = Sequence[tuple[float, float]]
 R = TypeVar("R")
 
 KINDS = {name.removeprefix("SURFACE_KIND_").lower(): value for name, value in rooms_pb2.SurfaceKind.items() if value}
+
+
+def _points(points: Points) -> list[refinements_pb2.PointPx]:
+    return [refinements_pb2.PointPx(x=x, y=y) for x, y in points]
 
 
 class Client:
@@ -55,6 +62,7 @@ class Client:
             ],
         )
         self._rooms = rooms_pb2_grpc.RoomServiceStub(self._channel)
+        self._refinements = refinements_pb2_grpc.RefinementServiceStub(self._channel)
         self._visualizations = visualizations_pb2_grpc.VisualizationServiceStub(self._channel)
         self._products = products_pb2_grpc.ProductServiceStub(self._channel)
         self._operations = operations_pb2_grpc.OperationServiceStub(self._channel)
@@ -126,6 +134,86 @@ class Client:
             lambda: rooms_pb2.DownloadPhotoRequest(name=room),
             lambda a: b"".join(p.chunk for p in a),
         )
+
+    # --- corrections ---
+
+    @staticmethod
+    def point(x: float, y: float, erase: bool = False) -> refinements_pb2.Stroke:
+        """A click, in pixels of the normalized photo: the coherent region around it."""
+        return refinements_pb2.Stroke(point=refinements_pb2.PointPx(x=x, y=y), erase=erase)
+
+    @staticmethod
+    def scribble(points: Points, width_px: float, erase: bool = False) -> refinements_pb2.Stroke:
+        """A line drawn with a brush."""
+        line = refinements_pb2.Scribble(points=_points(points), width_px=width_px)
+        return refinements_pb2.Stroke(scribble=line, erase=erase)
+
+    @staticmethod
+    def box(x0: float, y0: float, x1: float, y1: float) -> refinements_pb2.Stroke:
+        """Alone: the thing in the box. With other strokes: the limit of what changes."""
+        a, b = _points([(x0, y0), (x1, y1)])
+        return refinements_pb2.Stroke(box=refinements_pb2.BoxPx(min=a, max=b))
+
+    @staticmethod
+    def polygon(points: Points, erase: bool = False) -> refinements_pb2.Stroke:
+        """Exactly the inside of an outline."""
+        return refinements_pb2.Stroke(polygon=refinements_pb2.Polygon(points=_points(points)), erase=erase)
+
+    def refine(
+        self, surface: str, strokes: list[refinements_pb2.Stroke], etag: str = ""
+    ) -> refinements_pb2.RefineSurfaceResponse:
+        """Correct the mask of a surface by what was drawn; masks fetched from here on are the new ones."""
+        request = refinements_pb2.RefineSurfaceRequest(
+            name=surface, strokes=strokes, etag=etag, request_id=str(uuid.uuid4())
+        )
+        made: refinements_pb2.RefineSurfaceResponse = self._call(
+            self._refinements.RefineSurface, lambda: request, lambda a: a
+        )
+        return made
+
+    def undo(self, room: str, etag: str = "") -> refinements_pb2.UndoRefinementResponse:
+        """Take back the last correction."""
+        request = refinements_pb2.UndoRefinementRequest(parent=room, etag=etag, request_id=str(uuid.uuid4()))
+        made: refinements_pb2.UndoRefinementResponse = self._call(
+            self._refinements.UndoRefinement, lambda: request, lambda a: a
+        )
+        return made
+
+    def redo(self, room: str, etag: str = "") -> refinements_pb2.RedoRefinementResponse:
+        """Do again what was taken back last."""
+        request = refinements_pb2.RedoRefinementRequest(parent=room, etag=etag, request_id=str(uuid.uuid4()))
+        made: refinements_pb2.RedoRefinementResponse = self._call(
+            self._refinements.RedoRefinement, lambda: request, lambda a: a
+        )
+        return made
+
+    def reset(self, room: str, etag: str = "") -> refinements_pb2.ResetRefinementsResponse:
+        """Go back to the automatic masks."""
+        request = refinements_pb2.ResetRefinementsRequest(parent=room, etag=etag, request_id=str(uuid.uuid4()))
+        made: refinements_pb2.ResetRefinementsResponse = self._call(
+            self._refinements.ResetRefinements, lambda: request, lambda a: a
+        )
+        return made
+
+    def refinements(self, room: str) -> list[refinements_pb2.Refinement]:
+        """The whole log of a room, oldest first."""
+        found: list[refinements_pb2.Refinement] = []
+        token = ""
+        while True:
+            request = refinements_pb2.ListRefinementsRequest(parent=room, page_size=200, page_token=token)
+            page = self._call(self._refinements.ListRefinements, lambda request=request: request, lambda a: a)  # type: ignore[misc]
+            found += page.refinements
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def replay(self, room: str) -> refinements_pb2.ReplayRefinementsResponse:
+        """How the corrections in force would come out on the newest analysis; changes nothing."""
+        request = refinements_pb2.ReplayRefinementsRequest(parent=room)
+        made: refinements_pb2.ReplayRefinementsResponse = self._call(
+            self._refinements.ReplayRefinements, lambda: request, lambda a: a
+        )
+        return made
 
     # --- visualizations ---
 

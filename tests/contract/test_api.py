@@ -36,6 +36,7 @@ from roomviz.v1 import (
     proposals_pb2,
     proposals_pb2_grpc,
     refinements_pb2,
+    refinements_pb2_grpc,
     rooms_pb2,
     rooms_pb2_grpc,
     system_pb2,
@@ -72,6 +73,7 @@ class Api:
             return Bound()
 
         self.rooms = bind(rooms_pb2_grpc.RoomServiceStub(self.channel))
+        self.refinements = bind(refinements_pb2_grpc.RefinementServiceStub(self.channel))
         self.visualizations = bind(visualizations_pb2_grpc.VisualizationServiceStub(self.channel))
         self.products = bind(products_pb2_grpc.ProductServiceStub(self.channel))
         self.proposals = bind(proposals_pb2_grpc.ProposalServiceStub(self.channel))
@@ -303,6 +305,319 @@ def test_what_does_not_exist_is_not_found(api: Api, analyzed: rooms_pb2.AnalyzeR
     ]
     for call in calls:
         assert isinstance(refusal(call), NotFound)
+
+
+# --- refinements ------------------------------------------------------------------------------------
+
+
+def click(surface: str, x: float, y: float, erase: bool = False, **more: Any) -> refinements_pb2.RefineSurfaceRequest:
+    stroke = refinements_pb2.Stroke(point=refinements_pb2.PointPx(x=x, y=y), erase=erase)
+    return refinements_pb2.RefineSurfaceRequest(name=surface, strokes=[stroke], **more)
+
+
+@pytest.fixture
+def room(api: Api) -> rooms_pb2.AnalyzeRoomResponse:
+    """A room of its own, analyzed."""
+    name = api.rooms.UploadRoom(parts(small_room(20))).room.name
+    answer = rooms_pb2.AnalyzeRoomResponse()
+    wait(api, api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=name))).response.Unpack(answer)
+    return answer
+
+
+def masks_of(api: Api, room: str) -> dict[str, bytes]:
+    surfaces = api.rooms.ListSurfaces(rooms_pb2.ListSurfacesRequest(parent=room, page_size=200)).surfaces
+    return {s.surface_id: api.rooms.FetchMask(rooms_pb2.FetchMaskRequest(name=s.name)).png for s in surfaces}
+
+
+def etag_of(api: Api, room: str) -> str:
+    return api.refinements.ListRefinements(refinements_pb2.ListRefinementsRequest(parent=room)).etag
+
+
+def outside(room: rooms_pb2.AnalyzeRoomResponse, masks: dict[str, bytes], surface_id: str) -> tuple[float, float]:
+    """A point that is not in the surface's mask, far from it."""
+    alpha = decode_grey(masks[surface_id])
+    away = cv2.distanceTransform(np.pad((alpha == 0).astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    y, x = np.unravel_index(away.argmax(), away.shape)
+    return float(x) + 0.5, float(y) + 0.5
+
+
+@covers("roomviz.v1.RefinementService/RefineSurface")
+def test_a_click_gives_a_surface_what_lies_under_it_and_takes_it_from_the_others(
+    api: Api, room: rooms_pb2.AnalyzeRoomResponse
+):
+    before = masks_of(api, room.room)
+    target = room.surfaces[0]
+    x, y = outside(room, before, target.surface_id)
+
+    answer = api.refinements.RefineSurface(click(target.name, x, y))
+
+    after = masks_of(api, room.room)
+    assert decode_grey(after[target.surface_id])[int(y), int(x)] == 255
+    others = [decode_grey(png) for name, png in after.items() if name != target.surface_id]
+    assert all(alpha[int(y), int(x)] == 0 for alpha in others)
+    assert {s.surface_id for s in answer.surfaces} == {n for n in after if after[n] != before[n]}
+    left, top, width, height = answer.changed_box_px
+    for name in after:
+        moved = decode_grey(after[name]) != decode_grey(before[name])
+        moved[top : top + height, left : left + width] = False
+        assert not moved.any(), f"{name} changed outside the box that was told"
+    new = next(s for s in answer.surfaces if s.surface_id == target.surface_id)
+    assert list(new.bbox_px) == list(cv2.boundingRect(decode_grey(after[target.surface_id])))
+    assert new.area_fraction > target.area_fraction
+    assert new.plane == target.plane
+    assert answer.refinement.revision == 1
+    assert answer.etag == etag_of(api, room.room)
+
+
+@covers(
+    "roomviz.v1.RefinementService/UndoRefinement",
+    "roomviz.v1.RefinementService/RedoRefinement",
+    "roomviz.v1.RefinementService/ResetRefinements",
+    "roomviz.v1.RefinementService/ListRefinements",
+)
+def test_what_is_taken_back_comes_back_to_the_byte_and_the_log_tells_all_of_it(
+    api: Api, room: rooms_pb2.AnalyzeRoomResponse
+):
+    undo = refinements_pb2.UndoRefinementRequest(parent=room.room)
+    redo = refinements_pb2.RedoRefinementRequest(parent=room.room)
+    automatic = masks_of(api, room.room)
+    target = room.surfaces[0]
+    api.refinements.RefineSurface(click(target.name, *outside(room, automatic, target.surface_id)))
+    first = masks_of(api, room.room)
+    inside = decode_grey(first[target.surface_id])
+    y, x = np.argwhere(inside == 255)[0]
+    api.refinements.RefineSurface(click(target.name, float(x) + 0.5, float(y) + 0.5, erase=True))
+    second = masks_of(api, room.room)
+    assert automatic != first != second
+
+    api.refinements.UndoRefinement(undo)
+    assert masks_of(api, room.room) == first
+    api.refinements.UndoRefinement(undo)
+    assert masks_of(api, room.room) == automatic
+    assert refusal(lambda: api.refinements.UndoRefinement(undo)).reason == "NOTHING_TO_UNDO"
+    api.refinements.RedoRefinement(redo)
+    api.refinements.RedoRefinement(redo)
+    assert masks_of(api, room.room) == second
+    assert refusal(lambda: api.refinements.RedoRefinement(redo)).reason == "NOTHING_TO_REDO"
+    reset = api.refinements.ResetRefinements(refinements_pb2.ResetRefinementsRequest(parent=room.room))
+    assert masks_of(api, room.room) == automatic
+    assert {s.surface_id for s in reset.surfaces} == {n for n in second if second[n] != automatic[n]}
+    api.refinements.UndoRefinement(undo)
+    assert masks_of(api, room.room) == second
+
+    steps, token = [], ""
+    while True:
+        page = api.refinements.ListRefinements(
+            refinements_pb2.ListRefinementsRequest(parent=room.room, page_size=3, page_token=token)
+        )
+        steps += page.refinements
+        token = page.next_page_token
+        if not token:
+            break
+    kinds = [refinements_pb2.RefinementKind.Name(s.kind).removeprefix("REFINEMENT_KIND_") for s in steps]
+    assert kinds == ["REFINE", "REFINE", "UNDO", "UNDO", "REDO", "REDO", "RESET", "UNDO"]
+    assert [s.revision for s in steps] == list(range(1, 9))
+    assert [s.revision for s in steps if s.active] == [1, 2]
+    assert steps[1].strokes[0].erase
+
+
+@covers("roomviz.v1.RefinementService/RefineSurface", "roomviz.v1.RefinementService/UndoRefinement")
+def test_a_step_is_done_once_and_only_on_the_masks_that_it_was_meant_for(api: Api, room: rooms_pb2.AnalyzeRoomResponse):
+    target = room.surfaces[0]
+    x, y = outside(room, masks_of(api, room.room), target.surface_id)
+    etag, request_id = etag_of(api, room.room), str(uuid.uuid4())
+
+    first = api.refinements.RefineSurface(click(target.name, x, y, etag=etag, request_id=request_id))
+    again = api.refinements.RefineSurface(click(target.name, x, y, etag=etag, request_id=request_id))
+
+    assert again == first
+    other = refusal(lambda: api.refinements.RefineSurface(click(target.name, x, y, True, request_id=request_id)))
+    assert (type(other), other.reason) == (Aborted, "REQUEST_ID_REUSED")
+    for call in (
+        lambda: api.refinements.RefineSurface(click(target.name, x, y, etag=etag)),
+        lambda: api.refinements.UndoRefinement(refinements_pb2.UndoRefinementRequest(parent=room.room, etag=etag)),
+    ):
+        stale = refusal(call)
+        assert (type(stale), stale.reason) == (Aborted, "REVISION_CHANGED")
+    assert (
+        len(api.refinements.ListRefinements(refinements_pb2.ListRefinementsRequest(parent=room.room)).refinements) == 1
+    )
+
+
+POINT = refinements_pb2.PointPx
+
+
+@covers("roomviz.v1.RefinementService/RefineSurface")
+@pytest.mark.parametrize(
+    ("strokes", "field"),
+    [
+        ([], "strokes"),
+        ([refinements_pb2.Stroke()], "strokes"),
+        ([refinements_pb2.Stroke(point=POINT(x=-1, y=5))], "strokes[0].point"),
+        ([refinements_pb2.Stroke(point=POINT(x=5, y=241))], "strokes[0].point"),
+        ([refinements_pb2.Stroke(point=POINT(x=float("nan"), y=5))], "strokes[0].point"),
+        ([refinements_pb2.Stroke(point=POINT(x=5, y=float("inf")))], "strokes[0].point"),
+        ([refinements_pb2.Stroke(scribble=refinements_pb2.Scribble(width_px=5))], "strokes[0].scribble"),
+        (
+            [refinements_pb2.Stroke(scribble=refinements_pb2.Scribble(points=[POINT(x=5, y=5)], width_px=0))],
+            "strokes[0].scribble.width_px",
+        ),
+        (
+            [refinements_pb2.Stroke(scribble=refinements_pb2.Scribble(points=[POINT(x=5, y=5)], width_px=1e9))],
+            "strokes[0].scribble.width_px",
+        ),
+        (
+            [refinements_pb2.Stroke(polygon=refinements_pb2.Polygon(points=[POINT(x=5, y=5)] * 2))],
+            "strokes[0].polygon",
+        ),
+        (
+            [refinements_pb2.Stroke(box=refinements_pb2.BoxPx(min=POINT(x=5, y=5), max=POINT(x=5, y=9)))],
+            "strokes[0].box",
+        ),
+        ([refinements_pb2.Stroke(point=POINT(x=5, y=5))] * 65, "strokes"),
+        (
+            [refinements_pb2.Stroke(polygon=refinements_pb2.Polygon(points=[POINT(x=5, y=5)] * 5000))],
+            "strokes",
+        ),
+    ],
+)
+def test_strokes_that_cannot_be_drawn_are_refused_and_named(
+    api: Api, analyzed: rooms_pb2.AnalyzeRoomResponse, strokes: list, field: str
+):
+    name = analyzed.surfaces[0].name
+    # The sample photo is larger than that.
+    beyond = [s for s in strokes if s.point.y == 241]
+    for s in beyond:
+        s.point.y = 1e6
+
+    failure = refusal(
+        lambda: api.refinements.RefineSurface(refinements_pb2.RefineSurfaceRequest(name=name, strokes=strokes))
+    )
+
+    assert isinstance(failure, InvalidArgument)
+    assert failure.reason in ("STROKE_INVALID", "STROKES_INVALID")
+    assert failure.metadata["field"] == field
+
+
+@covers("roomviz.v1.RefinementService/RefineSurface", "roomviz.v1.RefinementService/ListRefinements")
+def test_corrections_need_an_analyzed_room_and_a_surface(api: Api, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    fresh = api.rooms.UploadRoom(parts(small_room(21))).room.name
+    for call in (
+        lambda: api.refinements.RefineSurface(click(f"{fresh}/surfaces/floor-1", 5, 5)),
+        lambda: api.refinements.UndoRefinement(refinements_pb2.UndoRefinementRequest(parent=fresh)),
+        lambda: api.refinements.ListRefinements(refinements_pb2.ListRefinementsRequest(parent=fresh)),
+        lambda: api.refinements.ReplayRefinements(refinements_pb2.ReplayRefinementsRequest(parent=fresh)),
+    ):
+        failure = refusal(call)
+        assert (type(failure), failure.reason) == (FailedPrecondition, "ROOM_NOT_ANALYZED")
+    missing = refusal(lambda: api.refinements.RefineSurface(click(f"{analyzed.room}/surfaces/pool-1", 5, 5)))
+    assert (type(missing), missing.reason) == (NotFound, "SURFACE_NOT_FOUND")
+    assert isinstance(refusal(lambda: api.refinements.RefineSurface(click("rooms/0123/surfaces/x", 5, 5))), NotFound)
+    assert isinstance(refusal(lambda: api.refinements.RefineSurface(click("surfaces/x", 5, 5))), InvalidArgument)
+
+
+@covers("roomviz.v1.RefinementService/ReplayRefinements")
+def test_a_replay_tells_how_corrections_fare_and_changes_nothing(api: Api, room: rooms_pb2.AnalyzeRoomResponse):
+    target = room.surfaces[0]
+    x, y = outside(room, masks_of(api, room.room), target.surface_id)
+    api.refinements.RefineSurface(click(target.name, x, y))
+    corrected = masks_of(api, room.room)
+    replay = refinements_pb2.ReplayRefinementsRequest(parent=room.room)
+
+    same = api.refinements.ReplayRefinements(replay)
+
+    assert [(s.surface_id, s.replayed_id) for s in same.surfaces] == [(target.surface_id, target.surface_id)]
+    assert same.surfaces[0].iou == 1.0, "the same steps on the same masks come out the same"
+    assert same.surfaces[0].automatic_iou < 1.0
+    assert (same.refinement_count, same.revision) == (1, 1)
+    assert masks_of(api, room.room) == corrected
+    # A new analysis replaces the masks; the log is kept, tried on them, and the step can be taken back.
+    wait(api, api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=room.room, reanalyze=True)))
+    anew = masks_of(api, room.room)
+    assert anew != corrected
+    after = api.refinements.ReplayRefinements(replay)
+    assert (after.refinement_count, after.revision) == (1, 1)
+    assert after.surfaces[0].iou > after.surfaces[0].automatic_iou
+    assert masks_of(api, room.room) == anew
+    api.refinements.UndoRefinement(refinements_pb2.UndoRefinementRequest(parent=room.room))
+    assert masks_of(api, room.room) == corrected
+
+
+@covers("roomviz.v1.RefinementService/RefineSurface")
+def test_a_click_asks_the_model_server_for_nothing(api: Api, running: Running, room: rooms_pb2.AnalyzeRoomResponse):
+    import re
+    import urllib.request
+
+    def inferences() -> float:
+        url = f"http://127.0.0.1:{running.settings.triton_metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return sum(float(v) for v in re.findall(r"^nv_inference_count{.*} (\S+)$", answer.read().decode(), re.M))
+
+    before = inferences()
+    assert before > 0
+
+    for x in (50, 150, 250):
+        api.refinements.RefineSurface(click(room.surfaces[0].name, x, 40))
+
+    assert inferences() == before
+
+
+@covers("roomviz.v1.RefinementService/RefineSurface")
+def test_a_photo_larger_than_the_working_copy_is_corrected_at_its_own_size(api: Api):
+    rng = np.random.default_rng(time.time_ns())
+    image = np.full((1500, 2000, 3), 205, np.uint8)
+    image[950:] = (150, 110, 70)
+    data = jpeg(image + rng.integers(0, 12, image.shape, np.uint8))
+    name = api.rooms.UploadRoom(parts(data)).room.name
+    answer = rooms_pb2.AnalyzeRoomResponse()
+    wait(api, api.rooms.AnalyzeRoom(rooms_pb2.AnalyzeRoomRequest(name=name))).response.Unpack(answer)
+    before = masks_of(api, name)
+    target = answer.surfaces[0].surface_id
+    x, y = outside(answer, before, target)
+    line = refinements_pb2.Scribble(points=[POINT(x=x - 40, y=y), POINT(x=x + 40, y=y)], width_px=9)
+    stroke = refinements_pb2.Stroke(scribble=line)
+
+    made = api.refinements.RefineSurface(
+        refinements_pb2.RefineSurfaceRequest(name=answer.surfaces[0].name, strokes=[stroke])
+    )
+
+    after = {k: decode_grey(v) for k, v in masks_of(api, name).items()}
+    assert after[target].shape == (1500, 2000)
+    assert (after[target][int(y), int(x) - 40 : int(x) + 40] == 255).all()
+    left, top, width, height = made.changed_box_px
+    for key, alpha in after.items():
+        moved = alpha != decode_grey(before[key])
+        moved[top : top + height, left : left + width] = False
+        assert not moved.any()
+    replay = api.refinements.ReplayRefinements(refinements_pb2.ReplayRefinementsRequest(parent=name))
+    assert replay.surfaces[0].iou == 1.0
+
+
+@covers("roomviz.v1.RefinementService/RefineSurface")
+def test_clicks_at_the_same_time_are_all_in_the_log_and_all_in_the_masks(
+    running: Running, room: rooms_pb2.AnalyzeRoomResponse
+):
+    import threading
+
+    apis = [Api(running.address, running.key) for _ in range(4)]
+    points = [(40.5, 20.5), (280.5, 20.5), (40.5, 220.5), (280.5, 220.5)]
+    target = room.surfaces[0]
+    answers: list[Any] = []
+
+    def one(api: Api, x: float, y: float) -> None:
+        answers.append(api.refinements.RefineSurface(click(target.name, x, y)))
+
+    threads = [threading.Thread(target=one, args=(a, *p)) for a, p in zip(apis, points, strict=True)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+    assert sorted(a.refinement.revision for a in answers) == [1, 2, 3, 4]
+    alpha = decode_grey(masks_of(apis[0], room.room)[target.surface_id])
+    assert all(alpha[int(y), int(x)] == 255 for x, y in points)
+    for a in apis:
+        a.channel.close()
 
 
 # --- visualizations ---------------------------------------------------------------------------------
@@ -620,6 +935,10 @@ def test_another_tenant_sees_nothing_of_ours(running: Running, analyzed: rooms_p
             lambda: other.rooms.GetRoom(rooms_pb2.GetRoomRequest(name=analyzed.room)),
             lambda: other.rooms.DownloadPhoto(rooms_pb2.DownloadPhotoRequest(name=analyzed.room)),
             lambda: other.rooms.FetchMask(rooms_pb2.FetchMaskRequest(name=analyzed.surfaces[0].name)),
+            lambda: other.refinements.RefineSurface(click(analyzed.surfaces[0].name, 5, 5)),
+            lambda: other.refinements.UndoRefinement(refinements_pb2.UndoRefinementRequest(parent=analyzed.room)),
+            lambda: other.refinements.ListRefinements(refinements_pb2.ListRefinementsRequest(parent=analyzed.room)),
+            lambda: other.refinements.ReplayRefinements(refinements_pb2.ReplayRefinementsRequest(parent=analyzed.room)),
             lambda: other.products.GetProduct(products_pb2.GetProductRequest(name="products/FLR-WALNUT")),
         ):
             assert isinstance(refusal(call), NotFound)
@@ -684,6 +1003,7 @@ def test_every_answer_carries_the_request_id(running: Running):
 def test_every_rpc_has_a_contract_test():
     files = [
         rooms_pb2,
+        refinements_pb2,
         visualizations_pb2,
         products_pb2,
         proposals_pb2,

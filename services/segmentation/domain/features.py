@@ -267,5 +267,5 @@ def unpack(data: bytes) -> Features:
                 regions=Hierarchy(**{k: z[f"regions_{k}"] for k in ("order", "begin", "end", "parent", "height")}),
                 **{k: z[k].astype(np.float32) for k in _HALF},
             )
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise Internal("FEATURES_CORRUPT", "the stored features cannot be read; analyze the room again") from error

@@ -225,16 +225,20 @@ def boxed(f: Features, q: Question, inside: Flags, support: Float) -> Flags:
         return leaves
     h = f.regions
     count = len(f.size)
-    # How many leaves of each region lie outside the box: runs of the ordered leaves.
-    outside = np.concatenate([[0], np.cumsum(~inside[h.order])])
-    contained = outside[h.end] == outside[h.begin]
+    # How much of each region lies outside the box: regions are runs of the ordered leaves. Specks do not count.
+    area = np.concatenate([[0], np.cumsum(f.size[h.order])])
+    outside = np.concatenate([[0], np.cumsum((f.size * ~inside)[h.order])])
+    contained = outside[h.end] - outside[h.begin] <= 0.04 * (area[h.end] - area[h.begin])
     strength = np.zeros(count, np.float32)
     nodes = np.flatnonzero(leaves)
     region = nodes.copy()
     while (climbing := contained[h.parent[region]] & (h.parent[region] != region)).any():
         region = np.where(climbing, h.parent[region], region)
     strength[nodes] = h.height[h.parent[region]]
-    odds = 2 * np.log((strength + 1e-3) / min(APART, float(strength[nodes].max()) * 0.7 + 1e-3))
+    # The thing is what stands out most for its size; whatever stands out half as much is a part of it.
+    size = (area[h.end] - area[h.begin])[region]
+    thing = strength[nodes][(strength[nodes] * np.sqrt(size)).argmax()]
+    odds = 2 * np.log((strength + 1e-4) / (min(APART, 0.5 * float(thing)) + 1e-4))
     odds = odds.astype(np.float32) + PROPOSAL * support
     moved = cut(f, Question(q.candidate, q.seed, q.fixed | ~leaves, q.owner, q.index, q.kind, True), odds)
     return moved & leaves
