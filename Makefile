@@ -81,7 +81,7 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 # --- checks -----------------------------------------------------------------------------------------
 
-.PHONY: check fmt lint types test bench-segmentation bench-stages lock
+.PHONY: check fmt lint types test bench-segmentation bench-refine bench-stages lock
 check: lint types ## Lint, formatting, protos, types
 fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
@@ -97,6 +97,8 @@ bench-segmentation: setup-models setup ## How good the surfaces are, as a table
 	@$(PY) -m bench.segmentation $(ARGS)
 bench-stages: up ## Time of each stage of the main job, from the services' own histograms
 	@$(PY) -m bench.stages $(PHOTOS)
+bench-refine: setup-models ## How many clicks a mask needs, and how long one takes
+	@OPENBLAS_NUM_THREADS=1 $(PY) -m bench.refine
 
 lock: ## Resolve the pinned requirements anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import dijkstra
 from services.segmentation.domain.features import Features, Float
 from services.segmentation.domain.masks import Masks, Owner
 from services.segmentation.domain.region import Flags, Question, boxed, solve
-from services.segmentation.domain.strokes import Box, Marked, Mask, Shape, Stroke, raster
+from services.segmentation.domain.strokes import Box, Mask, Shape, Stroke, raster
 
 EDGE_PART = 1 / 420  # radius of the guided filter that softens new edges, in parts of the longer side
 EDGE_EPSILON = 1e-4
@@ -95,15 +95,18 @@ def apply(
     """
     size = masks.shape
     marked = pinned(pins, index, strokes, photo, size)
-    limit = next((raster(s, photo, size) for s in strokes if s.shape is Shape.BOX), None)
-    nodes = _Nodes.of(f, masks)
-    grown = _seeds(f, [s for s in strokes if not s.erase], photo, size)
-    shrunk = _seeds(f, [s for s in strokes if s.erase], photo, size)
+    limit = _limit(strokes, photo, size)
+    grown, shrunk = (seeds(f, [s for s in strokes if s.erase is e], photo, size) for e in (False, True))
     gains = losses = np.zeros(len(f.size), bool)
-    if grown.any() or (limit is not None and not shrunk.any()):
-        gains = _gain(f, masks, nodes, marked, index, grown, shrunk, limit, proposals)
+    if grown.any():
+        q = question(f, masks, marked, index, True, grown, shrunk, limit)
+        gains = solve(f, q, _support(f, grown, proposals))
+    elif limit is not None and not shrunk.any():
+        q = question(f, masks, marked, index, True, grown, shrunk, limit)
+        gains = boxed(f, q, f.means(limit) > 0.9, _support_of_box(f, limit, proposals))
     if shrunk.any():
-        losses = _loss(f, masks, nodes, marked, index, grown, shrunk, proposals) & ~gains
+        q = question(f, masks, marked, index, False, shrunk, grown, limit)
+        losses = solve(f, q, _support(f, shrunk, proposals)) & ~gains
     # Where anything may change: what moves, and what the strokes mark.
     marks = [raster(s, photo, size).box for s in strokes if s.shape is not Shape.BOX]
     box = _hull([*marks, *_boxes(f, gains | losses)])
@@ -112,22 +115,32 @@ def apply(
     cut = (slice(box[1], box[3]), slice(box[0], box[2]))
     before, node = masks.owner[cut], f.node[cut]
     owner = before.copy()
-    within = np.ones(owner.shape, bool)
-    if limit is not None:
-        whole = np.zeros(size, bool)
-        whole[limit.window] = limit.mask
-        within = whole[cut]
+    within = np.ones(owner.shape, bool) if limit is None else limit[cut]
     owner[gains[node] & within] = index
     given = losses[node] & (before == index) & within
     if given.any():
-        owner[given] = _takers(f, masks, nodes, index, losses)[node][given]
-    _hold(owner, marked.window(box, size[1]), before, _fallback(f, masks, nodes, index, shrunk | grown))
+        owner[given] = _takers(f, masks, index, losses)[node][given]
+    held = marked.window(box, size[1])
+    if (held < 0).any():
+        _evict(owner, held, before, _fallback(f, masks, index, shrunk | grown))
+    owner[held > 0] = held[held > 0] - 1
     touched = np.zeros(owner.shape, bool)
     for s in strokes:
         if s.shape is not Shape.BOX:
             m = raster(s, photo, size)
             touched[m.box[1] - box[1] : m.box[3] - box[1], m.box[0] - box[0] : m.box[2] - box[0]] |= m.mask
     return _soften(f, masks, marked, owner, touched | (owner != before), box)
+
+
+def _limit(strokes: Sequence[Stroke], photo: tuple[int, int], size: tuple[int, int]) -> Mask | None:
+    """(h, w) bool: the box that limits a correction; None without one."""
+    for s in strokes:
+        if s.shape is Shape.BOX:
+            marked = raster(s, photo, size)
+            out = np.zeros(size, bool)
+            out[marked.window] = marked.mask
+            return out
+    return None
 
 
 def _hull(boxes: Sequence[Box]) -> Box | None:
@@ -164,7 +177,7 @@ class _Nodes:
         return _Nodes((count / count.sum(1, keepdims=True)).astype(np.float32), count.argmax(1) - 1)
 
 
-def _seeds(f: Features, strokes: Sequence[Stroke], photo: tuple[int, int], size: tuple[int, int]) -> Flags:
+def seeds(f: Features, strokes: Sequence[Stroke], photo: tuple[int, int], size: tuple[int, int]) -> Flags:
     """(N,) the superpixels that strokes mean: those that they cover by half, and that under each point.
 
     A polygon means what it covers and nothing else: it is no seed.
@@ -199,32 +212,25 @@ def _support(f: Features, seeds: Flags, proposals: Sequence[Mask]) -> Float:
     return np.asarray(2 * np.mean(kept, 0) - 1 if kept else np.zeros(len(f.size)), np.float32)
 
 
-def _gain(
-    f: Features,
-    masks: Masks,
-    nodes: _Nodes,
-    pins: Pins,
-    index: int,
-    seeds: Flags,
-    against: Flags,
-    limit: Marked | None,
-    proposals: Sequence[Mask],
-) -> Flags:
-    """(N,) the superpixels that the surface gains."""
-    fixed = _pinned_nodes(f, pins, pins.value != index + 1) | against
-    candidate = (nodes.share[:, index + 1] < INSIDE) | seeds
-    kind = masks.layers[index].kind
+def question(
+    f: Features, masks: Masks, pins: Pins, index: int, grows: bool, seeds: Flags, against: Flags, limit: Mask | None
+) -> Question:
+    """What layer `index` gains around the seeds, or loses.
+
+    Args:
+        pins: those of this correction included.
+        against: (N,) superpixels that strokes of the other sense mean.
+        limit: (h, w) bool, where anything may change.
+    """
+    nodes = _Nodes.of(f, masks)
+    share = nodes.share[:, index + 1]
+    # What was marked for this surface stays when it loses; what was marked for others, or against it, when it gains.
+    stays = pins.value != index + 1 if grows else pins.value == index + 1
+    fixed = _pinned_nodes(f, pins, stays) | against
     if limit is not None:
-        box = np.zeros(masks.shape, bool)
-        box[limit.window] = limit.mask
-        within = f.means(box)
-        fixed |= within < 0.5
-        if not seeds.any():
-            q = Question(candidate, seeds, fixed, nodes.owner, index, kind, True)
-            return boxed(f, q, within > 0.9, _support_of_box(f, box, proposals))
-    return solve(
-        f, Question(candidate, seeds, fixed & ~seeds, nodes.owner, index, kind, True), _support(f, seeds, proposals)
-    )
+        fixed |= f.means(limit) < 0.5
+    candidate = (share < INSIDE if grows else share > OUTSIDE) | seeds
+    return Question(candidate, seeds, fixed & ~seeds, nodes.owner, index, masks.layers[index].kind, grows)
 
 
 def _support_of_box(f: Features, box: Mask, proposals: Sequence[Mask]) -> Float:
@@ -233,25 +239,9 @@ def _support_of_box(f: Features, box: Mask, proposals: Sequence[Mask]) -> Float:
     return np.asarray(2 * np.mean([f.means(p) for p in kept], 0) - 1 if kept else np.zeros(len(f.size)), np.float32)
 
 
-def _loss(
-    f: Features,
-    masks: Masks,
-    nodes: _Nodes,
-    pins: Pins,
-    index: int,
-    against: Flags,
-    seeds: Flags,
-    proposals: Sequence[Mask],
-) -> Flags:
-    """(N,) the superpixels that the surface loses."""
-    fixed = (_pinned_nodes(f, pins, pins.value == index + 1) | against) & ~seeds
-    candidate = (nodes.share[:, index + 1] > OUTSIDE) | seeds
-    q = Question(candidate, seeds, fixed, nodes.owner, index, masks.layers[index].kind, False)
-    return solve(f, q, _support(f, seeds, proposals))
-
-
-def _fallback(f: Features, masks: Masks, nodes: _Nodes, index: int, around: Flags) -> NDArray[np.int16]:
+def _fallback(f: Features, masks: Masks, index: int, around: Flags) -> NDArray[np.int16]:
     """Layers in the order in which they would take single pixels at these nodes from layer `index`; -1 last."""
+    nodes = _Nodes.of(f, masks)
     near = around.copy()
     e = f.edges[near[f.edges].any(1)]
     near[e] = True
@@ -263,12 +253,13 @@ def _fallback(f: Features, masks: Masks, nodes: _Nodes, index: int, around: Flag
     return np.append(order[score[order] > 0.02], -1).astype(np.int16)
 
 
-def _takers(f: Features, masks: Masks, nodes: _Nodes, index: int, moves: Flags) -> Owner:
+def _takers(f: Features, masks: Masks, index: int, moves: Flags) -> Owner:
     """(N,) the layer that takes each node given up: the neighbour nearest to it, by the way and by the network.
 
     Of the layers that touch what moves, or without any of all others, the one with the least sum of the way from its
     own side and -log of its kind's probability there.
     """
+    nodes = _Nodes.of(f, masks)
     e = f.edges
     a, b = moves[e[:, 0]], moves[e[:, 1]]
     crossing = a != b
@@ -300,17 +291,14 @@ def _takers(f: Features, masks: Masks, nodes: _Nodes, index: int, moves: Flags) 
     return np.where(moves, out, -1).astype(np.int16)
 
 
-def _hold(owner: Owner, pins: NDArray[np.int16], before: Owner, fallback: NDArray[np.int16]) -> None:
-    """Make `owner` keep to the pins, in place."""
-    belongs = pins > 0
-    owner[belongs] = pins[belongs] - 1
+def _evict(owner: Owner, pins: NDArray[np.int16], before: Owner, fallback: NDArray[np.int16]) -> None:
+    """Give pixels that must not be of their layer to whom they belonged, or to the first that may have them, in place."""
     wrong = (pins < 0) & (owner == -pins - 1)
-    if wrong.any():
-        excluded = -pins[wrong] - 1
-        kept = before[wrong]
-        for k in fallback:
-            kept = np.where(kept == excluded, k, kept)
-        owner[wrong] = kept
+    excluded = -pins[wrong] - 1
+    kept = before[wrong]
+    for k in fallback:
+        kept = np.where(kept == excluded, k, kept)
+    owner[wrong] = kept
 
 
 def _soften(f: Features, masks: Masks, pins: Pins, owner: Owner, changed: Mask, at: Box) -> Step:
