@@ -16,7 +16,7 @@ from services.segmentation.domain.features import Features
 from services.segmentation.domain.labels import CEILING, FLOOR, FURNITURE, KINDS, WALL
 from services.segmentation.domain.masks import Masks
 
-MODEL = Path("model_repository/roomseg/1/model.onnx")
+MODEL = Path("model_repository/roomseg/2/model.onnx")
 CACHE = Path(".local/cache/refine")
 TRUTH_MIN = 0.02  # of the picture: what is smaller is not measured
 THING = (0.004, 0.12)  # of the picture: least and most of a thing that is hidden from the network
@@ -68,7 +68,7 @@ def _analyzed(photo: np.ndarray, logits: np.ndarray, normals: np.ndarray) -> tup
     layers = [
         masks.layer(s.surface_id, KINDS.index(s.kind), s.alpha) for s in surfaces.analyze(photo, photo, found).surfaces
     ]
-    known = features.compute(photo, found.probability, labels.mean_normals(normals))
+    known = features.compute(photo, found.probability, labels.mean_normals(normals, *found.probability.shape[1:]))
     return known, masks.assemble(layers, *photo.shape[:2])
 
 
