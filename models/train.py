@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
@@ -26,7 +27,7 @@ from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.labels import NAMES
 from models.roomseg.data import Batches, load
-from models.roomseg.network import JUNCTIONS, SURFACES, RoomSeg
+from models.roomseg.network import JUNCTIONS, SURFACES, PhotoSeg, RoomSeg
 
 EVALUATION_SEED = 900  # never trained on
 
@@ -92,11 +93,17 @@ def train(a: argparse.Namespace) -> None:
     torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    net = RoomSeg().to(device, memory_format=torch.channels_last)
+    net = PhotoSeg()
+    net.encoder.load_state_dict(load_file(a.encoder))
+    net.encoder.freeze()
+    net = net.to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(net)
+    known = {id(p) for p in net.encoder.parameters()}
+    fresh = [p for p in net.parameters() if id(p) not in known]
     groups = [
-        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": 0.02},
-        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in fresh if p.ndim > 1], "weight_decay": 0.02, "scale": 1.0},
+        {"params": [p for p in fresh if p.ndim <= 1], "weight_decay": 0.0, "scale": 1.0},
+        {"params": [p for p in net.encoder.parameters() if p.requires_grad], "weight_decay": 0.0, "scale": 0.1},
     ]
     optimizer = torch.optim.AdamW(groups, lr=a.rate)
     step, last = 0, a.out / "last.pt"
@@ -116,7 +123,7 @@ def train(a: argparse.Namespace) -> None:
         batch = {k: torch.as_tensor(v).to(device) for k, v in batch.items()}
         warm, t = min(1.0, (step + 1) / 200), step / a.steps
         for group in optimizer.param_groups:
-            group["lr"] = a.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * t)))
+            group["lr"] = group["scale"] * a.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * t)))
         with torch.autocast(device, torch.bfloat16):
             parts = losses(net, batch)
         loss = sum(WEIGHTS[k] * v for k, v in parts.items())
@@ -178,6 +185,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--cache", type=Path, default=DEFAULT_ROOT)
+    p.add_argument("--encoder", type=Path, default=Path(".local/train/encoder.safetensors"))
     p.add_argument("--init", type=Path, help="weights.pt to begin with")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--count", type=int, default=6000, help="rendered rooms to draw from")

@@ -72,7 +72,8 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.08:
         x = np.repeat(x.mean(2, keepdims=True), 3, 2)
     if rng.random() < 0.6:  # slow changes of light over the picture
-        field = rng.normal(0, 0.15, (4, 5, 1)) + rng.normal(0, 0.03, (4, 5, 3))
+        strength = 0.15 if rng.random() < 0.7 else 0.4  # strong: a floor that the window bleaches
+        field = rng.normal(0, strength, (4, 5, 1)) + rng.normal(0, 0.03, (4, 5, 3))
         x = x * np.exp(cv2.resize(field.astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC))
     if rng.random() < 0.35:  # a hard-edged patch of sun or shade
         patch = np.zeros((h, w), np.float32)

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.roomseg.encoder import CHANNELS, Encoder
+
 SURFACES, JUNCTIONS = 7, 3
 STRIDE = 32
 INPUT = "image"
@@ -92,6 +94,51 @@ class RoomSeg(nn.Module):
         for i in range(len(features) - 2, -1, -1):
             y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.lateral[i](features[i])
             y = self.smooth[i](y)
+        y = self.head(self.neck(y)).float()
+        surface, junction, normal = y.split((self.detail**2 * SURFACES, JUNCTIONS, 3), 1)
+        surface = F.pixel_shuffle(surface, self.detail)
+        return surface, junction, normal / (normal.square().sum(1, keepdim=True) + 1e-6).sqrt()
+
+
+class Wide(nn.Module):
+    """A depthwise 7x7 convolution and two pointwise ones around a shortcut (Liu et al., 2022, fig. 4)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 7, padding=3, groups=channels, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, 2 * channels, 1), nn.ReLU(inplace=True), nn.Conv2d(2 * channels, channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(self.norm(self.depthwise(x)))
+
+
+class PhotoSeg(nn.Module):
+    """An encoder that has seen photographs, a feature pyramid down to stride 4, the same heads."""
+
+    def __init__(self, pyramid: int = 96, top: int = 256):
+        super().__init__()
+        self.detail = 2
+        self.encoder = Encoder()
+        self.top = nn.Sequential(Conv(CHANNELS[-1], top, 1), Wide(top), Context(top), Wide(top))
+        self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in (*CHANNELS[1:-1], top))
+        self.smooth = nn.ModuleList([Conv(pyramid, pyramid), Block(pyramid, pyramid), Block(pyramid, pyramid)])
+        self.fine = nn.Conv2d(CHANNELS[0], pyramid, 3, 2, 1)
+        self.pixels = nn.Conv2d(48, pyramid, 1)
+        self.neck = Conv(pyramid, pyramid)
+        self.head = nn.Conv2d(pyramid, self.detail**2 * SURFACES + JUNCTIONS + 3, 1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = image.permute(0, 3, 1, 2).to(self.head.weight.dtype) / 127.5 - 1.0
+        half, *features, last = self.encoder(x)
+        features.append(self.top(last))
+        y = self.lateral[-1](features[-1])
+        for i in range(len(features) - 2, -1, -1):
+            y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.lateral[i](features[i])
+            y = self.smooth[i](y)
+        y = F.relu(y + self.fine(half) + self.pixels(F.pixel_unshuffle(x, 4)))
         y = self.head(self.neck(y)).float()
         surface, junction, normal = y.split((self.detail**2 * SURFACES, JUNCTIONS, 3), 1)
         surface = F.pixel_shuffle(surface, self.detail)
