@@ -116,8 +116,13 @@ $(VENV)/models: requirements/models.in $(VENV)/app
 	@touch $@
 rooms: setup-models ## Render the training rooms ahead of training
 	@$(PY) -m models.rooms.cache --seed 1 --count 6000
-train: setup-models ## Train roomseg (resumes)
-	@$(PY) -m models.train --out .local/train/roomseg
+ENCODER := .local/train/encoder.safetensors
+PUBLISHED := @mediapipe/objectron@0.4.1675468480
+$(ENCODER): | setup-models
+	@mkdir -p $(@D) && cd $(@D) && npm pack --silent $(PUBLISHED) >/dev/null
+	@$(PY) -m models.roomseg.pretrained $(@D)/mediapipe-objectron-*.tgz $@
+train: setup-models $(ENCODER) ## Train roomseg (resumes)
+	@$(PY) -m models.train --out .local/train/roomseg --encoder $(ENCODER)
 train-instances: setup-models ## Train fastsam-room (resumes)
 	@$(PY) -m models.fastsam.train --out .local/train/fastsam-room
 export: setup-models ## Write the trained networks into model_repository/

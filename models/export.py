@@ -4,7 +4,6 @@ python -m models.export --run .local/train/roomseg --repository model_repository
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,15 +13,14 @@ import torch
 from models import onnx_file
 from models.onnx_file import PARITY_MAX
 from models.repository import ROOMSEG, config
-from models.roomseg.network import INPUT, JUNCTIONS, OUTPUTS, SURFACES, Ensemble, RoomSeg
+from models.roomseg import pretrained
+from models.roomseg.network import INPUT, OUTPUTS, RoomSeg
 
 
 def load(weights: Path) -> RoomSeg:
     """The network in evaluation mode, its weights rounded to half precision as they are shipped."""
-    state = torch.load(weights, map_location="cpu", weights_only=True)
-    fine = state["head.weight"].shape[0] != SURFACES + JUNCTIONS + 3
-    net = RoomSeg(detail=2 if fine else 1)
-    net.load_state_dict(state)
+    net = RoomSeg()
+    net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return rounded(net)
 
 
@@ -49,7 +47,7 @@ def export(net: torch.nn.Module, path: Path) -> None:
     """Write the ONNX file: dynamic batch, height and width; large weights stored as half precision."""
     axes = {INPUT: {0: "batch", 1: "height", 2: "width"}} | {
         name: {0: "batch", 2: f"height{stride}", 3: f"width{stride}"}
-        for name, stride in zip(OUTPUTS, (2, 4, 4), strict=True)
+        for name, stride in zip(OUTPUTS, (2, 4, 4, 4), strict=True)
     }
     onnx_file.write(net, path, [INPUT], OUTPUTS, axes)
 
@@ -63,14 +61,11 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--repository", type=Path, default=Path("model_repository"))
-    p.add_argument("--version", type=int, default=2, help="an older version stays for tenants that are pinned to it")
-    p.add_argument("--beside", type=Path, nargs="*", default=[], help="weights of further members of an ensemble")
+    p.add_argument("--version", type=int, default=3, help="an older version stays for tenants that are pinned to it")
     a = p.parse_args()
     folder = a.repository / "roomseg"
     path = folder / str(a.version) / "model.onnx"
-    net: torch.nn.Module = load(a.run / "weights.pt")
-    if a.beside:
-        net = Ensemble([net, *(load(w) for w in a.beside)]).eval()
+    net = load(a.run / "weights.pt")
     export(net, path)
     worst = parity(net, path)
     if worst > PARITY_MAX:
@@ -79,9 +74,8 @@ def main() -> None:
         path,
         "roomseg",
         "Apache-2.0",
-        "rooms rendered by models/rooms; no photograph was used",
+        f"rooms rendered by models/rooms; the encoder began with {pretrained.ABOUT}",
         worst,
-        members=[hashlib.sha256(w.read_bytes()).hexdigest() for w in (a.run / "weights.pt", *a.beside)],
         training=json.loads((a.run / "training.json").read_text()),
     )
     (path.parent / "card.json").write_text(json.dumps(card, indent=2) + "\n")

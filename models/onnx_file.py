@@ -39,6 +39,7 @@ def write(net: nn.Module, path: Path, inputs: Sequence[str], outputs: Sequence[s
         # The TorchScript exporter writes a plain graph with dynamic height and width, and needs no further package.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", "Constant folding")  # what it leaves, the slimmer folds
         torch.onnx.export(
             net,
             (torch.zeros(SHAPES[0], dtype=torch.uint8),),

@@ -31,6 +31,7 @@ ROOMSEG = Contract(
         Tensor("surface_logits", "TYPE_FP32", (7, -1, -1)),
         Tensor("junction_logits", "TYPE_FP32", (3, -1, -1)),
         Tensor("normals", "TYPE_FP32", (3, -1, -1)),
+        Tensor("grey_card", "TYPE_FP32", (3, -1, -1)),
     ),
     (384, 512),
 )

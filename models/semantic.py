@@ -146,6 +146,7 @@ after (float[batch, c, oh, ow] logits) => (float[batch, 7, height4, width4] surf
     others_shape = Concat <axis: int = 0> (three, quarter)
     junction_logits = Expand (unlikely, others_shape)
     normals = Expand (unknown, others_shape)
+    grey_card = Expand (unknown, others_shape)
 }}
 """
 

@@ -27,13 +27,13 @@ from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.labels import NAMES
 from models.roomseg.data import Batches, load
-from models.roomseg.network import JUNCTIONS, SURFACES, PhotoSeg, RoomSeg
+from models.roomseg.network import RoomSeg
 
 EVALUATION_SEED = 900  # never trained on
 
 
 def losses(net: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    surface, junction, normal = net(batch["image"])
+    surface, junction, normal, grey = net(batch["image"])
     # One pixel of each two by two, another each time: as good as all four on average, at a quarter of the work.
     y, x = torch.randint(0, 2, (2,)).tolist()
     label = batch["label"][:, y::2, x::2]
@@ -44,7 +44,9 @@ def losses(net: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, to
     level = label[:, None].float()
     edge = (F.max_pool2d(level, 3, 1, 1) + F.max_pool2d(-level, 3, 1, 1) > 0)[:, 0]
     weight = 1 + 1.5 * edge
+    lit = batch["grey"] > 0
     return {
+        "grey": ((grey - batch["grey"]).abs() * lit).sum() / lit.sum().clamp(min=1),
         "surface": (F.cross_entropy(surface, label, reduction="none") * weight).sum() / weight.sum(),
         "junction": F.binary_cross_entropy_with_logits(
             junction, batch["junction"], pos_weight=torch.tensor(6.0, device=junction.device)
@@ -53,7 +55,7 @@ def losses(net: torch.nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, to
     }
 
 
-WEIGHTS = {"surface": 1.0, "junction": 0.25, "normal": 0.5}
+WEIGHTS = {"surface": 1.0, "junction": 0.25, "normal": 0.5, "grey": 2.0}
 
 
 @torch.no_grad()
@@ -61,10 +63,11 @@ def evaluate(net: RoomSeg, root: Path, count: int, device: str) -> dict[str, flo
     """IoU of each surface over whole renders of a seed never trained on, and the mean angle of the normals."""
     net.eval()
     inter, union, angle, n = np.zeros(len(NAMES)), np.zeros(len(NAMES)), 0.0, 0
+    dark = 0.0
     for index in range(count):
         s = load(root, EVALUATION_SEED, index)
         h, w = (d // 32 * 32 for d in s["label"].shape)
-        surface, _, normal = net(torch.from_numpy(s["image"][None, :h, :w]).to(device))
+        surface, _, normal, grey = net(torch.from_numpy(s["image"][None, :h, :w]).to(device))
         guess = F.interpolate(surface, size=(h, w), mode="bilinear", align_corners=False)[0].argmax(0).cpu().numpy()
         label = s["label"][:h, :w]
         for k in range(len(NAMES)):
@@ -73,18 +76,24 @@ def evaluate(net: RoomSeg, root: Path, count: int, device: str) -> dict[str, flo
             union[k] += (a | b).sum()
         truth = torch.from_numpy(s["normal"][: h // 4, : w // 4].astype(np.float32) / 127).permute(2, 0, 1)
         angle += float(torch.rad2deg(torch.arccos((normal[0].cpu() * truth).sum(0).clamp(-1, 1))).mean())
+        card = torch.from_numpy(s["grey"][: h // 4, : w // 4].astype(np.float32) / 255).permute(2, 0, 1)
+        lit = card > 0
+        dark += float((grey[0].cpu() - card).abs()[lit].mean())
         n += 1
     net.train()
     iou = {name: float(inter[k] / max(1, union[k])) for k, name in enumerate(NAMES)}
-    return {"iou_" + k: round(v, 4) for k, v in iou.items()} | {"normal_degrees": round(angle / n, 2)}
+    return {"iou_" + k: round(v, 4) for k, v in iou.items()} | {
+        "normal_degrees": round(angle / n, 2),
+        "grey_error": round(dark / n, 4),
+    }
 
 
 def _initialize(net: RoomSeg, state: dict[str, torch.Tensor]) -> None:
-    """Start from other weights; a head of stride 4 gives each of the four quarters the same beginning."""
+    """Start from other weights; what a head of theirs does not tell yet starts from nothing."""
+    mine = net.state_dict()
     for name in ("head.weight", "head.bias"):
-        old = state[name]
-        if old.shape[0] == SURFACES + JUNCTIONS + 3:
-            state[name] = torch.cat([old[:SURFACES].repeat_interleave(4, 0), old[SURFACES:]])
+        mine[name][: len(state[name])] = state[name]
+        state[name] = mine[name]
     net.load_state_dict(state)
 
 
@@ -93,7 +102,7 @@ def train(a: argparse.Namespace) -> None:
     torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    net = PhotoSeg()
+    net = RoomSeg()
     net.encoder.load_state_dict(load_file(a.encoder))
     net.encoder.freeze()
     net = net.to(device, memory_format=torch.channels_last)

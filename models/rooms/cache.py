@@ -15,9 +15,10 @@ import numpy as np
 
 from models.rooms import GENERATOR_VERSION
 from models.rooms.labels import CEILING, FLOOR, WALL
-from models.rooms.sample import Sample, render_sample
+from models.rooms.sample import Sample, develop, render_sample
 
 LONG_SIDE = 384
+GREY_CARD = 0.35  # albedo: in the middle of what floors and walls are made of
 DEFAULT_ROOT = Path(os.environ.get("ROOMVIZ_STATE", ".local")) / "cache" / "rooms"
 
 # Bits of the junction map.
@@ -41,20 +42,25 @@ def junctions(label: np.ndarray, instance: np.ndarray) -> np.ndarray:
 
 
 def training_arrays(s: Sample) -> dict[str, np.ndarray]:
-    """image, label and instance (uint16) as rendered; junction bits; normal (H/4, W/4, 3) int8, 127 = 1.0."""
+    """image, label and instance (uint16) as rendered; junction bits; normal (H/4, W/4, 3) int8, 127 = 1.0;
+    grey (H/4, W/4, 3) uint8 sRGB: how a card of GREY_CARD would look there, 0 where nobody can tell."""
     h, w = s.label.shape
     small = s.normal[2:h:4, 2:w:4]
+    light = s.shading[: h // 4 * 4, : w // 4 * 4].reshape(h // 4, 4, w // 4, 4, 3)
+    seen = (light > 0).any((-1, 1, 3), keepdims=True)
+    grey = np.where(seen[:, 0, :, 0], develop(GREY_CARD * light.mean((1, 3)), s.exposure), 0)
     return {
         "image": s.image,
         "label": s.label,
         "instance": s.instance.astype(np.uint16),
         "junction": junctions(s.label, s.instance),
         "normal": np.round(small * 127).astype(np.int8),
+        "grey": grey.astype(np.uint8),
     }
 
 
 def folder(root: Path, seed: int) -> Path:
-    return root / f"v{GENERATOR_VERSION}-seed{seed}-{LONG_SIDE}"
+    return root / f"v{GENERATOR_VERSION}-seed{seed}-{LONG_SIDE}-light"
 
 
 def _write(root: Path, seed: int, index: int) -> None:

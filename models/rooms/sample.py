@@ -16,7 +16,9 @@ from models.rooms.shell import clearance, inside
 class Sample:
     """image (H, W, 3) uint8 sRGB; label (H, W) uint8; instance (H, W) int32; normal (H, W, 3) float32 in the
     camera frame; depth (H, W) float32 metres along the ray; albedo and shading (H, W, 3) float32 linear;
-    camera: position, right, down, forward (3 each), focal px, cx, cy, k1, float64 (16,)."""
+    camera: position, right, down, forward (3 each), focal px, cx, cy, k1, float64 (16,);
+    extra (H, W, 3) float32 linear: highlights and what glows; exposure: of the camera. The image is
+    `develop(albedo * shading + extra, exposure)`: what another material would look like follows from it."""
 
     image: np.ndarray
     label: np.ndarray
@@ -26,6 +28,8 @@ class Sample:
     albedo: np.ndarray
     shading: np.ndarray
     camera: np.ndarray
+    extra: np.ndarray
+    exposure: float
 
 
 def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -117,14 +121,21 @@ def render_sample(version: int, seed: int, index: int, long_side: int = 320, sam
     for step in (1, 2, 4, 8):
         light, known = rc.smooth_light(light, normal, instance, known, step)
     radiance = albedo * light + extra
-    return Sample(_develop(radiance, rng), label, instance, normal, depth, albedo, light, camera)
+    exposure = _exposure(radiance, rng)
+    image = develop(radiance, exposure)
+    return Sample(image, label, instance, normal, depth, albedo, light, camera, extra, exposure)
 
 
-def _develop(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Expose and tone-map linear radiance to 8-bit sRGB, as a camera's automatic does."""
+def _exposure(radiance: np.ndarray, rng: np.random.Generator) -> float:
+    """As a camera's automatic chooses it."""
     luminance = radiance @ np.array([0.2126, 0.7152, 0.0722])
     key = np.exp(np.mean(np.log(np.clip(luminance, 1e-3, 2.0))))
-    linear = radiance * (rng.uniform(0.2, 0.5) / max(key, 1e-3))
+    return float(rng.uniform(0.2, 0.5) / max(key, 1e-3))
+
+
+def develop(radiance: np.ndarray, exposure: float) -> np.ndarray:
+    """Expose and tone-map linear radiance (..., 3) to 8-bit sRGB."""
+    linear = radiance * exposure
     # A shoulder instead of a hard clip (Reinhard et al., 2002, eq. 4, white at 4).
     linear = linear * (1 + linear / 16) / (1 + 0.6 * linear)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(np.maximum(linear, 1e-6), 1 / 2.4) - 0.055)

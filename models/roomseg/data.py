@@ -41,6 +41,7 @@ def crop(sample: dict[str, np.ndarray], shape: tuple[int, int], rng: np.random.G
             sample["normal"][quarter].astype(np.float32) / 127, small, interpolation=cv2.INTER_NEAREST
         ),
     }
+    out["grey"] = cv2.resize(sample["grey"][quarter], small, interpolation=cv2.INTER_NEAREST)
     bits = cv2.resize(sample["junction"][window], size, interpolation=cv2.INTER_NEAREST)
     planes = np.stack([(bits >> k) & 1 for k in range(3)])
     out["junction"] = planes.reshape(3, height // 4, 4, width // 4, 4).max((2, 4)).astype(np.float32)
@@ -60,26 +61,36 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return _NOISE[start : start + size].reshape(shape)
 
 
-def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Exposure, white balance, local light, blur, noise, resampling, JPEG: (H, W, 3) uint8 to the same."""
+def degrade(image: np.ndarray, grey: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Exposure, white balance, local light, blur, noise, resampling, JPEG.
+
+    Args:
+        image: (H, W, 3) uint8 sRGB.
+        grey: (h, w, 3) uint8, the card in the same light; what changes the light changes it too.
+
+    Returns:
+        The picture (H, W, 3) uint8, and the card (h, w, 3) float32, 1.0 = display white.
+    """
     h, w = image.shape[:2]
     tone = np.power(np.arange(256) / 255, np.exp(rng.normal(0, 0.25)))
     tone = (tone - 0.5) * rng.uniform(0.65, 1.35) + 0.5 + rng.normal(0, 0.08)
     table = tone[:, None] * np.exp(rng.normal(0, 0.07, 3))
-    x = cv2.LUT(image, table[:, None].astype(np.float32))
-    grey = x.mean(2, keepdims=True)
-    x = grey + (x - grey) * rng.uniform(0.2, 1.5)
-    if rng.random() < 0.08:
-        x = np.repeat(x.mean(2, keepdims=True), 3, 2)
+    x, card = (cv2.LUT(i, table[:, None].astype(np.float32)) for i in (image, grey))
+    saturation = 0.0 if rng.random() < 0.08 else rng.uniform(0.2, 1.5)
+    x, card = (g + (i - g) * saturation for i, g in ((i, i.mean(2, keepdims=True)) for i in (x, card)))
     if rng.random() < 0.6:  # slow changes of light over the picture
         strength = 0.15 if rng.random() < 0.7 else 0.4  # strong: a floor that the window bleaches
         field = rng.normal(0, strength, (4, 5, 1)) + rng.normal(0, 0.03, (4, 5, 3))
-        x = x * np.exp(cv2.resize(field.astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC))
+        x, card = (
+            i * np.exp(cv2.resize(field.astype(np.float32), i.shape[1::-1], interpolation=cv2.INTER_CUBIC))
+            for i in (x, card)
+        )
     if rng.random() < 0.35:  # a hard-edged patch of sun or shade
         patch = np.zeros((h, w), np.float32)
         cv2.fillPoly(patch, [(rng.uniform(0, 1, (4, 2)) * [w, h]).astype(np.int32)], 1.0)
         patch = cv2.GaussianBlur(patch, (0, 0), rng.uniform(0.6, 6))
-        x = x * np.exp(rng.normal(0, 0.5) * patch)[..., None]
+        patch *= np.float32(rng.normal(0, 0.5))
+        x, card = (i * np.exp(cv2.resize(patch, i.shape[1::-1]))[..., None] for i in (x, card))
     if rng.random() < 0.5:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.3, 1.2))
     if rng.random() < 0.35:  # texture that the renderer's flat surfaces lack
@@ -95,7 +106,7 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.6:
         _, data = cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 95))])
         x = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return x
+    return x, np.where(grey.any(2, keepdims=True), np.maximum(card, 1e-3), 0).astype(np.float32)
 
 
 class Batches(Dataset):
@@ -121,11 +132,12 @@ class Batches(Dataset):
                 offset if epoch == 0 else int(np.random.default_rng([self.seed, epoch, offset]).integers(self.count))
             )
             s = crop(load(self.root, self.seed, index), shape, rng)
-            s["image"] = degrade(s["image"], rng)
+            s["image"], s["grey"] = degrade(s["image"], s["grey"], rng)
             picked.append(s)
         return {
             "image": np.stack([s["image"] for s in picked]),
             "label": np.stack([s["label"] for s in picked]).astype(np.int64),
             "junction": np.stack([s["junction"] for s in picked]),
             "normal": np.stack([s["normal"] for s in picked]).transpose(0, 3, 1, 2).copy(),
+            "grey": np.stack([s["grey"] for s in picked]).transpose(0, 3, 1, 2).copy(),
         }

@@ -1,4 +1,4 @@
-"""The roomseg network: a residual encoder, a feature pyramid at stride 4, three heads.
+"""The roomseg network: an encoder that has seen photographs, a feature pyramid at stride 4, four heads.
 
 Surfaces are told at stride 2: each place of the pyramid predicts its four quarters (sub-pixel convolution,
 Shi et al., 2016, eq. 4), which keeps legs and edges that stride 4 would lose, for next to nothing.
@@ -9,9 +9,8 @@ Wire contract, kept by every version (see docs/models.md):
     surface_logits    float32 (N, 7, H/2, W/2)  other, floor, wall, ceiling, furniture, window, door
     junction_logits   float32 (N, 3, H/4, W/4)  floor-wall, wall-wall, wall-ceiling
     normals           float32 (N, 3, H/4, W/4)  unit, camera frame: x right, y down, z forward
+    grey_card         float32 (N, 3, H/4, W/4)  sRGB, 1.0 = display white: how a card of 35 % albedo would look there
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +18,11 @@ from torch.nn import functional as F
 
 from models.roomseg.encoder import CHANNELS, Encoder
 
-SURFACES, JUNCTIONS = 7, 3
+SURFACES, JUNCTIONS, NORMAL, GREY = 7, 3, 3, 3
+DETAIL = 2
 STRIDE = 32
 INPUT = "image"
-OUTPUTS = ("surface_logits", "junction_logits", "normals")
+OUTPUTS = ("surface_logits", "junction_logits", "normals", "grey_card")
 
 
 class Conv(nn.Sequential):
@@ -59,47 +59,6 @@ class Context(nn.Module):
         return x * torch.sigmoid(scale) + shift
 
 
-class RoomSeg(nn.Module):
-    def __init__(
-        self,
-        widths: tuple[int, ...] = (32, 64, 112, 192, 256),
-        depths: tuple[int, ...] = (2, 2, 3, 2),
-        pyramid: int = 80,
-        detail: int = 2,
-    ):
-        """detail: 2 tells surfaces at stride 2, 1 at stride 4, as version 1 did."""
-        super().__init__()
-        self.detail = detail
-        self.stem = nn.Sequential(Conv(3, widths[0], 3, 2), Conv(widths[0], widths[1], 3, 2))
-        self.stages = nn.ModuleList()
-        for i, depth in enumerate(depths):
-            cin, cout = (widths[1] if i == 0 else widths[i]), widths[i + 1]
-            blocks = [Block(cin, cout, 1 if i == 0 else 2)] + [Block(cout, cout) for _ in range(depth - 1)]
-            self.stages.append(nn.Sequential(*blocks))
-        self.context = Context(widths[-1])
-        self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in widths[1:])
-        self.smooth = nn.ModuleList(Conv(pyramid, pyramid) for _ in widths[2:])
-        self.neck = Conv(pyramid, pyramid)
-        self.head = nn.Conv2d(pyramid, detail**2 * SURFACES + JUNCTIONS + 3, 1)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = image.permute(0, 3, 1, 2).to(self.head.weight.dtype) / 127.5 - 1.0
-        x = self.stem(x)
-        features = []
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        features[-1] = self.context(features[-1])
-        y = self.lateral[-1](features[-1])
-        for i in range(len(features) - 2, -1, -1):
-            y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.lateral[i](features[i])
-            y = self.smooth[i](y)
-        y = self.head(self.neck(y)).float()
-        surface, junction, normal = y.split((self.detail**2 * SURFACES, JUNCTIONS, 3), 1)
-        surface = F.pixel_shuffle(surface, self.detail)
-        return surface, junction, normal / (normal.square().sum(1, keepdim=True) + 1e-6).sqrt()
-
-
 class Wide(nn.Module):
     """A depthwise 7x7 convolution and two pointwise ones around a shortcut (Liu et al., 2022, fig. 4)."""
 
@@ -115,12 +74,9 @@ class Wide(nn.Module):
         return x + self.body(self.norm(self.depthwise(x)))
 
 
-class PhotoSeg(nn.Module):
-    """An encoder that has seen photographs, a feature pyramid down to stride 4, the same heads."""
-
+class RoomSeg(nn.Module):
     def __init__(self, pyramid: int = 96, top: int = 256):
         super().__init__()
-        self.detail = 2
         self.encoder = Encoder()
         self.top = nn.Sequential(Conv(CHANNELS[-1], top, 1), Wide(top), Context(top), Wide(top))
         self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in (*CHANNELS[1:-1], top))
@@ -128,9 +84,9 @@ class PhotoSeg(nn.Module):
         self.fine = nn.Conv2d(CHANNELS[0], pyramid, 3, 2, 1)
         self.pixels = nn.Conv2d(48, pyramid, 1)
         self.neck = Conv(pyramid, pyramid)
-        self.head = nn.Conv2d(pyramid, self.detail**2 * SURFACES + JUNCTIONS + 3, 1)
+        self.head = nn.Conv2d(pyramid, DETAIL**2 * SURFACES + JUNCTIONS + NORMAL + GREY, 1)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         x = image.permute(0, 3, 1, 2).to(self.head.weight.dtype) / 127.5 - 1.0
         half, *features, last = self.encoder(x)
         features.append(self.top(last))
@@ -140,36 +96,6 @@ class PhotoSeg(nn.Module):
             y = self.smooth[i](y)
         y = F.relu(y + self.fine(half) + self.pixels(F.pixel_unshuffle(x, 4)))
         y = self.head(self.neck(y)).float()
-        surface, junction, normal = y.split((self.detail**2 * SURFACES, JUNCTIONS, 3), 1)
-        surface = F.pixel_shuffle(surface, self.detail)
-        return surface, junction, normal / (normal.square().sum(1, keepdim=True) + 1e-6).sqrt()
-
-
-class Ensemble(nn.Module):
-    """Several networks of one contract as one: the mean of their probabilities, logits and normals.
-
-    Networks trained on different rooms err in different places; the mean errs less than each (Hansen & Salamon,
-    "Neural Network Ensembles", 1990). Surfaces are told at the finest stride of a member.
-    """
-
-    def __init__(self, members: Sequence[RoomSeg]):
-        super().__init__()
-        self.members = nn.ModuleList(members)
-        self.detail = max(m.detail for m in members)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        chances, junctions, normals = [], [], []
-        for member in self.members:
-            surface, junction, normal = member(image)
-            if member.detail < self.detail:
-                scale = self.detail / member.detail
-                surface = F.interpolate(surface, scale_factor=scale, mode="bilinear", align_corners=False)
-            chances.append(surface.softmax(1))
-            junctions.append(junction)
-            normals.append(normal)
-        mean = torch.stack(normals).mean(0)
-        return (
-            (torch.stack(chances).mean(0) + 1e-7).log(),
-            torch.stack(junctions).mean(0),
-            mean / (mean.square().sum(1, keepdim=True) + 1e-6).sqrt(),
-        )
+        surface, junction, normal, grey = y.split((DETAIL**2 * SURFACES, JUNCTIONS, NORMAL, GREY), 1)
+        surface = F.pixel_shuffle(surface, DETAIL)
+        return surface, junction, normal / (normal.square().sum(1, keepdim=True) + 1e-6).sqrt(), grey

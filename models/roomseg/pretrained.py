@@ -24,6 +24,7 @@ MEMBER = "package/objectron_solution_packed_assets.data"
 START = 184  # the detector lies behind its list of labels
 SHA256 = "d0a5255bf8c4f5a0bc4240741a76c41d5e939f7655078f945f50ab53a9375da6"  # of the detector
 LICENCE = "Apache-2.0"
+ABOUT = "the MobileNetV2 of MediaPipe Objectron's detector (Apache-2.0), trained by Google on Open Images V4"
 
 
 def detector(archive: Path) -> bytes:

@@ -36,6 +36,7 @@ class RenderSpec:
     height: int
     layers: tuple[LayerSpec, ...]
     white_mask_keys: tuple[str, ...]
+    light_key: str = ""
 
 
 @dataclass(frozen=True)

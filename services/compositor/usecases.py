@@ -58,7 +58,9 @@ class Renderer:
             async with asyncio.TaskGroup() as group:
                 photo = group.create_task(self.pictures.rgb(photo_key))
                 masks = [group.create_task(self.pictures.grey(layer.mask_key)) for layer in spec.layers]
-                whites = [group.create_task(self.pictures.grey(key)) for key in spec.white_mask_keys]
+                white_keys = () if spec.light_key else spec.white_mask_keys
+                whites = [group.create_task(self.pictures.grey(key)) for key in white_keys]
+                card = group.create_task(self.pictures.rgb(spec.light_key)) if spec.light_key else None
                 digests = {layer.texture_digest for layer in spec.layers if layer.texture_digest}
                 textures = {d: group.create_task(self.pictures.rgb(f"textures/{d}.png")) for d in digests}
         run = asyncio.get_running_loop().run_in_executor
@@ -70,6 +72,7 @@ class Renderer:
                 photo.result(),
                 [m.result() for m in masks],
                 [w.result() for w in whites],
+                card.result() if card else None,
                 {d: t.result() for d, t in textures.items()},
                 height,
                 width,
@@ -81,6 +84,7 @@ def _compose(
     photo: Image,
     masks: list[Image],
     whites: list[Image],
+    card: Image | None,
     textures: dict[str, Image],
     height: int,
     width: int,
@@ -99,7 +103,7 @@ def _compose(
                 linear_from_rgb24(layer.color_rgb),
             )
         )
-    return compose(photo, layers, _union(whites, height, width))
+    return compose(photo, layers, _union(whites, height, width), card)
 
 
 def _homography(layer: LayerSpec, sx: float, sy: float) -> NDArray[np.float64] | None:

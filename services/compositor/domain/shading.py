@@ -28,6 +28,19 @@ BRIGHT_OVER_WHITE = 1.25
 WHITE_ALBEDO, TYPICAL_ALBEDO = 0.82, {"floor": 0.28, "wall": 0.6, "ceiling": 0.75}
 
 
+# Albedo of the card whose picture the network draws.
+GREY_CARD = 0.35
+# Window, in parts of the long side, over which the card is trusted more than the photo.
+CARD_WINDOW = 1 / 48
+
+
+@dataclass(frozen=True)
+class CardLight:
+    """white: (h, w, 3) float32 linear, how a white surface would look in each part of a box of the photo."""
+
+    white: LinearImage
+
+
 @dataclass(frozen=True)
 class RoomLight:
     """level: luminance of a white surface under the room's light; tint: (3,) its colour, luminance 1."""
@@ -76,21 +89,55 @@ def smooth_log(log_light: Float, inside: Float, radius: int, contrast: float) ->
     return np.asarray(a * log_light + b, np.float32)
 
 
+Light = RoomLight | CardLight
+
+
+def response(light: LinearImage) -> LinearImage:
+    """Scene light to the linear value of the picture: a camera's shoulder (Reinhard et al., 2002, eq. 4, white at 4)."""
+    return np.asarray(light * (1 + light / 16) / (1 + 0.6 * light), np.float32)
+
+
+def scene_light(value: LinearImage) -> LinearImage:
+    """Undoes `response`; values that it never reaches give its largest light."""
+    b = 1 - 0.6 * np.minimum(value, 1.2)
+    return np.asarray(8 * (np.sqrt(b * b + np.minimum(value, 1.2) / 4) - b), np.float32)
+
+
+def card_in(card: Image, photo: tuple[int, int], box: tuple[int, int, int, int]) -> CardLight:
+    """The light in a box.
+
+    Args:
+        card: (h, w, 3) uint8 sRGB over the whole photo.
+        photo: height and width of the photo.
+        box: x, y, width, height in pixels of the photo.
+    """
+    x, y, w, h = box
+    rows, columns = card.shape[0] / photo[0], card.shape[1] / photo[1]
+    size = (max(2, round(w * columns)), max(2, round(h * rows)))
+    u = (x + (np.arange(size[0]) + 0.5) / size[0] * w) * columns - 0.5
+    v = (y + (np.arange(size[1]) + 0.5) / size[1] * h) * rows - 0.5
+    at_x, at_y = np.meshgrid(u.astype(np.float32), v.astype(np.float32))
+    shown = cv2.remap(to_linear(card), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    white = scene_light(np.asarray(shown, np.float32)) / GREY_CARD
+    return CardLight(np.asarray(np.maximum(white, DARKEST), np.float32))
+
+
 def shading(
     photo: Image,
     alpha: NDArray[np.uint8],
     kind: str,
-    light: RoomLight,
+    light: Light,
     keep_detail: float,
     working_side: int = 900,
-) -> Float:
-    """How bright a white surface would be at each pixel of the surface: (H, W) float32, linear.
+) -> tuple[Float, Float]:
+    """How bright a white surface would be at each pixel of the surface, (H, W) float32 linear, and in what colour,
+    (3,) linear of luminance 1.
 
     Args:
         photo: (H, W, 3) uint8 sRGB, the box of the surface.
         alpha: (H, W) uint8, the soft mask.
         kind: `floor`, `wall` or `ceiling`.
-        light: of the room.
+        light: of the room, or of this box.
         keep_detail: part of the old surface's fine relief that stays: plaster shows through paint, not through tiles.
         working_side: the smooth part is found at this size of the long side.
     """
@@ -99,31 +146,61 @@ def shading(
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     inside = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 242).astype(np.float32)
     if inside.sum() < 16:
-        return np.full(alpha.shape, light.level, np.float32)
+        return _flat(alpha, light)
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
-    log_small = np.asarray(np.log(np.maximum(luminance(to_linear(small)), DARKEST)), np.float32)
-    median = float(np.median(log_small[inside > 0]))
+    seen = luminance(to_linear(small))
+    seen = scene_light(seen) if isinstance(light, CardLight) else seen
+    log_small = np.asarray(np.log(np.maximum(seen, DARKEST)), np.float32)
     radius = max(3, round(max(size) / 60))
     smooth = smooth_log(log_small, inside, radius, TEXTURE_CONTRAST)
     smooth = smooth_log(smooth, inside, radius, TEXTURE_CONTRAST)
-    # The level: the room's white says how much light there is, the surface how much of it arrives here.
+    if isinstance(light, CardLight):
+        lit, tint = _by_card(smooth, inside, light)
+    else:
+        lit, tint = _by_room(smooth, inside, log_small, kind, light), light.tint
+    median = float(np.median(lit[inside > 0]))
+    # Outside the mask the smooth light goes on, so that the soft edge does not pick up the neighbour's.
+    weight = cv2.GaussianBlur(inside, (0, 0), radius)
+    around = cv2.GaussianBlur(lit * inside, (0, 0), radius) / np.maximum(weight, 1e-6)
+    around = np.where(weight > 1e-3, around, median)
+    lit = np.where(inside > 0, lit, around).astype(np.float32)
+    lit = np.clip(lit, median - 3.0, median + 1.6)
+    whole = np.asarray(cv2.resize(lit, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    if keep_detail > 0:
+        relief = np.asarray(cv2.LUT(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), _LOG_LIGHT), np.float32)
+        relief = relief - np.asarray(cv2.GaussianBlur(relief, (0, 0), max(1.0, radius / 2)), np.float32)
+        np.clip(relief, -0.3, 0.3, out=relief)
+        whole += np.float32(keep_detail) * relief * (alpha > 242)
+    np.exp(whole, out=whole)
+    return np.asarray(whole, np.float32), tint
+
+
+def _flat(alpha: NDArray[np.uint8], light: Light) -> tuple[Float, Float]:
+    """Of a surface too small to look at."""
+    if isinstance(light, RoomLight):
+        return np.full(alpha.shape, light.level, np.float32), light.tint
+    color = light.white.mean((0, 1))
+    level = luminance(color)
+    return np.full(alpha.shape, level, np.float32), np.asarray(color / level, np.float32)
+
+
+def _by_card(smooth: Float, inside: Float, light: CardLight) -> tuple[Float, Float]:
+    """Log light: how bright it is, and how it changes over the room, from the card; its edges from the photo."""
+    white = np.asarray(cv2.resize(light.white, smooth.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    sigma = max(1.0, CARD_WINDOW * max(smooth.shape))
+    weight = cv2.GaussianBlur(inside, (0, 0), sigma) + 1e-6
+    apart = cv2.GaussianBlur((np.log(luminance(white)) - smooth) * inside, (0, 0), sigma) / weight
+    color = white[inside > 0].mean(0)
+    return np.asarray(smooth + apart, np.float32), np.asarray(color / luminance(color), np.float32)
+
+
+def _by_room(smooth: Float, inside: Float, log_small: Float, kind: str, light: RoomLight) -> Float:
+    """Log light, its level guessed from the white of the room and from what such surfaces are usually made of."""
+    median = float(np.median(log_small[inside > 0]))
     here = np.exp(median) / TYPICAL_ALBEDO.get(kind, 0.4)
     level = np.clip(light.level**0.6 * here**0.4, 0.35 * light.level, 1.25 * light.level)
     # Its bright parts get no more light than the room's white does, and a little: else a surface that lies
     # mostly in shadow would glow where it does not.
     brightest = float(np.quantile(smooth[inside > 0], 0.95)) - median
     level = min(level, BRIGHT_OVER_WHITE * light.level / np.exp(brightest))
-    # Outside the mask the smooth light goes on, so that the soft edge does not pick up the neighbour's.
-    weight = cv2.GaussianBlur(inside, (0, 0), radius)
-    around = cv2.GaussianBlur(smooth * inside, (0, 0), radius) / np.maximum(weight, 1e-6)
-    around = np.where(weight > 1e-3, around, median)
-    smooth = np.where(inside > 0, smooth, around).astype(np.float32)
-    relative = cv2.resize(np.clip(smooth - median, -3.0, 1.6), (width, height), interpolation=cv2.INTER_LINEAR)
-    if keep_detail > 0:
-        relief = np.asarray(cv2.LUT(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), _LOG_LIGHT), np.float32)
-        relief = relief - np.asarray(cv2.GaussianBlur(relief, (0, 0), max(1.0, radius / 2)), np.float32)
-        np.clip(relief, -0.3, 0.3, out=relief)
-        relative += np.float32(keep_detail) * relief * (alpha > 242)
-    np.exp(relative, out=relative)
-    relative *= np.float32(level)
-    return np.asarray(relative, np.float32)
+    return np.asarray(smooth - median + np.log(level), np.float32)

@@ -27,7 +27,9 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
         )
         for layer in p.layers
     )
-    return RenderSpec(p.room, p.photo_key, p.working_key, p.width_px, p.height_px, layers, tuple(p.white_mask_keys))
+    return RenderSpec(
+        p.room, p.photo_key, p.working_key, p.width_px, p.height_px, layers, tuple(p.white_mask_keys), p.light_key
+    )
 
 
 def export_to_proto(e: Export) -> compositor_pb2.ExportResult:

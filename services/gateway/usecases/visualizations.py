@@ -79,6 +79,7 @@ class VisualizationCases:
             working_key=room.working_key,
             width_px=room.width,
             height_px=room.height,
+            light_key=found.light_key,
         )
         for application in applications:
             if not math.isfinite(application.rotation_deg):

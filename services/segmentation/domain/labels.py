@@ -47,6 +47,14 @@ def mean_normals(normals: Float, height: int, width: int) -> Float:
     return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=0), 1e-6), np.float32)
 
 
+def mean_grey_card(grey: Float) -> Image | None:
+    """(h, w, 3) uint8 sRGB from the cards of the photo and its mirror image (2, 3, h, w); None where there is none."""
+    if not grey.any():
+        return None
+    mean = (grey[0] + grey[1, :, :, ::-1]).transpose(1, 2, 0) / 2
+    return np.asarray(np.clip(mean, 0, 1) * 255 + 0.5, np.uint8)
+
+
 def below_horizon(p: Float, horizon: Float) -> Float:
     """Floors lie below the horizon and ceilings above it: what contradicts that loses its probability.
 

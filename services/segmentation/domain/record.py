@@ -40,5 +40,7 @@ class AnalysisRecord:
     photo_key: str = ""
     proposals_key: str = ""
     proposals_model: str = ""
+    # The room's light as a picture of a grey card; empty where the model did not tell it.
+    light_key: str = ""
     height: int = 0
     width: int = 0

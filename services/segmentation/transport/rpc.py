@@ -38,7 +38,9 @@ class SegmentationService(segmentation_pb2_grpc.SegmentationServiceServicer):
         if record is None:
             raise NotFound("ROOM_NOT_ANALYZED", "the room was not analyzed", {"room": request.room})
         return segmentation_pb2.GetAnalysisResponse(
-            analysis=analysis_to_proto(record), mask_keys=[s.mask_key for s in record.surfaces]
+            analysis=analysis_to_proto(record),
+            mask_keys=[s.mask_key for s in record.surfaces],
+            light_key=record.light_key,
         )
 
 

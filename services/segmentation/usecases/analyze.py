@@ -85,6 +85,10 @@ class AnalyzeRoom:
                 proposals_key = f"{prefix}/proposals.npz"
                 kept = await run(self.cpu, things.to_bytes)
                 group.create_task(self.objects.put(proposals_key, kept, "application/octet-stream"))
+                card = labels.mean_grey_card(prediction.grey_card)
+                light_key = f"{prefix}/light.png" if card is not None else ""
+                if card is not None:
+                    group.create_task(self.objects.put(light_key, encode_png(card), "image/png"))
         height, width = photo.shape[:2]
         record = replace(
             _record(room, prediction.model, analysis, keys),
@@ -92,6 +96,7 @@ class AnalyzeRoom:
             photo_key=photo_key,
             proposals_key=proposals_key,
             proposals_model=raw.model,
+            light_key=light_key,
             height=height,
             width=width,
         )

@@ -1,10 +1,11 @@
+import cv2
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear, to_srgb
 from services.compositor.domain.compose import Layer, compose
-from services.compositor.domain.shading import RoomLight, room_light, shading
+from services.compositor.domain.shading import GREY_CARD, RoomLight, room_light, shading
 from services.compositor.domain.texture import pyramid
 
 RNG = np.random.default_rng(0)
@@ -70,8 +71,8 @@ def test_shading_scales_with_exposure():
     darker = RoomLight(0.25, np.ones(3, np.float32))
     half = to_srgb(to_linear(ROOM) * np.float32(0.5))
 
-    a = shading(ROOM, alpha, "floor", light, 0.0)
-    b = shading(half, alpha, "floor", darker, 0.0)
+    a, _ = shading(ROOM, alpha, "floor", light, 0.0)
+    b, _ = shading(half, alpha, "floor", darker, 0.0)
 
     np.testing.assert_allclose(b, a * 0.5, rtol=0.02)
 
@@ -101,3 +102,55 @@ def test_a_layer_with_an_empty_mask_changes_nothing():
     out = compose(ROOM, [layer(np.zeros((H, W), np.uint8))], NO_WHITE)
 
     np.testing.assert_array_equal(out, ROOM)
+
+
+def card(value: float) -> np.ndarray:
+    """A grey card that shows this linear value everywhere."""
+    return to_srgb(np.full((24, 32, 3), value, np.float32))
+
+
+def test_how_bright_a_surface_becomes_follows_the_grey_card_and_not_the_old_surface():
+    alpha = np.full((H, W), 255, np.uint8)
+    paint = [layer(alpha, textured=False)]
+    pale, dark = (np.full((H, W, 3), v, np.uint8) for v in (220, 60))
+
+    on_pale, on_dark = (luminance(to_linear(compose(room, paint, NO_WHITE, card(0.2)))).mean() for room in (pale, dark))
+    brighter = luminance(to_linear(compose(dark, paint, NO_WHITE, card(0.3)))).mean()
+
+    np.testing.assert_allclose(on_pale, on_dark, rtol=0.03)
+    assert brighter > 1.3 * on_dark
+
+
+def test_a_card_that_is_laid_shows_as_the_card_does():
+    alpha = np.full((H, W), 255, np.uint8)
+    grey = Layer("wall", alpha, None, None, np.full(3, GREY_CARD, np.float32))
+    room = np.full((H, W, 3), 150, np.uint8)
+
+    out = compose(room, [grey], NO_WHITE, card(0.25))
+
+    np.testing.assert_allclose(to_linear(out).mean(), 0.25, rtol=0.03)
+
+
+def test_a_reflection_in_the_old_floor_goes_and_a_shadow_stays():
+    y, x = np.mgrid[:H, :W].astype(np.float32)
+    shadow = np.where(x > W / 2, 0.4, 1.0)
+    glare = 0.5 * np.exp(-((x - 40) ** 2 + (y - 60) ** 2) / (2 * 25**2))
+    room = to_srgb(np.repeat((0.3 * shadow + glare)[..., None], 3, 2).astype(np.float32))
+    told = to_srgb(np.repeat(cv2.resize(0.35 * shadow, (32, 24), interpolation=cv2.INTER_AREA)[..., None], 3, 2))
+    alpha = np.full((H, W), 255, np.uint8)
+
+    out = luminance(to_linear(compose(room, [layer(alpha, textured=False)], NO_WHITE, told)))
+
+    assert 0.3 < out[60, 140] / out[110, 10] < 0.5
+    assert abs(out[60, 40] / out[110, 10] - 1) < 0.25
+
+
+def test_the_color_of_the_light_is_the_cards():
+    warm = np.full((24, 32, 3), (200, 160, 120), np.uint8)
+    alpha = np.full((H, W), 255, np.uint8)
+    grey = Layer("wall", alpha, None, None, np.full(3, GREY_CARD, np.float32))
+
+    out = to_linear(compose(ROOM, [grey], NO_WHITE, warm)).mean((0, 1))
+
+    told = to_linear(warm)[0, 0]
+    np.testing.assert_allclose(out / out[1], told / told[1], rtol=0.12)

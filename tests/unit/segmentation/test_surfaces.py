@@ -220,3 +220,19 @@ def test_the_network_sees_the_photo_and_its_mirror_image_in_steps_of_32():
     assert batch.shape[0] == 2
     assert batch.shape[1] % 32 == batch.shape[2] % 32 == 0
     np.testing.assert_array_equal(batch[1], batch[0][:, ::-1])
+
+
+def test_the_grey_card_is_the_mean_of_the_photos_and_its_mirror_images():
+    card = np.zeros((2, 3, 4, 6), np.float32)
+    card[0, :, :, 0] = 0.4  # the photo's left column
+    card[1, :, :, 5] = 0.6  # the mirror image's right column is the photo's left
+
+    mean = labels.mean_grey_card(card)
+
+    assert mean is not None
+    np.testing.assert_array_equal(mean[:, 0], 128)
+    assert not mean[:, 1:].any()
+
+
+def test_a_model_that_does_not_know_the_light_gives_no_card():
+    assert labels.mean_grey_card(np.zeros((2, 3, 4, 6), np.float32)) is None
