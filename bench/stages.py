@@ -17,7 +17,7 @@ from deploy.local.settings import ROOT, LocalSettings
 from roomviz.client import Client
 
 RUNS = 5
-ANALYZE, RENDER = ("decode", "segment", "geometry", "masks", "store"), ("read", "render", "encode")
+ANALYZE, RENDER = ("decode", "segment", "geometry", "masks", "store"), ("read", "plate", "texture", "render", "encode")
 
 
 def histograms(settings: LocalSettings) -> dict[tuple[str, str], tuple[float, float]]:

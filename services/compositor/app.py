@@ -13,10 +13,13 @@ from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.status.v1 import status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc
 from roomviz.runtime.health import OPEN_METHODS, Health
+from roomviz.runtime.memory import Memory
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.worker import Worker
 from services.compositor.adapters.pictures import CachedPictures
 from services.compositor.adapters.postgres import PostgresRenders
+from services.compositor.domain.kernel import Texels
+from services.compositor.domain.plate import Plate
 from services.compositor.settings import Settings
 from services.compositor.transport.jobs import ExportJob
 from services.compositor.transport.rpc import CompositorService
@@ -35,8 +38,10 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         store = await stack.enter_async_context(objects.connect(settings))
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "compositor"))
-        pictures = CachedPictures(store, cpu, settings.cache_bytes)
-        renderer = Renderer(pictures, cpu)
+        # Photos, plates and textures share the budget; a plate is the smallest, and the dearest to make.
+        pictures = CachedPictures(store, cpu, settings.cache_bytes // 2)
+        plates, textures = Memory[Plate](settings.cache_bytes // 4), Memory[Texels](settings.cache_bytes // 4)
+        renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, textures)
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         probes = {"postgresql": lambda: database.probe(pool), "nats": queue.probe, "s3": store.probe}
         health = await stack.enter_async_context(Health(probes).running())

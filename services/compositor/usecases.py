@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar, TypeVarTuple
 
 import cv2
 import numpy as np
@@ -13,15 +14,22 @@ from numpy.typing import NDArray
 from roomviz.errors import FailedPrecondition, InvalidArgument
 from roomviz.imaging.codec import Image, encode, encode_jpeg, encode_png, preview_size, resize
 from roomviz.imaging.color import linear_from_rgb24
-from roomviz.imaging.homography import rotated, scaled
+from roomviz.imaging.homography import scaled
+from roomviz.runtime.memory import Memory
 from roomviz.runtime.metrics import stage
-from services.compositor.domain.compose import Layer, compose
-from services.compositor.domain.texture import Pyramid, pyramid
+from services.compositor.domain import kernel
+from services.compositor.domain.kernel import Texels
+from services.compositor.domain.plate import Plate, box_of, plate
+from services.compositor.domain.shading import Box, Light, light_in
+from services.compositor.domain.texture import pyramid
 from services.compositor.ports import Export, LayerSpec, Pictures, Renders, RenderSpec, Write
 
+Given = TypeVarTuple("Given")
+Result = TypeVar("Result")
 Progress = Callable[[str, int], Awaitable[None]]
 
 LAYERS_MAX = 64
+_NOWHERE = np.zeros((1, 1), bool)
 _TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
@@ -47,83 +55,95 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Renderer:
-    """What both ways of rendering share: read, then compose in the thread pool."""
+    """What both ways of rendering share. What was needed lately of rooms and products stays in memory."""
 
     pictures: Pictures
     cpu: Executor
+    threads: int
+    plates: Memory[Plate]
+    textures: Memory[Texels]
 
-    async def picture(self, spec: RenderSpec, photo_key: str, height: int, width: int) -> Image:
-        """The composed picture at this size."""
+    async def picture(self, spec: RenderSpec, photo_key: str, height: int, width: int, keep: bool) -> Image:
+        """The composed picture at this size; `keep` its plates for the next one."""
         with stage("read"):
-            async with asyncio.TaskGroup() as group:
-                photo = group.create_task(self.pictures.rgb(photo_key))
-                masks = [group.create_task(self.pictures.grey(layer.mask_key)) for layer in spec.layers]
-                white_keys = () if spec.light_key else spec.white_mask_keys
-                whites = [group.create_task(self.pictures.grey(key)) for key in white_keys]
-                card = group.create_task(self.pictures.rgb(spec.light_key)) if spec.light_key else None
-                digests = {layer.texture_digest for layer in spec.layers if layer.texture_digest}
-                textures = {d: group.create_task(self.pictures.rgb(f"textures/{d}.png")) for d in digests}
-        run = asyncio.get_running_loop().run_in_executor
+            photo = await self._run(resize, await self.pictures.rgb(photo_key), height, width)
+        with stage("plate"):
+            plates = await self._plates(spec, photo_key, photo, keep)
+        with stage("texture"):
+            textures = await asyncio.gather(*(self._texels(layer) for layer in spec.layers))
         with stage("render"):
-            return await run(
-                self.cpu,
-                _compose,
-                spec,
-                photo.result(),
-                [m.result() for m in masks],
-                [w.result() for w in whites],
-                card.result() if card else None,
-                {d: t.result() for d, t in textures.items()},
-                height,
-                width,
-            )
+            out = await self._run(photo.copy)
+            for layer, plate, texels in zip(spec.layers, plates, textures, strict=True):
+                if plate is not None:
+                    repeat = (layer.repeat_width_m, layer.repeat_height_m) if layer.texture_digest else (1.0, 1.0)
+                    parts = kernel.lay(out, plate, texels, repeat, layer.rotation_deg, self.threads)
+                    await asyncio.gather(*(self._run(part) for part in parts))
+        return out
+
+    async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image, keep: bool) -> list[Plate | None]:
+        """A plate a layer; None where its mask is empty."""
+        keys = [
+            (photo_key, photo.shape, spec.light_key, layer.mask_key, layer.homography, not layer.texture_digest)
+            for layer in spec.layers
+        ]
+        found = [self.plates.get(key) for key in keys]
+        missing = [n for n, plate in enumerate(found) if plate is None]
+        if missing:
+            light = await self._light(spec, photo)
+            made = await asyncio.gather(*(self._plate(spec, spec.layers[n], photo, light) for n in missing))
+            for n, plate in zip(missing, made, strict=True):
+                found[n] = plate
+                if keep and plate is not None:
+                    self.plates.put(keys[n], plate)
+        return found
+
+    async def _plate(
+        self, spec: RenderSpec, layer: LayerSpec, photo: Image, light: Callable[[Box], Light]
+    ) -> Plate | None:
+        mask = await self.pictures.grey(layer.mask_key)
+        return await self._run(_make_plate, spec, layer, photo, mask, light)
+
+    async def _light(self, spec: RenderSpec, photo: Image) -> Callable[[Box], Light]:
+        if spec.light_key:
+            return light_in(photo, _NOWHERE, await self.pictures.rgb(spec.light_key))
+        whites = await asyncio.gather(*(self.pictures.grey(key) for key in spec.white_mask_keys))
+        white = await self._run(_union, whites, *photo.shape[:2])
+        return await self._run(light_in, photo, white, None)
+
+    async def _texels(self, layer: LayerSpec) -> Texels:
+        if not layer.texture_digest:
+            return kernel.paint(linear_from_rgb24(layer.color_rgb))
+        found = self.textures.get(layer.texture_digest)
+        if found is None:
+            texture = await self.pictures.rgb(f"textures/{layer.texture_digest}.png")
+            found = await self._run(_make_texels, texture)
+            self.textures.put(layer.texture_digest, found)
+        return found
+
+    async def _run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self.cpu, function, *arguments)
 
 
-def _compose(
-    spec: RenderSpec,
-    photo: Image,
-    masks: list[Image],
-    whites: list[Image],
-    card: Image | None,
-    textures: dict[str, Image],
-    height: int,
-    width: int,
-) -> Image:
-    photo = resize(photo, height, width)
-    sx, sy = width / spec.width, height / spec.height
-    pyramids: dict[tuple[str, float, float], Pyramid] = {}
-    layers = []
-    for layer, mask in zip(spec.layers, masks, strict=True):
-        layers.append(
-            Layer(
-                layer.kind,
-                resize(mask, height, width),
-                _homography(layer, sx, sy),
-                _pyramid(layer, textures, pyramids),
-                linear_from_rgb24(layer.color_rgb),
-            )
-        )
-    return compose(photo, layers, _union(whites, height, width), card)
-
-
-def _homography(layer: LayerSpec, sx: float, sy: float) -> NDArray[np.float64] | None:
-    if not layer.homography:
+def _make_plate(
+    spec: RenderSpec, layer: LayerSpec, photo: Image, mask: Image, light: Callable[[Box], Light]
+) -> Plate | None:
+    height, width = photo.shape[:2]
+    alpha = resize(mask, height, width)
+    if not alpha.any():
         return None
-    return rotated(scaled(np.array(layer.homography).reshape(3, 3), sx, sy), layer.rotation_deg)
+    plane = None
+    if layer.homography:
+        plane = scaled(np.array(layer.homography).reshape(3, 3), width / spec.width, height / spec.height)
+    return plate(photo, alpha, layer.kind, light(box_of(alpha)), plane, not layer.texture_digest)
 
 
-def _pyramid(
-    layer: LayerSpec, textures: dict[str, Image], made: dict[tuple[str, float, float], Pyramid]
-) -> Pyramid | None:
-    if not layer.texture_digest:
-        return None
-    key = (layer.texture_digest, layer.repeat_width_m, layer.repeat_height_m)
-    if key not in made:
-        made[key] = pyramid(textures[layer.texture_digest], layer.repeat_width_m, layer.repeat_height_m)
-    return made[key]
+def _make_texels(texture: Image) -> Texels:
+    levels = pyramid(texture, 1.0, 1.0).levels
+    # Finer ones than the kernel reads are finer than any photo shows.
+    return kernel.texels([level for level in levels if max(level.shape[:2]) <= kernel.SIDE_MAX])
 
 
-def _union(masks: list[Image], height: int, width: int) -> NDArray[np.bool_]:
+def _union(masks: Sequence[Image], height: int, width: int) -> NDArray[np.bool_]:
     out = np.zeros((height, width), bool)
     for mask in masks:
         out |= cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 230
@@ -137,7 +157,7 @@ class RenderPreview:
     async def __call__(self, spec: RenderSpec) -> Rendered:
         check(spec)
         height, width = preview_size(spec.height, spec.width)
-        picture = await self.renderer.picture(spec, spec.working_key, height, width)
+        picture = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
         with stage("encode"):
             data = await asyncio.get_running_loop().run_in_executor(self.renderer.cpu, encode_jpeg, picture, 88)
         return Rendered(data, width, height)
@@ -162,7 +182,7 @@ class ExportPicture:
     ) -> tuple[Export, Write]:
         check(spec)
         await progress("render", 10)
-        picture = await self.renderer.picture(spec, spec.photo_key, spec.height, spec.width)
+        picture = await self.renderer.picture(spec, spec.photo_key, spec.height, spec.width, keep=False)
         await progress("encode", 70)
         with stage("encode"):
             data = await asyncio.get_running_loop().run_in_executor(self.renderer.cpu, encode_as, picture, format)

@@ -1,11 +1,11 @@
 """Stored pictures, decoded in threads, with the latest kept in memory up to a number of bytes."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
 
 from roomviz.imaging.codec import Image, decode_grey, decode_rgb
+from roomviz.runtime.memory import Memory
 from roomviz.runtime.objects import Objects
 
 
@@ -13,9 +13,8 @@ class CachedPictures:
     """Keys name pictures that never change, so nothing in the cache can be stale."""
 
     def __init__(self, objects: Objects, cpu: Executor, bytes_max: int):
-        self._objects, self._cpu, self._max = objects, cpu, bytes_max
-        self._kept: OrderedDict[str, Image] = OrderedDict()
-        self._size = 0
+        self._objects, self._cpu = objects, cpu
+        self._kept = Memory[Image](bytes_max)
         self._loading: dict[str, asyncio.Task[Image]] = {}
 
     async def rgb(self, key: str) -> Image:
@@ -30,7 +29,6 @@ class CachedPictures:
     async def _get(self, key: str, decode: Callable[[bytes], Image]) -> Image:
         kept = self._kept.get(key)
         if kept is not None:
-            self._kept.move_to_end(key)
             return kept
         task = self._loading.get(key)
         if task is None:  # one load for all who ask at the same time
@@ -42,9 +40,5 @@ class CachedPictures:
         data = await self._objects.get(key)
         image = await asyncio.get_running_loop().run_in_executor(self._cpu, decode, data)
         image.setflags(write=False)
-        self._kept[key] = image
-        self._size += image.nbytes
-        while self._size > self._max and len(self._kept) > 1:
-            _, old = self._kept.popitem(last=False)
-            self._size -= old.nbytes
+        self._kept.put(key, image)
         return image

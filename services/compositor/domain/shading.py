@@ -5,7 +5,9 @@ Scene Characteristics from Images", 1978). The old surface's texture is small in
 light on it is not: an edge-keeping filter on log luminance takes the one out and leaves the other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -20,6 +22,8 @@ Float = NDArray[np.float32]
 TEXTURE_CONTRAST = 0.22
 # Luminance below which a pixel counts as this dark, and log luminance of each 8-bit grey.
 DARKEST = 2e-3
+# Scene light that a camera no longer tells from more: `response` has reached white.
+CLIPPED = 1.85
 _GREY = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, 2)
 _LOG_LIGHT = np.log(np.maximum(luminance(to_linear(_GREY)), DARKEST)).astype(np.float32).reshape(256, 1)
 # How much more light than the room's white walls the bright parts of a surface may get.
@@ -31,7 +35,7 @@ WHITE_ALBEDO, TYPICAL_ALBEDO = 0.82, {"floor": 0.28, "wall": 0.6, "ceiling": 0.7
 # Albedo of the card whose picture the network draws.
 GREY_CARD = 0.35
 # Window, in parts of the long side, over which the card is trusted more than the photo.
-CARD_WINDOW = 1 / 48
+CARD_WINDOW = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,12 @@ def room_light(photo: LinearImage, white: NDArray[np.bool_]) -> RoomLight:
     """The light of a room, from the brightest part of its walls and ceiling.
 
     Args:
-        photo: (H, W, 3) linear.
+        photo: (H, W, 3) linear scene light.
         white: (H, W), True on walls and ceiling; may be empty, then the whole photo is used.
     """
     pixels = photo[white] if white.sum() > 500 else photo.reshape(-1, 3)
     light = luminance(pixels)
-    unclipped = pixels.max(1) < 0.98
+    unclipped = pixels.max(1) < CLIPPED
     if unclipped.sum() > 200:
         pixels, light = pixels[unclipped], light[unclipped]
     level = float(np.quantile(light, 0.9))
@@ -90,6 +94,7 @@ def smooth_log(log_light: Float, inside: Float, radius: int, contrast: float) ->
 
 
 Light = RoomLight | CardLight
+Box = tuple[int, int, int, int]  # x, y, width, height
 
 
 def response(light: LinearImage) -> LinearImage:
@@ -103,7 +108,7 @@ def scene_light(value: LinearImage) -> LinearImage:
     return np.asarray(8 * (np.sqrt(b * b + np.minimum(value, 1.2) / 4) - b), np.float32)
 
 
-def card_in(card: Image, photo: tuple[int, int], box: tuple[int, int, int, int]) -> CardLight:
+def card_in(card: Image, photo: tuple[int, int], box: Box) -> CardLight:
     """The light in a box.
 
     Args:
@@ -120,6 +125,22 @@ def card_in(card: Image, photo: tuple[int, int], box: tuple[int, int, int, int])
     shown = cv2.remap(to_linear(card), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     white = scene_light(np.asarray(shown, np.float32)) / GREY_CARD
     return CardLight(np.asarray(np.maximum(white, DARKEST), np.float32))
+
+
+def light_of(photo: Image, white: NDArray[np.bool_]) -> RoomLight:
+    """`room_light` of a photo (H, W, 3) uint8, looked at in small."""
+    scale = min(1.0, 480 / max(photo.shape[:2]))
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(white.astype(np.uint8), (small.shape[1], small.shape[0]), interpolation=cv2.INTER_NEAREST) > 0
+    return room_light(scene_light(to_linear(small.astype(np.uint8))), mask)
+
+
+def light_in(photo: Image, white: NDArray[np.bool_], card: Image | None) -> Callable[[Box], Light]:
+    """The light in a box of the photo: from the card, or, where there is none, the same everywhere."""
+    if card is not None:
+        return partial(card_in, card, photo.shape[:2])
+    room = light_of(photo, white)
+    return lambda box: room
 
 
 def shading(
@@ -148,8 +169,7 @@ def shading(
     if inside.sum() < 16:
         return _flat(alpha, light)
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
-    seen = luminance(to_linear(small))
-    seen = scene_light(seen) if isinstance(light, CardLight) else seen
+    seen = luminance(scene_light(to_linear(small)))
     log_small = np.asarray(np.log(np.maximum(seen, DARKEST)), np.float32)
     radius = max(3, round(max(size) / 60))
     smooth = smooth_log(log_small, inside, radius, TEXTURE_CONTRAST)

@@ -51,14 +51,15 @@ class Footprint:
     short: Float
 
 
-def footprint(pixel_from_plane: Matrix, box: tuple[int, int, int, int]) -> Footprint:
+def footprint(pixel_from_plane: Matrix, box: tuple[int, int, int, int], every: int = 1) -> Footprint:
     """Where the pixels of box (x, y, width, height) lie on the plane, and how large they are there.
 
-    The homography's third coordinate must be positive where the plane is seen.
+    The homography's third coordinate must be positive where the plane is seen. With `every` above 1, one for so many
+    pixels of a row, at their middle.
     """
     bx, by, w, h = box
     m = np.linalg.inv(pixel_from_plane)
-    px = (np.arange(w, dtype=np.float64) + bx + 0.5)[None]
+    px = (np.arange(0, w, every, dtype=np.float64) + bx + every / 2)[None]
     py = (np.arange(h, dtype=np.float64) + by + 0.5)[:, None]
     c = m[2, 0] * px + m[2, 1] * py + m[2, 2]
     # Positive where the plane is seen; beyond its horizon kept finite, and left out by the mask.

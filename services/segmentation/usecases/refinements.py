@@ -13,6 +13,7 @@ from typing import TypeVar, TypeVarTuple
 
 from roomviz.errors import Aborted, FailedPrecondition, NotFound
 from roomviz.imaging.codec import decode_grey, encode_png
+from roomviz.runtime.memory import Memory
 from roomviz.runtime.metrics import stage
 from services.segmentation.domain import features, refine, revision
 from services.segmentation.domain.features import Features
@@ -23,7 +24,6 @@ from services.segmentation.domain.refine import Pins
 from services.segmentation.domain.revision import Revised
 from services.segmentation.domain.strokes import Stroke, check
 from services.segmentation.ports import Draft, Log, Objects, OpenLog, Refinements
-from services.segmentation.usecases.memory import Memory
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")

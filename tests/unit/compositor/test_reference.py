@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear, to_srgb
-from services.compositor.domain.compose import Layer, compose
-from services.compositor.domain.shading import GREY_CARD, RoomLight, room_light, shading
+from services.compositor.domain.reference import Layer, compose
+from services.compositor.domain.shading import GREY_CARD, RoomLight, response, room_light, scene_light, shading
 from services.compositor.domain.texture import pyramid
 
 RNG = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def test_shading_scales_with_exposure():
     alpha = np.full((H, W), 255, np.uint8)
     light = RoomLight(0.5, np.ones(3, np.float32))
     darker = RoomLight(0.25, np.ones(3, np.float32))
-    half = to_srgb(to_linear(ROOM) * np.float32(0.5))
+    half = to_srgb(response(scene_light(to_linear(ROOM)) * np.float32(0.5)))
 
     a, _ = shading(ROOM, alpha, "floor", light, 0.0)
     b, _ = shading(half, alpha, "floor", darker, 0.0)
@@ -93,7 +93,7 @@ def test_a_large_photo_is_laid_in_strips_that_do_not_show(monkeypatch):
     alpha = np.full((H, W), 255, np.uint8)
     whole = compose(ROOM, [layer(alpha)], NO_WHITE)
 
-    monkeypatch.setattr("services.compositor.domain.compose.STRIP_ROWS", 7)
+    monkeypatch.setattr("services.compositor.domain.reference.STRIP_ROWS", 7)
 
     np.testing.assert_allclose(compose(ROOM, [layer(alpha)], NO_WHITE).astype(int), whole.astype(int), atol=1)
 

@@ -1,23 +1,22 @@
-"""One picture from a photo and its layers: light, texture, shading, blend, inside the box of each mask."""
+"""What a picture is, in NumPy: light, texture, shading, blend, inside the box of each mask.
 
-from collections.abc import Callable
+The services run kernel.py, which comes to the same within a level or two of 255; tests compare the two.
+"""
+
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
-from roomviz.imaging.color import LinearImage, to_linear, to_srgb
+from roomviz.imaging.color import to_linear, to_srgb
 from roomviz.imaging.homography import Matrix
-from services.compositor.domain.shading import Light, RoomLight, card_in, response, room_light, shading
+from services.compositor.domain.plate import PAINT_DETAIL
+from services.compositor.domain.shading import light_in, response, shading
 from services.compositor.domain.texture import Pyramid, footprint, lay
 
-PAINT_DETAIL = 0.6
 STRIP_ROWS = 256
-
-Box = tuple[int, int, int, int]  # x, y, width, height
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,6 @@ class Layer:
     color: NDArray[np.float32]
 
 
-def soft_clip(image: LinearImage, knee: float = 0.8) -> LinearImage:
-    """Values above `knee` approach 1 instead of being cut off."""
-    over = np.maximum(image - knee, 0)
-    return np.asarray(np.minimum(image, knee) + (1 - knee) * np.tanh(over / (1 - knee)), np.float32)
-
-
-def light_of(photo: Image, white: NDArray[np.bool_]) -> RoomLight:
-    """`room_light` of a photo (H, W, 3) uint8, looked at in small."""
-    scale = min(1.0, 480 / max(photo.shape[:2]))
-    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    mask = cv2.resize(white.astype(np.uint8), (small.shape[1], small.shape[0]), interpolation=cv2.INTER_NEAREST) > 0
-    return room_light(to_linear(small.astype(np.uint8)), mask)
-
-
-def _everywhere(light: RoomLight) -> Callable[[Box], Light]:
-    return lambda box: light
-
-
 def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: Image | None = None) -> Image:
     """Lay each layer over the photo in turn.
 
@@ -65,7 +46,7 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: I
     Returns:
         (H, W, 3) uint8 sRGB. Pixels where every alpha is 0 are the photo's, to the bit.
     """
-    light_in = _everywhere(light_of(photo, white)) if card is None else partial(card_in, card, photo.shape[:2])
+    light = light_in(photo, white, card)
     out = photo.copy()
     for layer in layers:
         x, y, w, h = cv2.boundingRect(layer.alpha)
@@ -73,8 +54,9 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: I
             continue
         box = (slice(y, y + h), slice(x, x + w))
         textured = layer.pyramid is not None and layer.pixel_from_plane is not None
-        light = light_in((x, y, w, h))
-        lit, tint = shading(photo[box], layer.alpha[box], layer.kind, light, 0.0 if textured else PAINT_DETAIL)
+        lit, tint = shading(
+            photo[box], layer.alpha[box], layer.kind, light((x, y, w, h)), 0.0 if textured else PAINT_DETAIL
+        )
         # In strips, so that what a layer needs beside the photo stays small however large the photo is.
         for top in range(0, h, STRIP_ROWS):
             rows = slice(top, min(h, top + STRIP_ROWS))
@@ -85,8 +67,7 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: I
                 albedo = lay(layer.pyramid, at)
             else:
                 albedo = np.broadcast_to(layer.color, (*alpha.shape, 3))
-            new = albedo * lit[rows, :, None] * tint
-            new = soft_clip(new) if card is None else response(new)
+            new = response(albedo * lit[rows, :, None] * tint)
             share = np.asarray(alpha / np.float32(255), np.float32)[..., None]
             mixed = to_linear(out[strip]) * (1 - share) + new * share
             np.copyto(out[strip], to_srgb(np.asarray(mixed, np.float32)), where=(alpha > 0)[..., None])

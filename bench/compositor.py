@@ -1,0 +1,223 @@
+"""How near a composed picture comes to the truth, against the tutorial way of doing it.
+
+    python -m bench.compositor [--rooms 100] [--side 768] [--sheet sheet.png]
+
+Truth is physical: rooms of a seed that nothing was made for are rendered with their own floor or wall, and again
+with the new material under the same light. The compositor gets the first picture, and the true mask and plane.
+"""
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from onnxruntime import InferenceSession, SessionOptions
+
+from models.rooms import GENERATOR_VERSION
+from models.rooms.cache import training_arrays
+from models.rooms.labels import CEILING, FLOOR, WALL
+from models.rooms.sample import Sample, develop, render_sample
+from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear
+from services.catalog.domain.demo_range import ITEMS, Item
+from services.compositor.domain.reference import Layer, compose
+from services.compositor.domain.shading import light_in, shading
+from services.compositor.domain.texture import Pyramid, pyramid
+from services.segmentation.domain import labels
+
+SEED = 901
+GRID = 4  # by 4 samples a pixel of the new material's truth
+PART_MIN = 0.06  # of the picture
+KINDS = {"floor": FLOOR, "wall": WALL}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """photo, after (H, W, 3) uint8; mask (H, W) bool; light (H, W) luminance of the true irradiance."""
+
+    photo: np.ndarray
+    after: np.ndarray
+    mask: np.ndarray
+    light: np.ndarray
+    white: np.ndarray
+    kind: str
+    item: Item
+    pixel_from_plane: np.ndarray
+    card: np.ndarray
+
+
+@cache
+def material(sku: str) -> tuple[Pyramid | None, np.ndarray]:
+    item = next(i for i in ITEMS if i.sku == sku)
+    drawn = item.texture()
+    if drawn is None:
+        assert item.color is not None
+        r, g, b = item.color
+        return None, linear_from_rgb24(r << 16 | g << 8 | b)
+    return pyramid(*drawn), np.zeros(3, np.float32)
+
+
+def rays(s: Sample, offset: tuple[float, float]) -> np.ndarray:
+    """(H, W, 3) unit, world frame, through the pixels' corners moved by offset."""
+    h, w = s.label.shape
+    x, y = np.meshgrid(np.arange(w) + offset[0], np.arange(h) + offset[1])
+    c = s.camera
+    a, b = (x - c[13]) / c[12], (y - c[14]) / c[12]
+    k = 1 + c[15] * (a * a + b * b)
+    d = c[9:12] + (a * k)[..., None] * c[3:6] + (b * k)[..., None] * c[6:9]
+    return d / np.linalg.norm(d, axis=-1, keepdims=True)
+
+
+def truth(index: int, side: int) -> Truth | None:
+    """A room, with one of its surfaces laid anew; None where no surface is large enough."""
+    s = render_sample(GENERATOR_VERSION, SEED, index, side, samples=8)
+    rng = np.random.default_rng([SEED, index])
+    kind = str(rng.choice(["floor", "floor", "wall"]))
+    inside = s.label == KINDS[kind]
+    ids, counts = np.unique(s.instance[inside], return_counts=True)
+    if not len(ids) or counts.max() < PART_MIN * inside.size:
+        return None
+    mask = inside & (s.instance == ids[counts.argmax()])
+    frame = s.camera[3:12].reshape(3, 3)  # rows: right, down, forward
+    normal = np.median(s.normal[mask], 0) @ frame
+    up = np.array([0.0, 0, 1])
+    u_axis = np.array([1.0, 0, 0]) if kind == "floor" else np.cross(up, normal) / np.linalg.norm(np.cross(up, normal))
+    v_axis = np.array([0.0, 1, 0]) if kind == "floor" else up
+    position = s.camera[:3]
+    point = np.median((position + rays(s, (0.5, 0.5)) * s.depth[..., None])[mask], 0)
+    choice = [i for i in ITEMS if i.category.startswith("flooring" if kind == "floor" else ("wall", "paint"))]
+    item = choice[rng.integers(len(choice))]
+    texture, color = material(item.sku)
+    albedo = np.zeros((*mask.shape, 3), np.float32)
+    for i in range(GRID):
+        for j in range(GRID):
+            d = rays(s, ((i + 0.5) / GRID, (j + 0.5) / GRID))
+            t = ((point - position) @ normal) / np.minimum(d @ normal, -1e-6)
+            at = position + t[..., None] * d - point
+            albedo += (exact(texture, at @ u_axis, at @ v_axis) if texture else color) / GRID**2
+    radiance = np.where(mask[..., None], albedo * s.shading, s.albedo * s.shading + s.extra)
+    after = np.where(mask[..., None], develop(radiance, s.exposure), s.image)
+    k = np.array([[s.camera[12], 0, s.camera[13]], [0, s.camera[12], s.camera[14]], [0, 0, 1]])
+    plane = k @ np.column_stack([frame @ u_axis, frame @ v_axis, frame @ (point - position)])
+    white = np.isin(s.label, (WALL, CEILING))
+    card = training_arrays(s)["grey"]
+    return Truth(s.image, after, mask, luminance(s.shading), white, kind, item, plane, card)
+
+
+def exact(source: Pyramid, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The texture at points of the plane in metres, nearest texel."""
+    image = source.levels[0]
+    h, w = image.shape[:2]
+    return image[(y / source.height_m * h).astype(int) % h, (x / source.width_m * w).astype(int) % w]
+
+
+def ours(t: Truth, card: np.ndarray | None) -> np.ndarray:
+    texture, color = material(t.item.sku)
+    alpha = t.mask.astype(np.uint8) * 255
+    return compose(t.photo, [Layer(t.kind, alpha, t.pixel_from_plane, texture, color)], t.white, card)
+
+
+def tutorial(t: Truth) -> np.ndarray:
+    """The product's picture stretched over the photo, blended in by half through a blurred mask."""
+    drawn, color = t.item.texture(), np.array(t.item.color or (0, 0, 0), np.uint8)
+    h, w = t.mask.shape
+    product = cv2.resize(drawn[0], (w, h)) if drawn else np.broadcast_to(color, t.photo.shape)
+    alpha = 0.5 * cv2.GaussianBlur(t.mask.astype(np.float32), (21, 21), 0)[..., None]
+    return (t.photo * (1 - alpha) + product * alpha).astype(np.uint8)
+
+
+@cache
+def network(path: str) -> InferenceSession:
+    options = SessionOptions()
+    options.intra_op_num_threads = 1
+    return InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def found_card(photo: np.ndarray, model: str) -> np.ndarray | None:
+    """The card as the segmentation service finds it."""
+    (grey,) = network(model).run(["grey_card"], {"image": labels.network_input(photo)})
+    return labels.mean_grey_card(grey)
+
+
+def psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(1e-9, np.mean((a[mask].astype(float) - b[mask]) ** 2))))
+
+
+def ssim(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:
+    """Mean structural similarity of luma inside the mask (Wang et al., 2004, eq. 13; Gaussian window of 1.5)."""
+    x, y = (cv2.cvtColor(i, cv2.COLOR_RGB2GRAY).astype(np.float64) for i in (a, b))
+    blur = lambda i: cv2.GaussianBlur(i, (11, 11), 1.5)  # noqa: E731
+    mx, my = blur(x), blur(y)
+    sxx, syy, sxy = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    value = (2 * mx * my + c1) * (2 * sxy + c2) / ((mx * mx + my * my + c1) * (sxx + syy + c2))
+    return float(value[cv2.erode(mask.astype(np.uint8), np.ones((11, 11))) > 0].mean()) if mask.any() else 1.0
+
+
+def light_scores(t: Truth, card: np.ndarray | None) -> tuple[float, float]:
+    """Correlation of the found with the true shading, and the error of log shading where the light is dim."""
+    alpha = t.mask.astype(np.uint8) * 255
+    light = light_in(t.photo, t.white, card)((0, 0, *t.mask.shape[::-1]))
+    found = np.log(np.maximum(shading(t.photo, alpha, t.kind, light, 0.0)[0][t.mask], 1e-4))
+    true = np.log(np.maximum(t.light[t.mask], 1e-4))
+    correlation = float(np.corrcoef(found, true)[0, 1]) if true.std() > 0.02 else 1.0
+    dim = true < np.median(true) - 0.25
+    error = np.abs((found - np.median(found)) - (true - np.median(true)))
+    return correlation, float(error[dim].mean()) if dim.sum() > 50 else 0.0
+
+
+def measure(job: tuple[int, int, str]) -> dict | None:
+    cv2.setNumThreads(1)
+    t = truth(*job[:2])
+    if t is None:
+        return None
+    card = {"none": None, "true": t.card}.get(job[2]) if job[2] in ("none", "true") else found_card(t.photo, job[2])
+    a, b = ours(t, card), tutorial(t)
+    correlation, dim = light_scores(t, card)
+    row = {"index": job[0], "kind": t.kind, "sku": t.item.sku, "psnr": psnr(a, t.after, t.mask)}
+    row |= {"tutorial": psnr(b, t.after, t.mask), "ssim": ssim(a, t.after, t.mask)}
+    row |= {"correlation": correlation, "dim": dim, "changed": int((a != t.photo)[~t.mask].sum())}
+    row["bias"] = float(np.log(to_linear(a)[t.mask].mean() / max(1e-6, to_linear(t.after)[t.mask].mean())))
+    row["pictures"] = [cv2.resize(i, (384, round(384 * i.shape[0] / i.shape[1]))) for i in (t.photo, t.after, a, b)]
+    return row
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--rooms", type=int, default=100)
+    p.add_argument("--side", type=int, default=768)
+    p.add_argument("--sheet", help="PNG: photo, truth, ours, tutorial of the worst and some others")
+    p.add_argument("--light", default="model_repository/roomseg/3/model.onnx", help="model, `true`, `none`")
+    p.add_argument("--workers", type=int, default=1)
+    a = p.parse_args()
+    rows: list[dict] = []
+    with ProcessPoolExecutor(a.workers) as pool:
+        for row in pool.map(measure, [(i, a.side, a.light) for i in range(a.rooms)]):
+            if row:
+                rows.append(row)
+                print(f"\r{len(rows)} rooms", end="", flush=True)
+    print()
+    rows.sort(key=lambda r: r["psnr"])
+    for r in rows[:25]:
+        print({k: round(v, 3) if isinstance(v, float) else v for k, v in r.items() if k != "pictures"})
+    column = lambda k: np.array([r[k] for r in rows])  # noqa: E731
+    gain = column("psnr") - column("tutorial")
+    print(f"{len(rows)} surfaces")
+    for k in ("psnr", "ssim", "correlation", "dim", "bias"):
+        print(
+            f"{k:12} mean {column(k).mean():.3f} median {np.median(column(k)):.3f} p10 {np.quantile(column(k), 0.1):.3f} p90 {np.quantile(column(k), 0.9):.3f}"
+        )
+    print(
+        f"over tutorial: median {np.median(gain):.1f} dB, worst {gain.min():.1f} dB, better on {(gain > 0).mean():.0%}"
+    )
+    print("pixels changed outside", column("changed").sum())
+    if a.sheet:
+        picked = rows[:8] + rows[8 :: max(1, len(rows) // 8)][:8]
+        height = max(i.shape[0] for r in picked for i in r["pictures"])
+        pad = lambda i: cv2.copyMakeBorder(i, 0, height - i.shape[0], 0, 0, cv2.BORDER_CONSTANT)  # noqa: E731
+        cv2.imwrite(a.sheet, np.vstack([np.hstack([pad(i) for i in r["pictures"]]) for r in picked])[..., ::-1])
+
+
+if __name__ == "__main__":
+    main()

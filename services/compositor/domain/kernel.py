@@ -1,0 +1,163 @@
+"""The compiled pass that lays a material on a plate (native/lay.c). Its meaning is reference.py's."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roomviz.imaging.codec import Image
+from roomviz.imaging.color import LinearImage, to_linear, to_srgb
+from services.compositor.domain.plate import BLOCK, Plate
+from services.compositor.domain.shading import response
+
+LIBRARY = Path(__file__).parents[1] / "native" / "liblay.so"
+LIGHT_ONE, LIGHT_MAX = 4096, 16384  # entries of the table of what light looks like
+SIDE_MAX = 4095  # texels; more do not fit the kernel's numbers
+
+
+class _Level(ctypes.Structure):
+    _fields_ = (("texels", ctypes.c_void_p), ("width", ctypes.c_uint32), ("height", ctypes.c_uint32))
+
+
+class _Job(ctypes.Structure):
+    _fields_ = (
+        ("out", ctypes.c_void_p),
+        ("stride", ctypes.c_int64),
+        ("x", ctypes.c_int32),
+        ("y", ctypes.c_int32),
+        ("width", ctypes.c_int32),
+        ("alpha", ctypes.c_void_p),
+        ("spans", ctypes.c_void_p),
+        ("gain", ctypes.c_void_p),
+        ("footprints", ctypes.c_void_p),
+        ("plane", ctypes.c_double * 9),
+        ("turn", ctypes.c_float * 4),
+        ("repeat", ctypes.c_float * 2),
+        ("levels", ctypes.c_void_p),
+        ("level_count", ctypes.c_int32),
+        ("tint", ctypes.c_uint16 * 4),
+        ("shown", ctypes.c_void_p),
+        ("shown_linear", ctypes.c_void_p),
+        ("linear", ctypes.c_void_p),
+        ("srgb", ctypes.c_void_p),
+    )
+
+
+@dataclass(frozen=True)
+class Texels:
+    """A texture as the kernel reads it: for each level (h + 1, w + 1, 4) uint16 linear, 65535 = 1, whose last row and
+    column repeat the first."""
+
+    levels: tuple[NDArray[np.uint16], ...]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(level.nbytes for level in self.levels)
+
+
+def paint(color: NDArray[np.float32]) -> Texels:
+    """A texture of one texel: (3,) linear RGB."""
+    return texels((np.asarray(color, np.float32).reshape(1, 1, 3),))
+
+
+def texels(levels: Sequence[LinearImage]) -> Texels:
+    """From levels (h, w, 3) float32 linear. Raises ValueError where a side has more than SIDE_MAX texels."""
+    made = []
+    for level in levels:
+        if max(level.shape[:2]) > SIDE_MAX:
+            raise ValueError(f"a texture has at most {SIDE_MAX} texels a side, not {level.shape[1]} x {level.shape[0]}")
+        whole = np.zeros((level.shape[0] + 1, level.shape[1] + 1, 4), np.uint16)
+        whole[:-1, :-1, :3] = np.clip(level, 0, 1) * 65535 + 0.5
+        whole[-1], whole[:, -1] = whole[0], whole[:, 0]
+        made.append(whole)
+    return Texels(tuple(made))
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(LIBRARY))
+    library.roomviz_lay.argtypes = (ctypes.POINTER(_Job), ctypes.c_int32, ctypes.c_int32)
+    library.roomviz_lay.restype = None
+    return library
+
+
+@cache
+def _tables() -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """sRGB and linear value of light; linear value of sRGB; sRGB of a linear value."""
+    light = np.asarray(np.arange(LIGHT_MAX) / LIGHT_ONE, np.float32)
+    shown = np.asarray(np.minimum(response(light), 1), np.float32)
+    every = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)[None]
+    linear = np.ascontiguousarray(to_linear(every)[0, :, 0])
+    values = np.asarray(np.arange(65536) / 65535, np.float32)
+    return to_srgb(shown), shown, linear, to_srgb(values)
+
+
+def lay(
+    out: Image,
+    on: Plate,
+    texture: Texels,
+    repeat_m: tuple[float, float] = (1.0, 1.0),
+    rotation_deg: float = 0.0,
+    parts: int = 1,
+) -> list[Callable[[], None]]:
+    """Work that lays a texture over `out` where the plate is, in parts that may run at the same time.
+
+    Args:
+        out: (H, W, 3) uint8 sRGB, the picture so far; written to.
+        on: where; a plate without a plane takes only paint, which is a texture of one texel.
+        texture: what.
+        repeat_m: width and height in metres after which the texture repeats.
+        rotation_deg: turns the pattern on its plane.
+        parts: how many.
+
+    Raises:
+        ValueError: a texture has no place on a plate without a plane.
+    """
+    x, y, w, h = on.box
+    assert out.flags.c_contiguous
+    assert out.flags.writeable
+    if on.plane_from_pixel is not None and on.footprints is not None:
+        plane, footprints = on.plane_from_pixel.ravel(), on.footprints
+    elif len(texture.levels) == 1:
+        plane, footprints = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1.0]), np.zeros((h, -(-w // BLOCK), 4), np.float32)
+    else:
+        raise ValueError("a texture needs a plane")
+    shown, shown_linear, linear, srgb = _tables()
+    levels = (_Level * len(texture.levels))(
+        *(_Level(t.ctypes.data, t.shape[1] - 1, t.shape[0] - 1) for t in texture.levels)
+    )
+    a = np.deg2rad(rotation_deg)
+    job = _Job(
+        out.ctypes.data,
+        out.strides[0],
+        x,
+        y,
+        w,
+        on.alpha.ctypes.data,
+        on.spans.ctypes.data,
+        on.gain.ctypes.data,
+        footprints.ctypes.data,
+        (ctypes.c_double * 9)(*plane),
+        (ctypes.c_float * 4)(np.cos(a), np.sin(a), -np.sin(a), np.cos(a)),
+        (ctypes.c_float * 2)(*repeat_m),
+        ctypes.cast(levels, ctypes.c_void_p),
+        len(levels),
+        (ctypes.c_uint16 * 4)(*on.tint),
+        shown.ctypes.data,
+        shown_linear.ctypes.data,
+        linear.ctypes.data,
+        srgb.ctypes.data,
+    )
+    run, rows = _library().roomviz_lay, [h * k // parts for k in range(parts + 1)]
+    held = (out, on, texture, levels, footprints)  # what the job points to
+
+    def part(top: int, bottom: int) -> None:
+        run(ctypes.byref(job), top, bottom)
+        assert held
+
+    return [partial(part, top, bottom) for top, bottom in pairwise(rows)]

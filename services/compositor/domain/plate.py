@@ -1,0 +1,83 @@
+"""What of a surface does not depend on the product: where it is, its light, how large its pixels are on its plane.
+
+A plate is computed once for a surface, a mask and a size of picture; laying another product on it then costs one pass
+over its pixels (kernel.py).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roomviz.imaging.codec import Image
+from roomviz.imaging.homography import Matrix
+from services.compositor.domain.shading import Box, Light, shading
+from services.compositor.domain.texture import footprint
+
+BLOCK = 16  # pixels of a row that share one footprint
+GAIN_ONE, TINT_ONE = 8192, 32768
+PAINT_DETAIL = 0.6
+
+
+@dataclass(frozen=True)
+class Plate:
+    """box: x, y, width, height in the picture. alpha (h, w) uint8. spans (h, 2) int32: first and last + 1 column of
+    each row that alpha is not 0 in. gain (h, w) uint16: scene light on white, GAIN_ONE = 1. tint (4,) uint16, its
+    colour, TINT_ONE = 1. plane_from_pixel (3, 3) float64, from pixels of the box to metres, and footprints
+    (h, ceil(w / BLOCK), 4) float32, long axis x and y, length of the long and of the short one, metres; both None
+    where the surface has no plane."""
+
+    box: Box
+    alpha: NDArray[np.uint8]
+    spans: NDArray[np.int32]
+    gain: NDArray[np.uint16]
+    tint: NDArray[np.uint16]
+    plane_from_pixel: Matrix | None
+    footprints: NDArray[np.float32] | None
+
+    @property
+    def nbytes(self) -> int:
+        parts = (self.alpha, self.spans, self.gain, self.footprints)
+        return sum(p.nbytes for p in parts if p is not None)
+
+
+def box_of(alpha: Image) -> Box:
+    """The smallest box with all of a mask in it."""
+    x, y, w, h = cv2.boundingRect(alpha)
+    return x, y, w, h
+
+
+def plate(photo: Image, alpha: Image, kind: str, light: Light, pixel_from_plane: Matrix | None, painted: bool) -> Plate:
+    """The plate of a surface.
+
+    Args:
+        photo: (H, W, 3) uint8 sRGB.
+        alpha: (H, W) uint8, the soft mask; somewhere above 0.
+        kind: `floor`, `wall` or `ceiling`.
+        light: of the room, or of the mask's box.
+        pixel_from_plane: metres to pixels of the photo.
+        painted: paint keeps the relief of what it is on.
+    """
+    box = box_of(alpha)
+    x, y, w, h = box
+    part = (slice(y, y + h), slice(x, x + w))
+    mine = np.ascontiguousarray(alpha[part])
+    lit, tint = shading(photo[part], mine, kind, light, PAINT_DETAIL if painted else 0.0)
+    seen = mine > 0
+    first = seen.argmax(1)
+    last = np.where(seen.any(1), w - seen[:, ::-1].argmax(1), 0)
+    return Plate(
+        (x, y, w, h),
+        mine,
+        np.stack([np.where(seen.any(1), first, 0), last], 1).astype(np.int32),
+        np.minimum(lit * GAIN_ONE + 0.5, 65535).astype(np.uint16),
+        np.minimum(np.append(tint, 0) * TINT_ONE + 0.5, 65535).astype(np.uint16),
+        *(_plane(pixel_from_plane, box) if pixel_from_plane is not None else (None, None)),
+    )
+
+
+def _plane(pixel_from_plane: Matrix, box: Box) -> tuple[Matrix, NDArray[np.float32]]:
+    shift = np.array([[1, 0, box[0]], [0, 1, box[1]], [0, 0, 1.0]])
+    at = footprint(pixel_from_plane, box, BLOCK)
+    return np.linalg.inv(pixel_from_plane) @ shift, np.stack([at.ax, at.ay, at.long, at.short], -1)

@@ -1,0 +1,157 @@
+// A material laid over a surface: texture in perspective, filtered, lit and blended, in one pass over the pixels.
+//
+// What it computes is defined by services/compositor/domain/reference.py, to within one level of 255. Numbers are
+// 16-bit: a texel's 65535 is albedo 1, a gain's 8192 is the light that makes white white, a tint's 32768 is 1.
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define BLOCK 16    // pixels of a row that share one footprint
+#define TAPS 4      // at most, along the long side of a footprint
+#define REPEAT 20   // bits of a coordinate within one repeat of the texture
+#define FAR 1000    // repeats; farther than anybody sees
+#define SHOWN 16384 // entries of the table of what light looks like; 4096 is white
+
+typedef uint16_t Wide __attribute__((vector_size(16)));  // two texels: red, green, blue, nothing, twice
+typedef uint32_t Wider __attribute__((vector_size(32)));
+
+// Texels in linear light, (height + 1) rows of (width + 1), the last of each the same as the first.
+typedef struct {
+    const uint16_t *texels;
+    uint32_t width, height;
+} Level;
+
+typedef struct {
+    uint8_t *out;           // the picture, sRGB, three bytes a pixel
+    int64_t stride;         // bytes from row to row
+    int32_t x, y, width;    // the box in the picture
+    const uint8_t *alpha;   // of the box
+    const int32_t *spans;   // first and last + 1 column of each row that alpha is not 0 in
+    const uint16_t *gain;   // of the box
+    const float *footprints; // for each block of each row: the long axis (x, y), its length, and the short one's; metres
+    double plane[9];        // from pixels of the box to metres
+    float turn[4];          // from metres to metres along the pattern
+    float repeat[2];        // metres
+    const Level *levels;
+    int32_t level_count;
+    uint16_t tint[4];
+    const uint8_t *shown;   // sRGB of light
+    const float *shown_linear;
+    const float *linear;    // of an sRGB value
+    const uint8_t *srgb;    // of a linear value, 4095 is 1
+} Job;
+
+static inline Wide high(Wide a, Wide b) {
+    Wider product = __builtin_convertvector(a, Wider) * __builtin_convertvector(b, Wider);
+    return __builtin_convertvector(product >> 16, Wide);
+}
+
+static inline Wide all(uint16_t v) { return (Wide){v, v, v, v, v, v, v, v}; }
+
+// One texture level at `count` places, bilinear, times `share`, added to what is there.
+static void sample(const Level *level, const uint32_t *u, const uint32_t *v, int count, uint16_t share, Wide *sum) {
+    uint32_t at[BLOCK];
+    uint16_t fx[BLOCK], fy[BLOCK];
+    const uint32_t w = level->width, h = level->height, mask = (1u << REPEAT) - 1;
+    const uint32_t half_u = (1u << (REPEAT - 1)) / w, half_v = (1u << (REPEAT - 1)) / h;
+    for (int i = 0; i < BLOCK; i++) {
+        uint32_t a = ((u[i] - half_u) & mask) * w, b = ((v[i] - half_v) & mask) * h;
+        at[i] = ((b >> REPEAT) * (w + 1) + (a >> REPEAT)) * 4;
+        fx[i] = (uint16_t)(a >> (REPEAT - 16));
+        fy[i] = (uint16_t)(b >> (REPEAT - 16));
+    }
+    const Wide shares = all(share);
+    for (int i = 0; i < count; i++) {
+        Wide above, below;
+        memcpy(&above, level->texels + at[i], sizeof above);
+        memcpy(&below, level->texels + at[i] + (w + 1) * 4, sizeof below);
+        Wide down = all(fy[i]);
+        Wide column = high(above, ~down) + high(below, down);
+        uint16_t r = fx[i], l = (uint16_t)~r;
+        sum[i] += high(high(column, (Wide){l, l, l, l, r, r, r, r}), shares);
+    }
+}
+
+// Light of one pixel in units of the table, from the two halves of its sum.
+static inline void light(Wide sum, uint16_t gain, Wide tint, uint16_t *found) {
+    Wide texel = sum + __builtin_shufflevector(sum, sum, 4, 5, 6, 7, 0, 1, 2, 3);
+    Wide value = high(texel, high(all(gain), tint));
+    memcpy(found, &value, 8);
+}
+
+static void block(const Job *job, const uint32_t *u, const uint32_t *v, int count, const float *footprint, Wide *sum) {
+    float longer = footprint[2], shorter = footprint[3];
+    const Level *base = job->levels;
+    float density = sqrtf(base->width / job->repeat[0] * base->height / job->repeat[1]);
+    int taps = longer <= 1.2f * shorter || longer * density <= 1 ? 1 : longer <= 2.2f * shorter ? 2 : TAPS;
+    float each = longer / taps > shorter ? longer / taps : shorter;
+    float depth = log2f(fmaxf(each * density, 1));
+    depth = fminf(depth, (float)(job->level_count - 1));
+    int level = (int)depth;
+    uint32_t second = (uint32_t)((depth - level) * 65536) / taps, first = 65535 / taps - second;
+    float along[2] = {(job->turn[0] * footprint[0] + job->turn[1] * footprint[1]) / job->repeat[0],
+                      (job->turn[2] * footprint[0] + job->turn[3] * footprint[1]) / job->repeat[1]};
+    for (int tap = 0; tap < taps; tap++) {
+        float offset = ((tap + 0.5f) / taps - 0.5f) * (1 << REPEAT);
+        int32_t du = (int32_t)(offset * along[0]), dv = (int32_t)(offset * along[1]);
+        uint32_t tap_u[BLOCK], tap_v[BLOCK];
+        for (int i = 0; i < BLOCK; i++) tap_u[i] = u[i] + (uint32_t)du, tap_v[i] = v[i] + (uint32_t)dv;
+        if (first > 64) sample(job->levels + level, tap_u, tap_v, count, (uint16_t)first, sum);
+        if (second > 64) sample(job->levels + level + 1, tap_u, tap_v, count, (uint16_t)second, sum);
+    }
+}
+
+// Rows top .. bottom - 1 of the box.
+__attribute__((visibility("default"))) void roomviz_lay(const Job *job, int32_t top, int32_t bottom) {
+    const int blocks = (job->width + BLOCK - 1) / BLOCK;
+    Wide tint;
+    memcpy(&tint, job->tint, 8);
+    memcpy((char *)&tint + 8, job->tint, 8);
+    const double *m = job->plane;
+    const float *t = job->turn;
+    const float scale = (float)(1 << REPEAT);
+    for (int32_t y = top; y < bottom; y++) {
+        const uint8_t *alpha = job->alpha + (int64_t)y * job->width;
+        const uint16_t *gain = job->gain + (int64_t)y * job->width;
+        uint8_t *row = job->out + (y + job->y) * job->stride + (int64_t)job->x * 3;
+        int32_t start = job->spans[2 * y] / BLOCK * BLOCK, end = job->spans[2 * y + 1];
+        double py = y + 0.5;
+        for (int32_t x = start; x < end; x += BLOCK) {
+            int count = end - x < BLOCK ? end - x : BLOCK;
+            uint64_t bits[2] = {0, 0};
+            memcpy(bits, alpha + x, count);
+            if (!(bits[0] | bits[1])) continue;
+            uint32_t u[BLOCK], v[BLOCK];
+            float c0 = (float)(m[6] * (x + 0.5) + m[7] * py + m[8]);
+            float a0 = (float)(m[0] * (x + 0.5) + m[1] * py + m[2]), b0 = (float)(m[3] * (x + 0.5) + m[4] * py + m[5]);
+            float a = (float)m[0], b = (float)m[3], c = (float)m[6];
+            for (int i = 0; i < BLOCK; i++) {
+                float over = 1 / fmaxf(c0 + c * i, 1e-9f);
+                float px = (a0 + a * i) * over, pz = (b0 + b * i) * over;
+                float pu = (t[0] * px + t[1] * pz) / job->repeat[0], pv = (t[2] * px + t[3] * pz) / job->repeat[1];
+                u[i] = (uint32_t)(int32_t)(fminf(fmaxf(pu, -FAR), FAR) * scale);
+                v[i] = (uint32_t)(int32_t)(fminf(fmaxf(pv, -FAR), FAR) * scale);
+            }
+            Wide sum[BLOCK];
+            memset(sum, 0, sizeof sum);
+            block(job, u, v, count, job->footprints + ((int64_t)y * blocks + x / BLOCK) * 4, sum);
+            for (int i = 0; i < count; i++) {
+                uint8_t *pixel = row + 3 * (x + i);
+                uint16_t found[4];
+                if (!alpha[x + i]) continue;
+                light(sum[i], gain[x + i], tint, found);
+                for (int k = 0; k < 3; k++) {
+                    uint16_t value = found[k] < SHOWN ? found[k] : SHOWN - 1;
+                    if (alpha[x + i] == 255) {
+                        pixel[k] = job->shown[value];
+                    } else {
+                        float share = alpha[x + i] / 255.0f;
+                        float mixed = job->linear[pixel[k]] * (1 - share) + job->shown_linear[value] * share;
+                        pixel[k] = job->srgb[(int)(fminf(mixed, 1) * 65535 + 0.5f)];
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+"""The compiled pass against what reference.py says a picture is."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roomviz.imaging.color import linear_from_rgb24, to_srgb
+from roomviz.imaging.homography import rotated
+from services.compositor.domain import kernel
+from services.compositor.domain.plate import plate
+from services.compositor.domain.reference import Layer, compose
+from services.compositor.domain.shading import light_in
+from services.compositor.domain.texture import Pyramid, pyramid
+
+RNG = np.random.default_rng(0)
+H, W = 150, 205
+ROOM = RNG.integers(60, 200, (H, W, 3), np.uint8)
+CARD = to_srgb(np.asarray(RNG.uniform(0.1, 0.4, (18, 24, 3)), np.float32))
+NO_WHITE = np.zeros((H, W), bool)
+FLOOR = np.array([[160.0, 0, 100], [0, 160, 30], [0, 0, 1.0]]) @ np.array([[1.0, 0, 0], [0, 0, 1.4], [0, -1, 0]])
+# Smooth enough that neighbouring texels are alike, as in any photographed material.
+BOARDS = np.repeat(RNG.integers(60, 190, (12, 16, 3)), 8, 0).repeat(8, 1).astype(np.uint8)
+WOOD = pyramid(BOARDS, 1.3, 0.9)
+
+
+def mask(x: int, y: int, w: int, h: int) -> np.ndarray:
+    alpha = np.zeros((H, W), np.uint8)
+    alpha[y : y + h, x : x + w] = 255
+    alpha[y : y + h, x : x + 2] = 100
+    return alpha
+
+
+def lay(alpha: np.ndarray, texture: Pyramid | None, color: int, turn: float, parts: int) -> np.ndarray:
+    out = ROOM.copy()
+    light = light_in(ROOM, NO_WHITE, CARD)
+    ys, xs = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    box = (int(xs[0]), int(ys[0]), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1)
+    on = plate(ROOM, alpha, "floor", light(box), FLOOR if texture else None, texture is None)
+    texels = kernel.texels(texture.levels) if texture else kernel.paint(linear_from_rgb24(color))
+    repeat = (texture.width_m, texture.height_m) if texture else (1.0, 1.0)
+    for part in kernel.lay(out, on, texels, repeat, turn, parts):
+        part()
+    return out
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(0, 100),
+    st.integers(50, 110),
+    st.integers(3, 100),
+    st.integers(1, 40),
+    st.floats(-200, 200),
+    st.booleans(),
+)
+def test_the_kernel_comes_to_what_the_reference_says(x: int, y: int, w: int, h: int, turn: float, textured: bool):
+    alpha = mask(x, y, w, h)
+    wanted = Layer("floor", alpha, rotated(FLOOR, turn), WOOD if textured else None, linear_from_rgb24(0x806040))
+
+    found = lay(alpha, WOOD if textured else None, 0x806040, turn, 1)
+
+    difference = np.abs(found.astype(int) - compose(ROOM, [wanted], NO_WHITE, CARD))
+    assert difference.max() <= 12
+    assert difference[alpha > 0].mean() < 1.0
+    np.testing.assert_array_equal(found[alpha == 0], ROOM[alpha == 0])
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7])
+def test_parts_make_the_same_picture(parts: int):
+    alpha = mask(10, 60, 150, 80)
+
+    np.testing.assert_array_equal(lay(alpha, WOOD, 0, 20, parts), lay(alpha, WOOD, 0, 20, 1))
+
+
+def test_a_texture_needs_a_plane():
+    alpha = mask(10, 60, 50, 40)
+    on = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD)((10, 60, 50, 40)), None, False)
+
+    with pytest.raises(ValueError, match="plane"):
+        kernel.lay(ROOM.copy(), on, kernel.texels(WOOD.levels))
+
+
+def test_a_texture_too_large_for_the_kernels_numbers_is_refused():
+    with pytest.raises(ValueError, match="4095"):
+        kernel.texels((np.zeros((1, 4096, 3), np.float32),))
