@@ -33,7 +33,7 @@ class Bordered:
 
     outline: corners of a simple polygon on the surface, metres, in either sense.
     border_m: width of the border's pieces.
-    piece_m: their length, fitted to each side; the first and the last are cut to the mitre.
+    piece_m: their length; on each side they are cut alike to fit it; the first and the last are cut to the mitre.
     field: what lies inside, with its own origin and rotation.
     grout_m: in the border and around the field.
 
@@ -70,7 +70,7 @@ class Bordered:
         for k, (a, c) in enumerate(zip(outer, inner, strict=True)):
             b, d = outer[(k + 1) % len(outer)], inner[(k + 1) % len(inner)]
             length = float(np.hypot(b[0] - a[0], b[1] - a[1]))
-            pieces = max(1, round(length / self.piece_m))
+            pieces = max(1, int(np.ceil(length / (self.piece_m + self.grout_m) - 1e-9)))
             degrees = float(np.rad2deg(np.arctan2(b[1] - a[1], b[0] - a[0])))
             out.append(Side((a, b, d, c), degrees, pieces, length / pieces))
         return out
