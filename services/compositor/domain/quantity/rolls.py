@@ -54,7 +54,7 @@ def drops(layout: Layout, surface: Surface, trim_m: float) -> list[Drop]:
         parts = shapely.get_parts(wall & shapely.box(strip * width, y0 - 1, (strip + 1) * width, y1 + 1))
         for low, high in _merged(shapely.bounds(parts[shapely.area(parts) > 1e-7])):
             begin = -high if turned[k] else low
-            phase = (begin - trim_m / 2 + fallen[k]) % paper.repeat_m
+            phase = float((begin - trim_m / 2 + fallen[k]) % paper.repeat_m)
             free = paper.match is Match.RANDOM
             out.append(Drop(strip, high - low + trim_m, None if free else phase))
     return out

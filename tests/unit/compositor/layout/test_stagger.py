@@ -19,7 +19,7 @@ def nearest(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a[:, None] - b[None]).min())
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(
     lengths=st.lists(st.sampled_from([0.3, 0.45, 0.6, 0.9, 1.2, 1.83, 2.2]), min_size=1, max_size=5, unique=True),
     part=st.sampled_from([0.1, 0.3, 0.45, 0.5]),
