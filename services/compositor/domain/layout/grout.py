@@ -66,8 +66,8 @@ def grout_coverage(layout: Layout, located: Located, ax: Array, ay: Array, short
         free = free * (1 - coverage(family.distance, family.half_width, width, family.pitch))
         lone = lone or family.pitch is None
     if lone:
-        # Families that do not go on fade into the mean, from pixels of a quarter of a piece to those of half of one.
+        # Families that do not go on fade into the mean, from pixels of an eighth of a piece to those of half of one.
         size = np.minimum(located.length, located.width)
-        fade = np.clip(4 * np.hypot(ax, ay) / np.maximum(size, POINT_M) - 1, 0, 1)
+        fade = np.clip((8 * np.hypot(ax, ay) / np.maximum(size, POINT_M) - 1) / 3, 0, 1)
         free = free + (1 - layout.pattern.grout_fraction() - free) * fade
     return 1 - free

@@ -140,7 +140,7 @@ class Pattern(Protocol):
         ...
 
     def window(self, located: Located, seed: int) -> tuple[Array, Array] | None:
-        """Where in the picture's repeat the frames' origins lie (metres), or None: each piece may show any part."""
+        """Where in the material's picture the frames' origins lie (metres); None: each piece may show any part."""
         ...
 
 

@@ -10,7 +10,7 @@ from services.compositor.domain.layout import Layout, Outlines, outlines
 from services.compositor.domain.quantity.surface import Surface
 
 Geometries = NDArray[np.object_]
-# Square metres: less than the tenth of a square millimetre is no piece but rounding.
+# Square metres: a tenth of a square millimetre is no piece but rounding.
 NOTHING_M2 = 1e-7
 
 
