@@ -1,0 +1,95 @@
+"""How many boxes of tile or plank a surface takes, by laying and cutting every piece."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from services.compositor.domain.layout import Layout
+from services.compositor.domain.layout.piece import require
+from services.compositor.domain.quantity.articles import articles
+from services.compositor.domain.quantity.cuts import cuts
+from services.compositor.domain.quantity.stock import articles_needed, cut
+from services.compositor.domain.quantity.surface import Surface
+
+
+@dataclass(frozen=True)
+class CutSize:
+    """Parts of about the same size: their bounding rectangle in the piece's frame, to the millimetre."""
+
+    kind: int
+    length_m: float
+    width_m: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """What to buy.
+
+    area_m2: of the surface, grout and all. laid_m2: of the pieces on it.
+    whole: pieces laid uncut. parts: cut pieces laid. from_offcuts: how many of these needed no piece of their own.
+    pieces: used up of each article. boxes: to buy. bought_m2: what these boxes hold.
+    waste: part of the pieces used that is not laid. surplus: part of the boxes' pieces that is not used.
+    cut_list: the cut pieces by size, largest count first.
+    """
+
+    area_m2: float
+    laid_m2: float
+    whole: int
+    parts: int
+    from_offcuts: int
+    pieces: tuple[int, ...]
+    boxes: int
+    bought_m2: float
+    waste: float
+    surplus: float
+    cut_list: tuple[CutSize, ...]
+
+
+def boxes(
+    layout: Layout, surface: Surface, per_box: tuple[int, ...], turnable: bool = True, kerf_m: float = 0.003
+) -> Boxes:
+    """Lay the layout on the surface and count.
+
+    Args:
+        per_box: pieces of each article in a box: of each length of plank, each size of Versailles, each hand of
+            chevron; else one number.
+        turnable: whether cut pieces may be turned to fit; False for boards with tongues and grooves.
+        kerf_m: width of the saw's cut, metres.
+
+    Raises:
+        ValueError: a box that lacks an article, or a pattern that is not bought in pieces.
+    """
+    of = articles(layout.pattern)
+    require(len(per_box) == len(of.length_m), f"a box of this pattern holds {len(of.length_m)} articles")
+    require(min(per_box) > 0, "a box holds one or more of each article")
+    require(kerf_m >= 0, "a saw's cut is at least 0 wide")
+    needed = cuts(layout, surface, len(of.of_kind))
+    shelf = cut(needed, of, per_box, turnable, kerf_m)
+    used = articles_needed(needed, shelf, of)
+    count = int(np.ceil(used / np.array(per_box)).max())
+    piece_m2 = of.area_m2
+    whole_m2 = float((needed.whole * piece_m2[np.array(of.of_kind)]).sum())
+    laid = whole_m2 + float(shapely.area(needed.part).sum())
+    spent, bought = float((used * piece_m2).sum()), float((count * np.array(per_box) * piece_m2).sum())
+    return Boxes(
+        float(surface.polygon().area),
+        laid,
+        int(needed.whole.sum()),
+        len(needed.part),
+        len(needed.part) - len(shelf),
+        tuple(used.tolist()),
+        count,
+        bought,
+        1 - laid / spent if spent else 0.0,
+        1 - spent / bought if bought else 0.0,
+        _cut_list(needed.kind.tolist(), shapely.bounds(needed.part)),
+    )
+
+
+def _cut_list(kinds: list[int], bounds: np.ndarray) -> tuple[CutSize, ...]:
+    length, width = np.round(bounds[:, 2] - bounds[:, 0], 3), np.round(bounds[:, 3] - bounds[:, 1], 3)
+    counted = Counter(zip(kinds, length.tolist(), width.tolist(), strict=True))
+    return tuple(CutSize(*size, count) for size, count in sorted(counted.items(), key=lambda c: (-c[1], c[0])))
