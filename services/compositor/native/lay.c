@@ -49,27 +49,30 @@ static inline Wide high(Wide a, Wide b) {
 
 static inline Wide all(uint16_t v) { return (Wide){v, v, v, v, v, v, v, v}; }
 
+static inline Wide halves(uint32_t pair) {
+    Wide v = (Wide)(__attribute__((vector_size(16))) uint32_t){pair, 0, 0, 0};
+    return __builtin_shufflevector(v, v, 0, 0, 0, 0, 1, 1, 1, 1);
+}
+
 // One texture level at `count` places, bilinear, times `share`, added to what is there.
-static void sample(const Level *level, const uint32_t *u, const uint32_t *v, int count, uint16_t share, Wide *sum) {
-    uint32_t at[BLOCK];
-    uint16_t fx[BLOCK], fy[BLOCK];
+static void sample(const Level *level, const uint32_t *u, const uint32_t *v, int count, uint32_t share, Wide *sum) {
+    uint32_t at[BLOCK], above[BLOCK], below[BLOCK];  // and the shares of left (low half) and right texels in both rows
     const uint32_t w = level->width, h = level->height, mask = (1u << REPEAT) - 1;
     const uint32_t half_u = (1u << (REPEAT - 1)) / w, half_v = (1u << (REPEAT - 1)) / h;
     for (int i = 0; i < BLOCK; i++) {
         uint32_t a = ((u[i] - half_u) & mask) * w, b = ((v[i] - half_v) & mask) * h;
         at[i] = ((b >> REPEAT) * (w + 1) + (a >> REPEAT)) * 4;
-        fx[i] = (uint16_t)(a >> (REPEAT - 16));
-        fy[i] = (uint16_t)(b >> (REPEAT - 16));
+        uint32_t right = a >> (REPEAT - 16) & 0xFFFF, down = b >> (REPEAT - 16) & 0xFFFF;
+        uint32_t low = down * share >> 16, high = share - low;
+        uint32_t low_right = low * right >> 16, high_right = high * right >> 16;
+        above[i] = (high - high_right) | high_right << 16;
+        below[i] = (low - low_right) | low_right << 16;
     }
-    const Wide shares = all(share);
     for (int i = 0; i < count; i++) {
-        Wide above, below;
-        memcpy(&above, level->texels + at[i], sizeof above);
-        memcpy(&below, level->texels + at[i] + (w + 1) * 4, sizeof below);
-        Wide down = all(fy[i]);
-        Wide column = high(above, ~down) + high(below, down);
-        uint16_t r = fx[i], l = (uint16_t)~r;
-        sum[i] += high(high(column, (Wide){l, l, l, l, r, r, r, r}), shares);
+        Wide top, bottom;
+        memcpy(&top, level->texels + at[i], sizeof top);
+        memcpy(&bottom, level->texels + at[i] + (w + 1) * 4, sizeof bottom);
+        sum[i] += high(top, halves(above[i])) + high(bottom, halves(below[i]));
     }
 }
 
@@ -77,19 +80,49 @@ static void sample(const Level *level, const uint32_t *u, const uint32_t *v, int
 static inline void light(Wide sum, uint16_t gain, Wide tint, uint16_t *found) {
     Wide texel = sum + __builtin_shufflevector(sum, sum, 4, 5, 6, 7, 0, 1, 2, 3);
     Wide value = high(texel, high(all(gain), tint));
+    Wide within = (Wide)(value < SHOWN);  // all bits where true
+    value = (value & within) | (all(SHOWN - 1) & ~within);
     memcpy(found, &value, 8);
+}
+
+// A whole block inside the mask: nothing to blend, one store.
+static void show(const Job *job, uint8_t *pixels, const Wide *sum, const uint16_t *gain, Wide tint) {
+    uint8_t line[3 * BLOCK + 1];
+    for (int i = 0; i < BLOCK; i++) {
+        uint16_t found[4];
+        light(sum[i], gain[i], tint, found);
+        uint32_t rgb = job->shown[found[0]] | job->shown[found[1]] << 8 | (uint32_t)job->shown[found[2]] << 16;
+        memcpy(line + 3 * i, &rgb, 4);
+    }
+    memcpy(pixels, line, 3 * BLOCK);
+}
+
+static void blend(const Job *job, uint8_t *pixel, uint8_t alpha, Wide sum, uint16_t gain, Wide tint) {
+    uint16_t found[4];
+    light(sum, gain, tint, found);
+    for (int k = 0; k < 3; k++) {
+        if (alpha == 255) {
+            pixel[k] = job->shown[found[k]];
+        } else {
+            float share = alpha / 255.0f;
+            float mixed = job->linear[pixel[k]] * (1 - share) + job->shown_linear[found[k]] * share;
+            pixel[k] = job->srgb[(int)(fminf(mixed, 1) * 65535 + 0.5f)];
+        }
+    }
 }
 
 static void block(const Job *job, const uint32_t *u, const uint32_t *v, int count, const float *footprint, Wide *sum) {
     float longer = footprint[2], shorter = footprint[3];
     const Level *base = job->levels;
     float density = sqrtf(base->width / job->repeat[0] * base->height / job->repeat[1]);
-    int taps = longer <= 1.2f * shorter || longer * density <= 1 ? 1 : longer <= 2.2f * shorter ? 2 : TAPS;
+    int taps = longer * density <= 1 ? 1 : (int)fminf(fmaxf(longer / shorter + 0.8f, 1), TAPS);
     float each = longer / taps > shorter ? longer / taps : shorter;
     float depth = log2f(fmaxf(each * density, 1));
     depth = fminf(depth, (float)(job->level_count - 1));
     int level = (int)depth;
-    uint32_t second = (uint32_t)((depth - level) * 65536) / taps, first = 65535 / taps - second;
+    // Near a level that level alone is read: nobody sees the difference, and it is half of the work.
+    float between = fminf(fmaxf((depth - level - 0.15f) / 0.7f, 0), 1);
+    uint32_t second = (uint32_t)(between * 65535) / taps, first = 65535 / taps - second;
     float along[2] = {(job->turn[0] * footprint[0] + job->turn[1] * footprint[1]) / job->repeat[0],
                       (job->turn[2] * footprint[0] + job->turn[3] * footprint[1]) / job->repeat[1]};
     for (int tap = 0; tap < taps; tap++) {
@@ -97,8 +130,26 @@ static void block(const Job *job, const uint32_t *u, const uint32_t *v, int coun
         int32_t du = (int32_t)(offset * along[0]), dv = (int32_t)(offset * along[1]);
         uint32_t tap_u[BLOCK], tap_v[BLOCK];
         for (int i = 0; i < BLOCK; i++) tap_u[i] = u[i] + (uint32_t)du, tap_v[i] = v[i] + (uint32_t)dv;
-        if (first > 64) sample(job->levels + level, tap_u, tap_v, count, (uint16_t)first, sum);
-        if (second > 64) sample(job->levels + level + 1, tap_u, tap_v, count, (uint16_t)second, sum);
+        if (first) sample(job->levels + level, tap_u, tap_v, count, first, sum);
+        if (second) sample(job->levels + level + 1, tap_u, tap_v, count, second, sum);
+    }
+}
+
+// Where a block's pixels look, in parts of the texture's repeat.
+static void places(const Job *job, int32_t x, int32_t y, uint32_t *u, uint32_t *v) {
+    const double *m = job->plane;
+    const float *t = job->turn;
+    const float scale = (float)(1 << REPEAT);
+    double px = x + 0.5, py = y + 0.5;
+    float a0 = (float)(m[0] * px + m[1] * py + m[2]), a = (float)m[0];
+    float b0 = (float)(m[3] * px + m[4] * py + m[5]), b = (float)m[3];
+    float c0 = (float)(m[6] * px + m[7] * py + m[8]), c = (float)m[6];
+    for (int i = 0; i < BLOCK; i++) {
+        float over = 1 / fmaxf(c0 + c * i, 1e-9f);
+        float right = (a0 + a * i) * over, down = (b0 + b * i) * over;
+        float pu = (t[0] * right + t[1] * down) / job->repeat[0], pv = (t[2] * right + t[3] * down) / job->repeat[1];
+        u[i] = (uint32_t)(int32_t)(fminf(fmaxf(pu, -FAR), FAR) * scale);
+        v[i] = (uint32_t)(int32_t)(fminf(fmaxf(pv, -FAR), FAR) * scale);
     }
 }
 
@@ -108,49 +159,33 @@ __attribute__((visibility("default"))) void roomviz_lay(const Job *job, int32_t 
     Wide tint;
     memcpy(&tint, job->tint, 8);
     memcpy((char *)&tint + 8, job->tint, 8);
-    const double *m = job->plane;
-    const float *t = job->turn;
-    const float scale = (float)(1 << REPEAT);
+    const int paint = job->levels->width == 1 && job->levels->height == 1;
+    Wide color = all(0);
+    memcpy(&color, job->levels->texels, 8);
     for (int32_t y = top; y < bottom; y++) {
         const uint8_t *alpha = job->alpha + (int64_t)y * job->width;
         const uint16_t *gain = job->gain + (int64_t)y * job->width;
         uint8_t *row = job->out + (y + job->y) * job->stride + (int64_t)job->x * 3;
         int32_t start = job->spans[2 * y] / BLOCK * BLOCK, end = job->spans[2 * y + 1];
-        double py = y + 0.5;
         for (int32_t x = start; x < end; x += BLOCK) {
             int count = end - x < BLOCK ? end - x : BLOCK;
             uint64_t bits[2] = {0, 0};
             memcpy(bits, alpha + x, count);
             if (!(bits[0] | bits[1])) continue;
-            uint32_t u[BLOCK], v[BLOCK];
-            float c0 = (float)(m[6] * (x + 0.5) + m[7] * py + m[8]);
-            float a0 = (float)(m[0] * (x + 0.5) + m[1] * py + m[2]), b0 = (float)(m[3] * (x + 0.5) + m[4] * py + m[5]);
-            float a = (float)m[0], b = (float)m[3], c = (float)m[6];
-            for (int i = 0; i < BLOCK; i++) {
-                float over = 1 / fmaxf(c0 + c * i, 1e-9f);
-                float px = (a0 + a * i) * over, pz = (b0 + b * i) * over;
-                float pu = (t[0] * px + t[1] * pz) / job->repeat[0], pv = (t[2] * px + t[3] * pz) / job->repeat[1];
-                u[i] = (uint32_t)(int32_t)(fminf(fmaxf(pu, -FAR), FAR) * scale);
-                v[i] = (uint32_t)(int32_t)(fminf(fmaxf(pv, -FAR), FAR) * scale);
-            }
             Wide sum[BLOCK];
-            memset(sum, 0, sizeof sum);
-            block(job, u, v, count, job->footprints + ((int64_t)y * blocks + x / BLOCK) * 4, sum);
-            for (int i = 0; i < count; i++) {
-                uint8_t *pixel = row + 3 * (x + i);
-                uint16_t found[4];
-                if (!alpha[x + i]) continue;
-                light(sum[i], gain[x + i], tint, found);
-                for (int k = 0; k < 3; k++) {
-                    uint16_t value = found[k] < SHOWN ? found[k] : SHOWN - 1;
-                    if (alpha[x + i] == 255) {
-                        pixel[k] = job->shown[value];
-                    } else {
-                        float share = alpha[x + i] / 255.0f;
-                        float mixed = job->linear[pixel[k]] * (1 - share) + job->shown_linear[value] * share;
-                        pixel[k] = job->srgb[(int)(fminf(mixed, 1) * 65535 + 0.5f)];
-                    }
-                }
+            if (paint) {
+                for (int i = 0; i < BLOCK; i++) sum[i] = color;
+            } else {
+                memset(sum, 0, sizeof sum);
+                uint32_t u[BLOCK], v[BLOCK];
+                places(job, x, y, u, v);
+                block(job, u, v, count, job->footprints + ((int64_t)y * blocks + x / BLOCK) * 4, sum);
+            }
+            if ((bits[0] & bits[1]) == ~0ull) {
+                show(job, row + 3 * x, sum, gain + x, tint);
+            } else {
+                for (int i = 0; i < count; i++)
+                    if (alpha[x + i]) blend(job, row + 3 * (x + i), alpha[x + i], sum[i], gain[x + i], tint);
             }
         }
     }
