@@ -17,6 +17,7 @@ from roomviz.imaging.homography import Matrix
 
 Float = NDArray[np.float32]
 TAPS = 4
+SNAP = 0.15  # levels
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,14 @@ def lay(source: Pyramid, at: Footprint) -> LinearImage:
     base = source.levels[0]
     texels_x, texels_y = base.shape[1] / source.width_m, base.shape[0] / source.height_m
     density = float(np.sqrt(texels_x * texels_y))
-    # Each tap covers the long side's share, or the short side where the ellipse is rounder than that.
-    level = np.log2(np.maximum(np.maximum(at.long / TAPS, at.short) * density, 1.0))
-    level = np.minimum(level, len(source.levels) - 1).astype(np.float32)
+    # As many taps as the ellipse is longer than wide; each covers its share of the long side, or the short side.
+    taps = np.clip(np.floor(at.long / np.maximum(at.short, 1e-9) + 0.8), 1, TAPS)
+    taps = np.where(at.long * density <= 1, 1, taps).astype(np.float32)
+    depth = np.log2(np.maximum(np.maximum(at.long / taps, at.short) * density, 1.0))
+    depth = np.minimum(depth, len(source.levels) - 1).astype(np.float32)
+    # Near a level that level alone is read: nobody sees the difference, and it is half of the work.
+    whole = np.floor(depth)
+    level = whole + np.clip((depth - whole - SNAP) / (1 - 2 * SNAP), 0, 1)
     out = np.zeros((*level.shape, 3), np.float32)
     for k in range(int(np.floor(level.min())), int(np.ceil(level.max())) + 1):
         weight = np.maximum(0, 1 - np.abs(level - k))
@@ -101,15 +107,14 @@ def lay(source: Pyramid, at: Footprint) -> LinearImage:
         if len(rows) == 0:
             continue
         part = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
-        image = source.levels[k]
+        image, many = source.levels[k], taps[part]
         h, w = image.shape[:2]
-        seen = np.zeros((*weight[part].shape, 3), np.float32)
-        for tap in range(TAPS):
-            offset = np.float32((tap + 0.5) / TAPS - 0.5)
+        for tap in range(int(many.max())):
+            offset = (tap + 0.5) / many - 0.5
             u = (at.x[part] + offset * at.ax[part]) * np.float32(1 / source.width_m)
             v = (at.y[part] + offset * at.ay[part]) * np.float32(1 / source.height_m)
             u = (u - np.floor(u)) * np.float32(w) - np.float32(0.5)
             v = (v - np.floor(v)) * np.float32(h) - np.float32(0.5)
-            seen += cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-        out[part] += seen * (weight[part] / TAPS)[..., None]
+            seen = cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+            out[part] += seen * (weight[part] * (tap < many) / many)[..., None]
     return out
