@@ -74,7 +74,7 @@ def build_plan(
 
 @app.command("wrap-semantic")
 def wrap_semantic(
-    model: Annotated[Path, typer.Argument(help="An ONNX model: (N, 3, H, W) float to (N, classes, h, w) logits.")],
+    model: Annotated[Path, typer.Argument(help="An ONNX model: (N, 3, H, W) float to class logits, or to queries.")],
     labels: Annotated[Path, typer.Option("--map", help="Its classes and input, see docs/model-contract.md.")],
     repository: Repository = Path("model_repository"),
     name: Annotated[str, typer.Option(help="The model's name in the repository.")] = "roomseg-semantic",
@@ -86,6 +86,22 @@ def wrap_semantic(
         from models.semantic import wrap_model
 
         typer.echo(json.dumps(wrap_model(model, labels, repository, name), indent=2))
+
+
+@app.command("wrap-instances")
+def wrap_instances(
+    model: Annotated[Path, typer.Argument(help="An ONNX model: a Mask R-CNN, or one with class and mask queries.")],
+    described: Annotated[Path, typer.Option("--map", help="Its outputs and input, see docs/model-contract.md.")],
+    repository: Repository = Path("model_repository"),
+    name: Annotated[str, typer.Option(help="The model's name in the repository.")] = "fastsam-instances",
+) -> None:
+    """Serve an instance segmentation model of your own under fastsam's contract."""
+    with told():
+        import json
+
+        from models.instances import wrap_model
+
+        typer.echo(json.dumps(wrap_model(model, described, repository, name), indent=2))
 
 
 def main() -> None:
