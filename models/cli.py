@@ -104,5 +104,22 @@ def wrap_instances(
         typer.echo(json.dumps(wrap_model(model, described, repository, name), indent=2))
 
 
+@app.command("wrap-sam")
+def wrap_sam(
+    encoder: Annotated[Path, typer.Option(help="An ONNX model: (1, 3, 1024, 1024) float to an embedding.")],
+    decoder: Annotated[Path, typer.Option(help="An ONNX model: embedding and points to masks.")],
+    described: Annotated[Path, typer.Option("--map", help="Names of their tensors, see docs/model-contract.md.")],
+    repository: Repository = Path("model_repository"),
+    name: Annotated[str, typer.Option(help="The models' name in the repository, before -encoder, -decoder.")] = "sam",
+) -> None:
+    """Serve a prompted model of your own: SAM, MobileSAM, EfficientSAM, SAM 2."""
+    with told():
+        import json
+
+        from models.sam import wrap_models
+
+        typer.echo(json.dumps(wrap_models(encoder, decoder, described, repository, name), indent=2))
+
+
 def main() -> None:
     app()

@@ -117,3 +117,95 @@ def queries(
     return export(
         Queries(count, classes, task), path, given, ["pixel_values", "task_inputs"][: len(given)], outputs, axes
     )
+
+
+class SamEncoder(nn.Module):
+    """A normalised picture (1, 3, 1024, 1024) to an embedding (1, C, 64, 64), and with `high` a finer one beside it, as
+    SAM 2 has. What it says of a place is its colour, three times, the coordinates and a one."""
+
+    def __init__(self, high: bool):
+        super().__init__()
+        self.high = high
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        small = functional.avg_pool2d(x, 16)
+        axis = torch.arange(64).to(x) * 16 + 8
+        ys, xs = torch.broadcast_tensors(axis[:, None], axis[None])
+        embedding = torch.cat([small, xs[None, None], ys[None, None], torch.ones_like(small[:, :1])], 1)
+        return (functional.avg_pool2d(x, 4), embedding) if self.high else (embedding,)
+
+
+class SamDecoder(nn.Module):
+    """What is like the colour at the positive points and unlike that at the negative ones; in a box, what is like its
+    middle. Inputs and outputs are those of the official SAM export, or, `grouped`, of EfficientSAM's."""
+
+    def __init__(self, high: bool, grouped: bool):
+        super().__init__()
+        self.high, self.grouped = high, grouped
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        if self.high:
+            fine, embedding, coords, labels, before, has_before, size = given
+        elif self.grouped:
+            embedding, coords, labels, size = given
+            coords, labels = coords[:, 0] * 1024 / size.flip(0).to(coords), labels[:, 0]
+            fine = before = has_before = None
+        else:
+            embedding, coords, labels, before, has_before, size = given
+            fine = None
+        corner = (labels >= 2).to(coords)[..., None]
+        middle = (coords * corner).sum(1, keepdim=True) / corner.sum(1, keepdim=True).clamp(1)
+        coords = torch.where(corner > 0, middle, coords)
+        colours, places = embedding[:, :3], embedding[:, 3:5]
+        off = ((places[:, None] - coords[..., None, None]) / 16) ** 2  # (1, P, 2, 64, 64)
+        near = torch.exp(-off.sum(2))
+        near = near / near.sum((2, 3), keepdim=True)
+        looks = torch.einsum("bphw,bchw->bpc", near, colours)
+        far = ((colours[:, None] - looks[..., None, None]) ** 2).sum(2)  # (1, P, 64, 64)
+        labels = labels[..., None, None]
+        on = torch.where(labels == 1, 1.0, 0.0) + torch.where(labels >= 2, 0.5, 0.0)
+        off_ = torch.where(labels == 0, 1.0, 0.0)
+        like = (on * (0.5 - far)).sum(1, keepdim=True) / on.sum(1, keepdim=True)
+        unlike = (off_ * torch.relu(0.5 - far)).sum(1, keepdim=True)
+        low = functional.interpolate(like - 2 * unlike, (256, 256), mode="bilinear", align_corners=False)
+        if fine is not None:
+            low = low + 0.01 * fine.mean(1, keepdim=True)
+        if before is not None:
+            low = low + before * has_before[:, None, None, None] + 3 * before
+        low = torch.cat([low - 0.2, low, low - 10], 1)
+        scores = torch.cat([torch.sigmoid(low[:, :1].amax((2, 3))), low[:, 1:2].amax((2, 3)) * 0 + 0.95], 1)
+        scores = torch.cat([scores, scores[:, :1] * 0.1], 1)
+        square = functional.interpolate(low, (1024, 1024), mode="bilinear", align_corners=False)
+        if self.grouped:
+            return square[:, None], scores[:, None]
+        # The official export's own way back to the photo: cut the padding, then to its size.
+        size = size.to(low)
+        scale = 1024 / size.max()
+        inner = torch.floor(scale * size + 0.5).to(torch.int64)
+        square = square[..., : inner[0], : inner[1]]
+        sides = size.to(torch.int64)
+        masks = functional.interpolate(square, (sides[0], sides[1]), mode="bilinear", align_corners=False)
+        return masks, scores, low
+
+
+def sam(folder: Path, high: bool = False, grouped: bool = False, any_size: bool = False) -> tuple[Path, Path]:
+    """Encoder and decoder, as SAM's or MobileSAM's are exported; with `high` as SAM 2's, `grouped` as EfficientSAM's."""
+    x = torch.rand(1, 3, 1024, 1024)
+    outputs = ["high_res_feats_0", "image_embed"] if high else ["image_embeddings"]
+    axes = {"batched_images": {0: "b", 2: "h", 3: "w"}} if any_size else {}
+    name = "batched_images" if grouped else "input_image"
+    encoder = export(SamEncoder(high), folder / "encoder.onnx", [x], [name], outputs, axes)
+    features = list(SamEncoder(high)(x))
+    coords, labels = torch.tensor([[[100.0, 200], [0, 0]]]), torch.tensor([[1.0, -1]])
+    if grouped:
+        given = [*features, coords[:, None], labels[:, None], torch.tensor([1024, 1024])]
+        inputs = [*outputs, "batched_point_coords", "batched_point_labels", "orig_im_size"]
+        dynamic = {"batched_point_coords": {2: "p"}, "batched_point_labels": {2: "p"}}
+        answers = ["output_masks", "iou_predictions"]
+    else:
+        before, size = torch.zeros(1, 1, 256, 256), torch.tensor([768.0, 1024])
+        given = [*features, coords, labels, before, torch.zeros(1), size]
+        inputs = [*outputs, "point_coords", "point_labels", "mask_input", "has_mask_input", "orig_im_size"]
+        dynamic = {"point_coords": {1: "p"}, "point_labels": {1: "p"}}
+        answers = ["masks", "iou_predictions", "low_res_masks"]
+    return encoder, export(SamDecoder(high, grouped), folder / "decoder.onnx", given, inputs, answers, dynamic)
