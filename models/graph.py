@@ -46,18 +46,22 @@ def read_map(path: Path, what: str, make: Callable[[dict[str, Any]], Made]) -> M
 class Picture:
     """How a model takes a picture.
 
-    mean, std: of R, G, B (or B, G, R) in 0..255, subtracted and divided by; given: what its other inputs always get.
+    mean, std: of R, G, B (or B, G, R) in 0..255, subtracted and divided by; fit: into an input of fixed sides, "pad"
+    keeps the picture's ratio and fills the rest, "stretch" does not; given: what its other inputs always get.
     """
 
     mean: Three
     std: Three
     order: Literal["RGB", "BGR"]
+    fit: Literal["pad", "stretch"] = "pad"
     given: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, found: dict[str, Any]) -> "Picture":
-        order = found.get("order", "RGB")
-        made = cls(_three(found["mean"]), _three(found["std"]), order, dict(found.get("given", {})))
+        order, fit = found.get("order", "RGB"), found.get("fit", "pad")
+        made = cls(_three(found["mean"]), _three(found["std"]), order, fit, dict(found.get("given", {})))
+        if fit not in ("pad", "stretch"):
+            raise Refused("fit is pad or stretch")
         if order not in ("RGB", "BGR") or not all(made.std):
             raise Refused("order is RGB or BGR, and std is not 0")
         return made
@@ -244,7 +248,7 @@ def joined(
     return model
 
 
-# The picture as large as fits into the model's input, its sides' ratio kept, at the top left.
+# The picture as large as fits into the model's input, its sides' ratio kept, at the top left; see `fitted`.
 INTO_FIXED = """
 before (uint8[batch, height, width, 3] image) => (float[batch, 3, h, w] ready) {
     as_float = Cast <to: int = 1> (image)
@@ -386,7 +390,14 @@ def letterbox(
     constants = CONSTANTS | picture.constants()
     if sides:
         constants |= {"size": np.array(sides), "size_float": np.array(sides, np.float32)}
-    return part(INTO_FIXED if sides else INTO_ANY, ready=ready), constants
+    return part(fitted(INTO_FIXED, picture) if sides else INTO_ANY, ready=ready), constants
+
+
+def fitted(text: str, picture: Picture) -> str:
+    """A part that keeps the picture's ratio, or, where it is to be stretched, each side's own."""
+    if picture.fit == "pad":
+        return text
+    return text.replace("ratio = ReduceMin <keepdims: int = 1> (ratios)", "ratio = Identity (ratios)")
 
 
 def fixed_inputs(

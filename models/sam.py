@@ -1,8 +1,8 @@
 """A prompted network of the SAM family, served as an encoder and a decoder under the contract's names.
 
 The encoder's graph gets the picture as it is and makes of it what the original wants: normalised, its long side at 1024
-pixels, the rest nothing. It also says how large the picture was, so that the decoder can take points, and give masks,
-in the picture's own pixels.
+pixels, the rest nothing (or stretched, where the original does that). It also says how large the picture was, so that
+the decoder can take points, and give masks, in the picture's own pixels.
 """
 
 from dataclasses import dataclass
@@ -151,7 +151,7 @@ def wrap_decoder(model: onnx.ModelProto, prompted: Map, encoder: Encoder) -> onn
     left = set(inputs) - {v for k, v in names.items() if k not in ANSWERS}
     if left:
         raise Refused(f"nothing is known of the decoder's input {', '.join(sorted(left))}; name it in the map")
-    nodes = graph.part(SCALE)
+    nodes = graph.part(graph.fitted(SCALE, prompted.picture))
     constants = graph.CONSTANTS | {
         "size_float": np.full(2, encoder.side, np.float32),
         "before_last": np.array([-2]),

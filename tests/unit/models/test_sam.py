@@ -28,8 +28,9 @@ SAM_2 = SAM | {
     "decoder": {"embedding": "image_embed", "high_res_0": "high_res_feats_0"},
 }
 EFFICIENT_SAM = SAM | {
+    "fit": "stretch",
     "mean": [0, 0, 0],
-    "std": [255, 255, 255],
+    "std": [60, 60, 60],  # what the look-alike tells colours apart by
     "decoder": {
         "point_coords": "batched_point_coords",
         "point_labels": "batched_point_labels",
@@ -79,9 +80,11 @@ def ask(models: tuple[Any, Any], image: np.ndarray, given: dict[str, np.ndarray]
 
 
 def laid(image: np.ndarray, described: dict[str, Any]) -> np.ndarray:
-    """(1, 3, 1024, 1024), as the publishers lay a picture: long side 1024, normalised, then padded with zeros."""
+    """(1, 3, 1024, 1024), as publishers lay a picture: long side 1024, normalised, then padded with zeros, or stretched."""
     ratio = 1024 / max(image.shape[1:3])
     height, width = (int(d * ratio + 0.5) for d in image.shape[1:3])
+    if described.get("fit") == "stretch":
+        height, width = 1024, 1024
     large = cv2.resize(image[0].astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     out = np.zeros((1, 3, 1024, 1024), np.float32)
     out[0, :, :height, :width] = ((large - described["mean"]) / described["std"]).transpose(2, 0, 1)
@@ -126,24 +129,44 @@ def test_the_pair_answers_as_the_originals_do_by_hand(tmp_path: Path, high: bool
         assert 0.01 < (full[0, 1] > 0).mean() < 0.3
 
 
-def test_points_of_several_prompts_at_once_and_inputs_of_any_size_fit_too(tmp_path: Path):
-    """EfficientSAM's interface: grouped points, whole numbers for the size, full masks only."""
-    originals = lookalikes.sam(tmp_path, grouped=True, any_size=True)
-    image, given = scene(704, 1024), prompt((704, 1024), *POINTS)
-
-    masks, scores = ask(wrapped(tmp_path, originals, EFFICIENT_SAM), image, given)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_picture_that_is_stretched_and_the_interfaces_that_want_it_fit_too(tmp_path: Path, grouped: bool):
+    """EfficientSAM's: grouped points, whole numbers for the size, full masks only, an encoder of any size; and SAM 2's."""
+    described = EFFICIENT_SAM if grouped else SAM_2 | {"fit": "stretch"}
+    originals = lookalikes.sam(tmp_path, high=not grouped, grouped=grouped, any_size=grouped)
+    sides = (704, 1024)
+    image = scene(*sides)
+    ours = wrapped(tmp_path, originals, described)
 
     first, second = (onnxruntime.InferenceSession(str(p)) for p in originals)
-    by_hand = {
-        "image_embeddings": first.run(None, {"batched_images": laid(image, EFFICIENT_SAM)})[0],
-        "batched_point_coords": given["point_coords"][:, None],
-        "batched_point_labels": given["point_labels"][:, None],
-        "orig_im_size": np.array([1024, 1024]),
-    }
-    full, expected = second.run(None, by_hand)
-    np.testing.assert_allclose(scores, expected[0], atol=1e-3)
-    at_four = cv2.resize(full[0, 0].transpose(1, 2, 0), (256, 256), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(masks[0], at_four.transpose(2, 0, 1)[:, :176], atol=5e-3)
+    names = [v.name for v in first.get_outputs()]
+    features = dict(zip(names, first.run(None, {first.get_inputs()[0].name: laid(image, described)}), strict=True))
+    for points in (POINTS, BOX):
+        given = prompt(sides, *points)
+        masks, scores = ask(ours, image, given)
+        square = given["point_coords"] * np.float32([1, 1024 / 704])
+        if grouped:
+            by_hand = {
+                "batched_point_coords": square[:, None],
+                "batched_point_labels": given["point_labels"][:, None],
+                "orig_im_size": np.array([1024, 1024]),
+            }
+            (full, expected), low = second.run(None, features | by_hand), None
+            full, expected = full[0], expected[0]
+        else:
+            by_hand = {
+                "point_coords": square,
+                "point_labels": given["point_labels"],
+                "mask_input": np.zeros((1, 1, 256, 256), np.float32),
+                "has_mask_input": np.zeros(1, np.float32),
+                "orig_im_size": np.array([1024, 1024], np.float32),
+            }
+            full, expected, low = second.run(None, features | by_hand)
+        np.testing.assert_allclose(scores, expected, atol=1e-3)
+        source = full[0] if low is None else low[0]
+        at_four = [cv2.resize(m, (256, 176), interpolation=cv2.INTER_LINEAR) for m in source]
+        np.testing.assert_allclose(masks[0], at_four, atol=5e-3)
+        assert 0.01 < (masks[0, 1] > 0).mean() < 0.3
 
 
 def test_both_come_with_their_papers_and_their_configuration(tmp_path: Path):
@@ -168,6 +191,7 @@ def test_both_come_with_their_papers_and_their_configuration(tmp_path: Path):
     [
         ({k: v for k, v in SAM.items() if k != "licence"}, "KeyError: 'licence'"),
         (SAM | {"licence": ""}, "licence and data are words"),
+        (SAM | {"fit": "crop"}, "fit is pad or stretch"),
         (SAM | {"side": 1000}, "side is a multiple of 32"),
         (SAM | {"encoder": {"high_res_0": "feats"}}, "no output feats; it has image_embeddings"),
         (
