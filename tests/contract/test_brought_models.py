@@ -4,6 +4,7 @@ Needs `make setup-models`. The networks are look-alikes: no published weights ar
 """
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ pytest.importorskip("torch", reason="training packages are not installed: make s
 import onnxruntime
 from typer.testing import CliRunner
 
+from deploy.local.settings import ROOT
 from models.cli import app
 from roomviz.errors import Internal
 from roomviz.imaging.codec import decode_grey
@@ -76,6 +78,25 @@ def port(brought: Path) -> Iterator[int]:
 def ours(brought: Path, model: str, image: np.ndarray) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(str(brought / model / "1" / "model.onnx"))
     return list(session.run(None, {"image": image}))
+
+
+def test_every_card_keeps_the_schema_of_the_page(brought: Path):
+    page = (ROOT / "docs" / "model-contract.md").read_text()
+    schema = json.loads(page.partition("```json")[2].partition("```")[0])
+    kinds = {"string": str, "integer": int, "number": (int, float), "null": type(None), "object": dict}
+    cards = sorted(brought.glob("*/1/card.json"))
+
+    assert len(cards) == 8
+    for path in cards:
+        card = json.loads(path.read_text())
+        assert set(schema["required"]) <= set(card), path
+        assert card["name"] == path.parents[1].name
+        for key, value in card.items():
+            asked = schema["properties"][key]["type"]
+            asked = asked if isinstance(asked, list) else [asked]
+            assert any(isinstance(value, kinds[k]) for k in asked), (path, key)
+        assert re.fullmatch(schema["properties"]["sha256"]["pattern"], card["sha256"])
+        assert set(schema["properties"]["source"]["required"]) <= set(card["source"])
 
 
 async def test_a_query_model_finds_surfaces(brought: Path, port: int):
