@@ -151,6 +151,9 @@ def wrap_decoder(model: onnx.ModelProto, prompted: Map, encoder: Encoder) -> onn
     left = set(inputs) - {v for k, v in names.items() if k not in ANSWERS}
     if left:
         raise Refused(f"nothing is known of the decoder's input {', '.join(sorted(left))}; name it in the map")
+    coords = graph.dims_of(inputs[names["point_coords"]])
+    if len(coords) > 2 and coords[-2]:
+        raise Refused(f"the decoder takes {coords[-2]} points and no other count; export it with any")
     nodes = graph.part(graph.fitted(SCALE, prompted.picture))
     constants = graph.CONSTANTS | {
         "size_float": np.full(2, encoder.side, np.float32),

@@ -188,8 +188,13 @@ class SamDecoder(nn.Module):
         return masks, scores, low
 
 
-def sam(folder: Path, high: bool = False, grouped: bool = False, any_size: bool = False) -> tuple[Path, Path]:
-    """Encoder and decoder, as SAM's or MobileSAM's are exported; with `high` as SAM 2's, `grouped` as EfficientSAM's."""
+def sam(
+    folder: Path, high: bool = False, grouped: bool = False, any_size: bool = False, frozen: bool = False
+) -> tuple[Path, Path]:
+    """Encoder and decoder, as SAM's or MobileSAM's are exported; with `high` as SAM 2's, `grouped` as EfficientSAM's.
+
+    frozen: the decoder takes two points and no other count.
+    """
     x = torch.rand(1, 3, 1024, 1024)
     outputs = ["high_res_feats_0", "image_embed"] if high else ["image_embeddings"]
     axes = {"batched_images": {0: "b", 2: "h", 3: "w"}} if any_size else {}
@@ -208,4 +213,5 @@ def sam(folder: Path, high: bool = False, grouped: bool = False, any_size: bool 
         inputs = [*outputs, "point_coords", "point_labels", "mask_input", "has_mask_input", "orig_im_size"]
         dynamic = {"point_coords": {1: "p"}, "point_labels": {1: "p"}}
         answers = ["masks", "iou_predictions", "low_res_masks"]
+    dynamic = {} if frozen else dynamic
     return encoder, export(SamDecoder(high, grouped), folder / "decoder.onnx", given, inputs, answers, dynamic)

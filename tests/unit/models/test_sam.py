@@ -212,6 +212,14 @@ def test_a_wrong_map_is_a_clear_error_and_leaves_nothing(tmp_path: Path, describ
     assert not (tmp_path / "out").exists()
 
 
+def test_a_decoder_that_takes_one_count_of_points_only_is_refused(tmp_path: Path):
+    answer = command(tmp_path, lookalikes.sam(tmp_path, frozen=True), SAM)
+
+    assert answer.exit_code == 1
+    assert "takes 2 points and no other count" in answer.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_decoder_of_another_encoder_is_refused(tmp_path: Path):
     encoder, _ = lookalikes.sam(tmp_path)
     (tmp_path / "other").mkdir()

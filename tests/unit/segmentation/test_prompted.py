@@ -66,6 +66,17 @@ def test_masks_come_best_first_without_empty_ones_and_with_scores_up_to_one():
     assert found.mask(0, HEIGHT, WIDTH).sum() > 5 * found.mask(1, HEIGHT, WIDTH).sum() > 0
 
 
+def test_the_box_is_half_a_cell_wider_than_the_cells_and_ends_with_the_photo():
+    masks = np.full((2, 192, 256), -5, np.float32)
+    masks[0, 10:20, 30:50] = 5
+    masks[1, 150:, :40] = 5
+
+    found = prompted.decode(masks, np.array([0.9, 0.8], np.float32), BOX)
+
+    # A cell is 2.5 pixels of the photo.
+    np.testing.assert_allclose(found.boxes, [[73.75, 23.75, 126.25, 51.25], [0, 373.75, 101.25, 480]])
+
+
 def test_what_lies_in_the_border_of_the_input_is_no_mask():
     box = fit(700, 1024)  # 4 rows of the 704 are border
     masks = np.full((1, 176, 256), -5, np.float32)
