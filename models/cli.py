@@ -74,7 +74,7 @@ def build_plan(
 
 @app.command("wrap-semantic")
 def wrap_semantic(
-    model: Annotated[Path, typer.Argument(help="An ONNX model: (N, 3, H, W) float to (N, classes, h, w) logits.")],
+    model: Annotated[Path, typer.Argument(help="An ONNX model: (N, 3, H, W) float to class logits, or to queries.")],
     labels: Annotated[Path, typer.Option("--map", help="Its classes and input, see docs/model-contract.md.")],
     repository: Repository = Path("model_repository"),
     name: Annotated[str, typer.Option(help="The model's name in the repository.")] = "roomseg-semantic",
@@ -86,6 +86,39 @@ def wrap_semantic(
         from models.semantic import wrap_model
 
         typer.echo(json.dumps(wrap_model(model, labels, repository, name), indent=2))
+
+
+@app.command("wrap-instances")
+def wrap_instances(
+    model: Annotated[Path, typer.Argument(help="An ONNX model: a Mask R-CNN, or one with class and mask queries.")],
+    described: Annotated[Path, typer.Option("--map", help="Its outputs and input, see docs/model-contract.md.")],
+    repository: Repository = Path("model_repository"),
+    name: Annotated[str, typer.Option(help="The model's name in the repository.")] = "fastsam-instances",
+) -> None:
+    """Serve an instance segmentation model of your own under fastsam's contract."""
+    with told():
+        import json
+
+        from models.instances import wrap_model
+
+        typer.echo(json.dumps(wrap_model(model, described, repository, name), indent=2))
+
+
+@app.command("wrap-sam")
+def wrap_sam(
+    encoder: Annotated[Path, typer.Option(help="An ONNX model: (1, 3, 1024, 1024) float to an embedding.")],
+    decoder: Annotated[Path, typer.Option(help="An ONNX model: embedding and points to masks.")],
+    described: Annotated[Path, typer.Option("--map", help="Names of their tensors, see docs/model-contract.md.")],
+    repository: Repository = Path("model_repository"),
+    name: Annotated[str, typer.Option(help="The models' name in the repository, before -encoder, -decoder.")] = "sam",
+) -> None:
+    """Serve a prompted model of your own: SAM, MobileSAM, EfficientSAM, SAM 2."""
+    with told():
+        import json
+
+        from models.sam import wrap_models
+
+        typer.echo(json.dumps(wrap_models(encoder, decoder, described, repository, name), indent=2))
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
-"""The model repository's config.pbtxt files, for a CPU (OpenVINO) and for a GPU (a TensorRT plan).
+"""The model repository's config.pbtxt files, for a CPU (OpenVINO or ONNX Runtime) and for a GPU (a TensorRT plan).
 
 Both offer the same names, types and shapes, so that a client does not know which one answers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 BATCH_MAX = 8
 
@@ -19,11 +20,17 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Contract:
-    """inputs and outputs of a kind of model; warm: (height, width) that is run before the first caller comes."""
+    """inputs and outputs of a kind of model.
+
+    warm: (height, width) that is run before the first caller comes, None where nothing is; batch: at most so many
+    together; backend: on a CPU. OpenVINO may compute in bfloat16, ONNX Runtime computes in float32.
+    """
 
     outputs: tuple[Tensor, ...]
-    warm: tuple[int, int]
+    warm: tuple[int, int] | None
     inputs: tuple[Tensor, ...] = (Tensor("image", "TYPE_UINT8", (-1, -1, 3)),)
+    batch: int = BATCH_MAX
+    backend: Literal["openvino", "onnxruntime"] = "openvino"
 
 
 ROOMSEG = Contract(
@@ -38,6 +45,9 @@ ROOMSEG = Contract(
 FASTSAM = Contract(
     (Tensor("predictions", "TYPE_FP32", (37, -1)), Tensor("prototypes", "TYPE_FP32", (32, -1, -1))), (768, 1024)
 )
+# Boxes in pixels and the operators of a Mask R-CNN want float32; and a Mask R-CNN takes one picture.
+FASTSAM_FLOAT = replace(FASTSAM, backend="onnxruntime")
+FASTSAM_ONE = replace(FASTSAM_FLOAT, batch=1)
 CONTRACTS = {"roomseg": ROOMSEG, "fastsam": FASTSAM}
 
 
@@ -51,21 +61,30 @@ def config(contract: Contract, name: str, device: str) -> str:
         return f"{kind} [\n{rows}\n]\n"
 
     cpu = device == "cpu"
-    kind = 'backend: "openvino"' if cpu else 'platform: "tensorrt_plan"'
+    kind = f'backend: "{contract.backend}"' if cpu else 'platform: "tensorrt_plan"'
     served = f'{kind}\ndefault_model_filename: "model.{"onnx" if cpu else "plan"}"'
     where = "KIND_CPU" if cpu else "KIND_GPU"
-    threads = 'parameters { key: "INFERENCE_NUM_THREADS" value { string_value: "2" } }\n' if cpu else ""
-    height, width = contract.warm
-    warm = f"data_type: TYPE_UINT8 dims: [ {height}, {width}, 3 ] zero_data: true"
+    key = {"openvino": "INFERENCE_NUM_THREADS", "onnxruntime": "intra_op_thread_count"}[contract.backend]
+    threads = f'parameters {{ key: "{key}" value {{ string_value: "2" }} }}\n' if cpu else ""
+    batching = (
+        "# Requests of one shape that arrive together run together; alone, none waits more than 2 ms.\n"
+        "dynamic_batching { max_queue_delay_microseconds: 2000 }\n"
+    )
+    warming = ""
+    if contract.warm:
+        height, width = contract.warm
+        warm = f"data_type: TYPE_UINT8 dims: [ {height}, {width}, 3 ] zero_data: true"
+        warming = (
+            'model_warmup [\n  {\n    name: "landscape"\n    batch_size: 1\n'
+            f'    inputs {{ key: "image" value {{ {warm} }} }}\n  }}\n]\n'
+        )
     return (
-        f'name: "{name}"\n{served}\nmax_batch_size: {BATCH_MAX}\n'
+        f'name: "{name}"\n{served}\nmax_batch_size: {contract.batch}\n'
         + tensors("input", contract.inputs)
         + tensors("output", contract.outputs)
-        + "# Requests of one shape that arrive together run together; alone, none waits more than 2 ms.\n"
-        + "dynamic_batching { max_queue_delay_microseconds: 2000 }\n"
+        + (batching if contract.batch > 1 else "")
         + f"instance_group [ {{ kind: {where} count: 1 }} ]\n"
         + threads
-        + 'model_warmup [\n  {\n    name: "landscape"\n    batch_size: 1\n'
-        + f'    inputs {{ key: "image" value {{ {warm} }} }}\n  }}\n]\n'
+        + warming
         + "# Every version is served: a tenant can be pinned to one.\nversion_policy { all { } }\n"
     )

@@ -1,11 +1,14 @@
 """A stack of its own for the tests that need one: real servers, real services, free ports, fresh data."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from deploy.local.programs import http_ok, prepare_triton
 from deploy.local.settings import ROOT, LocalSettings
 from deploy.local.stack import Stack
 from roomviz.client import Client
@@ -35,6 +39,28 @@ def free_ports(count: int) -> list[int]:
             continue
         found.append(port)
     return found
+
+
+@contextmanager
+def triton_over(repository: Path) -> Iterator[int]:
+    """Triton over a model repository of its own; its gRPC port."""
+    names = ["triton_http_port", "triton_grpc_port", "triton_metrics_port"]
+    settings = LocalSettings(**dict(zip(names, free_ports(3), strict=True)))  # type: ignore[arg-type]
+    command, environment = prepare_triton(settings)
+    command = [re.sub(r"^--model-repository=.*", f"--model-repository={repository}", part) for part in command]
+    log = repository.with_suffix(".log")
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+        try:
+            limit = time.monotonic() + 60
+            while not http_ok(f"http://127.0.0.1:{settings.triton_http_port}/v2/health/ready"):
+                assert server.poll() is None, log.read_text()[-2000:]
+                assert time.monotonic() < limit, log.read_text()[-2000:]
+                time.sleep(0.2)
+            yield settings.triton_grpc_port
+        finally:
+            server.terminate()
+            server.wait(20)
 
 
 @dataclass(frozen=True)

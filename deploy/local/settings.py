@@ -41,6 +41,10 @@ class LocalSettings(BaseSettings):
 
     upload_bytes_max: int = 25 << 20
     upload_megapixels_max: int = 48
+    model: str = "roomseg"
+    proposal_model: str = "fastsam-room"
+    prompt_model: str = ""
+
     demo_tenant: str = "demo"
 
     @property
@@ -81,6 +85,9 @@ class LocalSettings(BaseSettings):
             "S3_ACCESS_KEY": "roomviz",
             "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
             "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
+            "MODEL": self.model,
+            "PROPOSAL_MODEL": self.proposal_model,
+            "PROMPT_MODEL": self.prompt_model,
             "MODEL_REPOSITORY": ROOT / "model_repository",
             "UPLOAD_BYTES_MAX": self.upload_bytes_max,
             "UPLOAD_MEGAPIXELS_MAX": self.upload_megapixels_max,

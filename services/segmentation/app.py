@@ -18,7 +18,13 @@ from roomviz.runtime.worker import Worker
 from roomviz.v1 import models_pb2_grpc, proposals_pb2_grpc, refinements_pb2_grpc
 from services.segmentation.adapters.cards import RepositoryCards
 from services.segmentation.adapters.postgres import PostgresAnalyses, PostgresModelPins, PostgresRefinements
-from services.segmentation.adapters.triton import TritonNetwork, TritonProposer, TritonTextEncoder, triton_client
+from services.segmentation.adapters.triton import (
+    TritonNetwork,
+    TritonPrompter,
+    TritonProposer,
+    TritonTextEncoder,
+    triton_client,
+)
 from services.segmentation.settings import Settings
 from services.segmentation.transport.jobs import AnalyzeJob
 from services.segmentation.transport.models import ModelService
@@ -26,6 +32,7 @@ from services.segmentation.transport.proposals import ProposalService
 from services.segmentation.transport.rpc import RefinementService, SegmentationService
 from services.segmentation.usecases.analyze import AnalyzeRoom
 from services.segmentation.usecases.models import ModelCases
+from services.segmentation.usecases.prompted import PromptedMasks
 from services.segmentation.usecases.proposals import ProposalCases
 from services.segmentation.usecases.refinements import RefinementCases
 
@@ -53,7 +60,11 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         # No network is handed to corrections, and jobs do not keep them waiting: they have threads of their own.
         clicks = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="click"))
         refinements = RefinementCases(store, PostgresRefinements(pool), clicks, settings.refine_memory_bytes_max)
-        proposals = ProposalCases(store, analyses, encoder, clicks)
+        prompted = None
+        if settings.prompt_model:
+            prompter = TritonPrompter(server_client, settings.prompt_model)
+            prompted = PromptedMasks(prompter, store, clicks, settings.prompt_memory_bytes_max)
+        proposals = ProposalCases(store, analyses, encoder, clicks, prompted)
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         probes = {
             "postgresql": lambda: database.probe(pool),

@@ -51,6 +51,40 @@ class Proposer(Protocol):
         """image (1, h, w, 3) uint8 sRGB, h and w multiples of 32."""
 
 
+@dataclass(frozen=True)
+class Embedding:
+    """What a prompted network's encoder made of an input of (height, width); its decoder takes it as it is.
+
+    tensors: by name; version: that made it, and whose decoder takes it.
+    """
+
+    height: int
+    width: int
+    tensors: dict[str, NDArray[Any]]
+    version: str
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.nbytes for t in self.tensors.values())
+
+
+@dataclass(frozen=True)
+class RawMasks:
+    """masks (M, h/4, w/4) float32 logits, scores (M,) float32: the IoU that is expected; model is name and version."""
+
+    masks: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    model: str
+
+
+class Prompter(Protocol):
+    async def embed(self, image: NDArray[np.uint8]) -> Embedding:
+        """image (1, h, w, 3) uint8 sRGB, h and w multiples of 32."""
+
+    async def masks(self, embedding: Embedding, coords: NDArray[np.float32], labels: NDArray[np.float32]) -> RawMasks:
+        """coords (1, P, 2) float32, x and y in pixels of the image; labels (1, P) float32, as in `domain.prompted`."""
+
+
 class Network(Protocol):
     async def predict(self, images: NDArray[np.uint8], version: str = "") -> Prediction:
         """images (N, h, w, 3) uint8 sRGB, h and w multiples of 32; version: empty for the newest."""

@@ -11,6 +11,11 @@ class Settings(ServiceSettings):
     model: str = "roomseg"
     model_repository: Path
     proposal_model: str = "fastsam-room"
+    # A prompted network (the SAM family) brought by the user, for points and boxes: `{prompt_model}-encoder` and
+    # `{prompt_model}-decoder` in the model repository. Empty: points and boxes choose among the proposals.
+    prompt_model: str = ""
+    # What its encoder made of the photos that were prompted lately, kept in memory: 4 to 16 MB each.
+    prompt_memory_bytes_max: int = 256 << 20
     # CLIP brought by the user, for text prompts: `{text_model}-text` and `{text_model}-image` in the model repository.
     text_model: str = ""
     text_tokenizer: Path | None = None

@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,9 +9,8 @@ import onnxruntime
 import pytest
 import tritonclient.grpc as triton
 
-from deploy.local.programs import http_ok, prepare_triton
-from deploy.local.settings import ROOT, LocalSettings
-from tests.conftest import free_ports
+from deploy.local.settings import ROOT
+from tests.conftest import triton_over
 
 PARITY_MAX = 1e-3
 REPOSITORY = ROOT / "model_repository"
@@ -30,24 +27,8 @@ def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.Inference
     for config in repository.glob("*/config.pbtxt"):
         text = re.sub(r"model_warmup \[.*?\n\]\n", "", config.read_text(), flags=re.DOTALL)
         config.write_text(text + 'parameters { key: "INFERENCE_PRECISION_HINT" value { string_value: "f32" } }\n')
-    names = ["triton_http_port", "triton_grpc_port", "triton_metrics_port"]
-    settings = LocalSettings(**dict(zip(names, free_ports(3), strict=True)))  # type: ignore[arg-type]
-    command, environment = prepare_triton(settings)
-    command = [re.sub(r"^--model-repository=.*", f"--model-repository={repository}", part) for part in command]
-    log = repository.with_suffix(".log")
-    with log.open("wb") as out:
-        server = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
-        try:
-            limit = time.monotonic() + 60
-            while not http_ok(f"http://127.0.0.1:{settings.triton_http_port}/v2/health/ready"):
-                assert server.poll() is None, log.read_text()[-2000:]
-                assert time.monotonic() < limit, log.read_text()[-2000:]
-                time.sleep(0.2)
-            with triton.InferenceServerClient(f"127.0.0.1:{settings.triton_grpc_port}") as client:
-                yield client
-        finally:
-            server.terminate()
-            server.wait(20)
+    with triton_over(repository) as port, triton.InferenceServerClient(f"127.0.0.1:{port}") as client:
+        yield client
 
 
 def infer(client: triton.InferenceServerClient, model: str, version: str, image: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from roomviz.errors import Internal, Unavailable
-from services.segmentation.ports import Prediction, RawProposals
+from services.segmentation.ports import Embedding, Prediction, RawMasks, RawProposals
 
 _TIMEOUT_S = 20.0
 _BATCH = 8  # as model_repository offers
@@ -78,6 +78,28 @@ class TritonProposer:
         return RawProposals(predictions[0], prototypes[0], f"{self._model}/{served}")
 
 
+class TritonPrompter:
+    """A prompted network: `{model}-encoder`, whose outputs are passed on by name to `{model}-decoder`."""
+
+    def __init__(self, client: triton.InferenceServerClient, model: str):
+        self._client, self._model = client, model
+
+    async def embed(self, image: NDArray[np.uint8]) -> Embedding:
+        found, served = await _answer(self._client, f"{self._model}-encoder", "", {"image": image}, None)
+        if "embedding" not in found:
+            raise Internal("MODEL_ANSWER_INVALID", "the model server left an output out")
+        return Embedding(image.shape[1], image.shape[2], found, served)
+
+    async def masks(self, embedding: Embedding, coords: NDArray[np.float32], labels: NDArray[np.float32]) -> RawMasks:
+        given = {**embedding.tensors, "point_coords": coords, "point_labels": labels}
+        wanted = ("masks", "iou_predictions")
+        found, served = await _infer(self._client, f"{self._model}-decoder", embedding.version, given, wanted)
+        masks, scores = found
+        if scores.ndim != 2 or masks.shape != (1, scores.shape[1], embedding.height // 4, embedding.width // 4):
+            raise Internal("MODEL_ANSWER_INVALID", "the model server answered with another shape")
+        return RawMasks(masks[0], scores[0], f"{self._model}/{served}")
+
+
 class TritonTextEncoder:
     """CLIP's two towers, brought by the user: `{model}-text` (`input_ids` to `embedding`) and `{model}-image`
     (`image` to `embedding`), with the tokenizer's file."""
@@ -112,22 +134,36 @@ async def _infer(
     given: dict[str, NDArray[Any]],
     wanted: tuple[str, ...],
 ) -> tuple[list[NDArray[np.float32]], str]:
-    """The outputs in the order asked for, and the version that answered. What the server sends is checked first."""
+    """The outputs in the order asked for, and the version that answered."""
+    found, served = await _answer(client, model, version, given, wanted)
+    return [found[name] for name in wanted], served
+
+
+async def _answer(
+    client: triton.InferenceServerClient,
+    model: str,
+    version: str,
+    given: dict[str, NDArray[Any]],
+    wanted: tuple[str, ...] | None,
+) -> tuple[dict[str, NDArray[Any]], str]:
+    """The outputs that are wanted, None for all, by name, and the version that answered. What the server sends is
+    checked first."""
     inputs = []
     for name, array in given.items():
         tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
         tensor.set_data_from_numpy(np.ascontiguousarray(array))
         inputs.append(tensor)
-    outputs = [InferRequestedOutput(name) for name in wanted]
+    outputs = [InferRequestedOutput(name) for name in wanted] if wanted else None
     try:
         answer = await client.infer(model, inputs, model_version=version, outputs=outputs, client_timeout=_TIMEOUT_S)
     except InferenceServerException as error:
         if error.status() in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED"):
             raise Unavailable("MODEL_SERVER_UNAVAILABLE", "the model server does not answer; try again") from error
         raise Internal("MODEL_FAILED", "the model server refused the picture") from error
-    found = [answer.as_numpy(name) for name in wanted]
-    if any(array is None for array in found):
+    response = answer.get_response()
+    found = {name: answer.as_numpy(name) for name in wanted or [o.name for o in response.outputs]}
+    if any(array is None for array in found.values()):
         raise Internal("MODEL_ANSWER_INVALID", "the model server left an output out")
-    if not all(np.isfinite(array).all() for array in found):
+    if not all(np.isfinite(array).all() for array in found.values()):
         raise Internal("MODEL_ANSWER_INVALID", "the model server answered with numbers that are none")
-    return found, str(answer.get_response().model_version)
+    return found, str(response.model_version)

@@ -1,4 +1,4 @@
-"""Masks by prompt, chosen among what the network found when the room was analyzed."""
+"""Masks by prompt, chosen among what the network found when the room was analyzed, or made by a prompted network."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,10 +11,11 @@ import cv2
 from roomviz.errors import FailedPrecondition, InvalidArgument
 from roomviz.imaging.codec import decode_rgb, encode_png
 from roomviz.runtime.metrics import stage
-from services.segmentation.domain import prompts
+from services.segmentation.domain import prompted, prompts
 from services.segmentation.domain.prompts import Selection, TextEncoder
-from services.segmentation.domain.proposals import Proposals
+from services.segmentation.domain.proposals import Float, Letterbox, Proposals
 from services.segmentation.ports import Analyses, Objects
+from services.segmentation.usecases.prompted import PromptedMasks
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
@@ -45,10 +46,13 @@ class ProposedMask:
 
 @dataclass(frozen=True)
 class ProposalCases:
+    """prompted: answers points and boxes where there is one; else they choose among the proposals."""
+
     objects: Objects
     analyses: Analyses
     encoder: TextEncoder | None
     cpu: Executor
+    prompted: PromptedMasks | None = None
 
     async def propose(self, tenant: str, room: str, prompt: Prompt, limit: int) -> tuple[list[ProposedMask], str]:
         """Masks that answer the prompt, best first, and the network that found them."""
@@ -59,21 +63,29 @@ class ProposalCases:
             raise FailedPrecondition(
                 "ROOM_NOT_ANALYZED", f"{room} was not analyzed yet; call AnalyzeRoom first", {"room": room}
             )
-        if not record.proposals_key:
+        pointed = bool(prompt.positive or prompt.box)
+        answers = self.prompted if pointed and record.photo_key else None
+        if not record.proposals_key and not answers:
             raise FailedPrecondition(
                 "ROOM_WITHOUT_PROPOSALS", "the room was analyzed before proposals were there; analyze it again"
             )
         _check(prompt, record.width, record.height)
         if prompt.words and self.encoder is None:
             raise prompts.text_unavailable()
-        with stage("load"):
-            found = Proposals.from_bytes(await self.objects.get(record.proposals_key))
-        with stage("prompt"):
-            chosen = await self._chosen(found, record.photo_key, prompt)
+        if answers:
+            found, model = await answers(tenant, record.photo_key, lambda box: _in_input(prompt, box))
+            # The best alone, as a prompt on the proposals has one answer: the others are readings of the same prompt.
+            chosen = [Selection((0,), float(found.scores[0]))] if len(found) else []
+        else:
+            model = record.proposals_model
+            with stage("load"):
+                found = Proposals.from_bytes(await self.objects.get(record.proposals_key))
+            with stage("prompt"):
+                chosen = await self._chosen(found, record.photo_key, prompt)
         with stage("decode"):
             size = (record.height, record.width)
             made = await self._run(_draw, found, chosen[: limit or MASKS_DEFAULT], *size)
-        return made, record.proposals_model
+        return made, model
 
     async def _chosen(self, found: Proposals, photo_key: str, prompt: Prompt) -> list[Selection]:
         if prompt.words:
@@ -94,6 +106,12 @@ class ProposalCases:
 
     async def _run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self.cpu, function, *arguments)
+
+
+def _in_input(prompt: Prompt, box: Letterbox) -> tuple[Float, Float]:
+    if prompt.box is not None:
+        return prompted.corners(prompt.box, box)
+    return prompted.points(prompt.positive, prompt.negative, box)
 
 
 def _check(prompt: Prompt, width: int, height: int) -> None:

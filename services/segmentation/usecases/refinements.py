@@ -4,10 +4,8 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar, TypeVarTuple
 
@@ -24,6 +22,7 @@ from services.segmentation.domain.refine import Pins
 from services.segmentation.domain.revision import Revised
 from services.segmentation.domain.strokes import Stroke, check
 from services.segmentation.ports import Draft, Log, Objects, OpenLog, Refinements
+from services.segmentation.usecases.locks import RoomLocks
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
@@ -73,28 +72,6 @@ def etag_of(head: int, surfaces: Sequence[SurfaceRecord]) -> str:
     """Names the masks of a room as they are: two are the same where every mask is, at the same point of the log."""
     text = json.dumps([head, [s.mask_key for s in surfaces]])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-class RoomLocks:
-    """One at a time a room, before any of them takes a connection: those who wait hold nothing."""
-
-    def __init__(self) -> None:
-        self._locks: OrderedDict[tuple[str, str], tuple[asyncio.Lock, int]] = OrderedDict()
-
-    @asynccontextmanager
-    async def held(self, tenant: str, room: str) -> AsyncIterator[None]:
-        key = (tenant, room)
-        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, users + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks[key]
-            if users == 1:
-                del self._locks[key]
-            else:
-                self._locks[key] = (lock, users - 1)
 
 
 class RefinementCases:

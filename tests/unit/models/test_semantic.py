@@ -13,12 +13,14 @@ pytest.importorskip("torch", reason="training packages are not installed: make s
 
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from scipy.special import expit, softmax
 from typer.testing import CliRunner
 
 from models.cli import app
 from models.plan import kind_of, obstacles
 from models.precision import mixed_precision
 from models.rooms.labels import CEILING, FLOOR, NAMES, WALL
+from tests.unit.models import lookalikes
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared"
@@ -144,6 +146,94 @@ def test_a_wrong_map_is_a_clear_error(tmp_path: Path, labels, says):
     assert answer.exit_code == 1
     assert says in answer.output
     assert not list((tmp_path / "out").rglob("*.onnx"))
+
+
+def by_queries(image: np.ndarray, session: Any, **given: np.ndarray) -> np.ndarray:
+    """(7, h, w) of CLASSES: what the queries say of each class, summed over the queries, folded."""
+    pixels = image.astype(np.float32).transpose(2, 0, 1)[None] / 255
+    classes, masks = session.run(None, {"pixel_values": pixels, **given})
+    scores = np.zeros((classes.shape[2] - 1, *masks.shape[2:]))
+    for probability, mask in zip(softmax(classes[0], -1), expit(masks[0]), strict=True):
+        for k in range(len(scores)):
+            scores[k] += probability[k] * mask
+    folded = np.zeros((7, *scores.shape[1:]))
+    folded[FLOOR], folded[WALL], folded[0] = scores[0], scores[1] + scores[2], scores[3:].sum(0)
+    return folded
+
+
+QUERIES = {"queries": {"classes": "class_queries_logits", "masks": "masks_queries_logits"}}
+
+
+@pytest.mark.parametrize("task", [False, True])
+def test_queries_are_summed_over_their_masks(tmp_path: Path, task: bool):
+    model = lookalikes.queries(tmp_path / "m.onnx", 20, 5, None, task)
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    tokens = {"task_inputs": np.array([[3, 1, 4, 1, 5, 9, 2]])} if task else {}
+    described = ABOUT | QUERIES | {"classes": CLASSES, "given": {k: v.tolist() for k, v in tokens.items()}}
+
+    surface, junction, normals = run(wrapped(tmp_path, model, described), images)
+
+    session = onnxruntime.InferenceSession(str(model))
+    # The look-alike answers at stride 4, as is wanted: up to the input's size and down again is all that lies between.
+    for image, found in zip(images, surface, strict=True):
+        expected = by_queries(image, session, **tokens)
+        there = np.stack([cv2.resize(cv2.resize(e, (96, 64)), (24, 16)) for e in expected])
+        np.testing.assert_allclose(softmax(found, 0), there / there.sum(0), atol=1e-4)
+    assert (junction == -10).all()
+    assert (normals == 0).all()
+
+
+def test_queries_of_a_fixed_input_lie_where_the_picture_lies(tmp_path: Path):
+    model = lookalikes.queries(tmp_path / "m.onnx", 20, 5, (96, 96), batch=False)
+    image = np.zeros((1, 64, 192, 3), np.uint8)
+    image[0, :, :96] = (255, 60, 0)
+    image[0, :, 96:] = (0, 60, 255)
+
+    surface = run(wrapped(tmp_path, model, ABOUT | QUERIES | {"classes": CLASSES}), image)[0][0]
+
+    laid = np.zeros((96, 96, 3), np.uint8)
+    laid[:32] = cv2.resize(image[0], (96, 32))
+    expected = by_queries(laid, onnxruntime.InferenceSession(str(model)))[:, :8]
+    expected = expected / expected.sum(0)
+    # The network's cells are twelve pixels of the picture wide: compared at their middles, away from the edge.
+    np.testing.assert_allclose(softmax(surface, 0)[:, 8, [4, 16, 31, 43]], expected[:, 4, [2, 8, 15, 21]], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ({"queries": {"classes": "class_queries_logits"}}, "no map of labels: KeyError: 'masks'"),
+        ({"queries": {"classes": "classes", "masks": "masks_queries_logits"}}, "no output classes; it has class_"),
+        ({"queries": {"classes": "masks_queries_logits", "masks": "class_queries_logits"}}, "not (N, Q, classes + 1)"),
+        (QUERIES | {"classes": {"floor": [5]}}, "none of the model's 5"),
+        (QUERIES | {"given": {"task_inputs": [[1, 2]]}}, "is given [1, 2]"),
+        (QUERIES | {"given": {"task_inputs": ["words"]}}, "takes numbers of int64"),
+        (QUERIES | {"given": {}}, "pixel_values, task_inputs; what the others always get stands under `given`"),
+    ],
+)
+def test_a_wrong_map_of_queries_is_a_clear_error(tmp_path: Path, labels, says):
+    tokens = {"task_inputs": [[3, 1, 4, 1, 5, 9, 2]]}
+    (tmp_path / "labels.json").write_text(json.dumps(ABOUT | {"classes": CLASSES, "given": tokens} | labels))
+    model = lookalikes.queries(tmp_path / "m.onnx", 20, 5, None, task=True)
+
+    command = ["wrap-semantic", str(model), "--map", str(tmp_path / "labels.json"), "--repository"]
+    answer = CliRunner().invoke(app, [*command, str(tmp_path / "out")])
+
+    assert answer.exit_code == 1
+    assert says in answer.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("missing", ["licence", "data"])
+def test_a_map_without_its_papers_is_refused(tmp_path: Path, missing: str):
+    labels = {k: v for k, v in (ABOUT | {"classes": CLASSES}).items() if k != missing}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+
+    model = by_colour(tmp_path / "m.onnx", 64)
+    answer = CliRunner().invoke(app, ["wrap-semantic", str(model), "--map", str(tmp_path / "labels.json")])
+
+    assert answer.exit_code == 1
+    assert missing in answer.output
 
 
 def test_a_file_that_is_no_model_is_a_clear_error(tmp_path: Path):
