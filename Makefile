@@ -86,7 +86,7 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 # --- checks -----------------------------------------------------------------------------------------
 
-.PHONY: check fmt lint types test bench-segmentation bench-refine bench-stages lock
+.PHONY: check fmt lint types test bench-segmentation bench-compositor bench-refine bench-stages lock
 check: lint types ## Lint, formatting, protos, types
 fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
@@ -98,8 +98,12 @@ types: $(VENV)/protos
 	@$(PY) -m mypy
 test: setup ## All tests, on a stack of their own
 	@$(PY) -m pytest -q
-bench-segmentation: setup-models setup ## How good the surfaces are, as a table
+bench-segmentation: setup-models setup ## How good surfaces, clicks and proposals are, as tables
 	@$(PY) -m bench.segmentation $(ARGS)
+	@OPENBLAS_NUM_THREADS=1 $(PY) -m bench.refine
+	@$(PY) -m bench.fastsam
+bench-compositor: setup-models setup ## How near pictures come to the rendered truth, and what a swap costs
+	@$(PY) -m bench.compositor $(ARGS)
 bench-stages: up ## Time of each stage of the main job, from the services' own histograms
 	@$(PY) -m bench.stages $(PHOTOS)
 bench-refine: setup-models ## How many clicks a mask needs, and how long one takes
