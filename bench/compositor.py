@@ -25,7 +25,7 @@ from models.rooms.sample import Sample, develop, render_sample
 from roomviz.imaging.codec import encode_jpeg
 from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear
 from services.catalog.domain.demo_range import ITEMS, Item
-from services.compositor.domain import kernel
+from services.compositor.domain import kernel, splice
 from services.compositor.domain.plate import box_of, plate
 from services.compositor.domain.reference import Layer, compose
 from services.compositor.domain.shading import light_in, shading
@@ -219,13 +219,16 @@ def swap_times(side: int = 1680, threads: int = 2) -> None:
     on = plate(t.photo, alpha, t.kind, light_in(t.photo, t.white, t.card)(box_of(alpha)), t.pixel_from_plane, False)
     laid = kernel.texels(texture.levels) if texture else kernel.paint(color)
     repeat = (texture.width_m, texture.height_m) if texture else (1.0, 1.0)
-    out = t.photo.copy()
+    height, width = t.mask.shape
+    whole = splice.padded(t.photo)
+    base, clean = splice.tiles(whole, height, width, 88), whole.copy()
     with ThreadPoolExecutor(threads) as pool:
 
         def swap() -> None:
-            np.copyto(out, t.photo)
-            list(pool.map(lambda part: part(), kernel.lay(out, on, laid, repeat, 0.0, threads)))
-            encode_jpeg(out, 88)
+            np.copyto(whole, clean)
+            list(pool.map(lambda part: part(), kernel.lay(whole[:height, :width], on, laid, repeat, 0.0, threads)))
+            splice.pad_again(whole, height, width)
+            splice.splice(base, whole, on.touched)
 
         jpeg, swapped = least(lambda: encode_jpeg(t.photo, 88)), least(swap)
     slow = least(lambda: encode_jpeg(tutorial(t), 88), 5)

@@ -20,6 +20,7 @@ from services.compositor.adapters.pictures import CachedPictures
 from services.compositor.adapters.postgres import PostgresRenders
 from services.compositor.domain.kernel import Texels
 from services.compositor.domain.plate import Plate
+from services.compositor.domain.splice import Tiles
 from services.compositor.settings import Settings
 from services.compositor.transport.jobs import ExportJob
 from services.compositor.transport.rpc import CompositorService
@@ -40,8 +41,9 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "compositor"))
         # Photos, plates and textures share the budget; a plate is the smallest, and the dearest to make.
         pictures = CachedPictures(store, cpu, settings.cache_bytes // 2)
-        plates, textures = Memory[Plate](settings.cache_bytes // 4), Memory[Texels](settings.cache_bytes // 4)
-        renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, textures)
+        plates, textures = Memory[Plate](settings.cache_bytes // 4), Memory[Texels](settings.cache_bytes // 8)
+        tiles = Memory[Tiles](settings.cache_bytes // 8)
+        renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, textures, tiles)
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         probes = {"postgresql": lambda: database.probe(pool), "nats": queue.probe, "s3": store.probe}
         health = await stack.enter_async_context(Health(probes).running())

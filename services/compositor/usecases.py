@@ -17,10 +17,11 @@ from roomviz.imaging.color import linear_from_rgb24
 from roomviz.imaging.homography import scaled
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.metrics import stage
-from services.compositor.domain import kernel
+from services.compositor.domain import kernel, splice
 from services.compositor.domain.kernel import Texels
 from services.compositor.domain.plate import Plate, box_of, plate
 from services.compositor.domain.shading import Box, Light, light_in
+from services.compositor.domain.splice import Tiles
 from services.compositor.domain.texture import pyramid
 from services.compositor.ports import Export, LayerSpec, Pictures, Renders, RenderSpec, Write
 
@@ -29,6 +30,7 @@ Result = TypeVar("Result")
 Progress = Callable[[str, int], Awaitable[None]]
 
 LAYERS_MAX = 64
+PREVIEW_QUALITY = 88
 _NOWHERE = np.zeros((1, 1), bool)
 _TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
@@ -54,6 +56,20 @@ class Rendered:
 
 
 @dataclass(frozen=True)
+class Composed:
+    """photo (H, W, 3) uint8 as it was; whole: the picture, padded to whole units; touched: units that differ."""
+
+    photo: Image
+    whole: Image
+    touched: NDArray[np.bool_]
+
+    @property
+    def picture(self) -> Image:
+        height, width = self.photo.shape[:2]
+        return self.whole[:height, :width]
+
+
+@dataclass(frozen=True)
 class Renderer:
     """What both ways of rendering share. What was needed lately of rooms and products stays in memory."""
 
@@ -62,8 +78,9 @@ class Renderer:
     threads: int
     plates: Memory[Plate]
     textures: Memory[Texels]
+    tiles: Memory[Tiles]
 
-    async def picture(self, spec: RenderSpec, photo_key: str, height: int, width: int, keep: bool) -> Image:
+    async def picture(self, spec: RenderSpec, photo_key: str, height: int, width: int, keep: bool) -> Composed:
         """The composed picture at this size; `keep` its plates for the next one."""
         with stage("read"):
             photo = await self._run(resize, await self.pictures.rgb(photo_key), height, width)
@@ -72,13 +89,27 @@ class Renderer:
         with stage("texture"):
             textures = await asyncio.gather(*(self._texels(layer) for layer in spec.layers))
         with stage("render"):
-            out = await self._run(photo.copy)
+            whole = await self._run(splice.padded, photo)
+            out = whole[:height, :width]
+            touched = np.zeros((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), bool)
             for layer, plate, texels in zip(spec.layers, plates, textures, strict=True):
                 if plate is not None:
                     repeat = (layer.repeat_width_m, layer.repeat_height_m) if layer.texture_digest else (1.0, 1.0)
                     parts = kernel.lay(out, plate, texels, repeat, layer.rotation_deg, self.threads)
                     await asyncio.gather(*(self._run(part) for part in parts))
-        return out
+                    touched |= plate.touched
+            splice.pad_again(whole, height, width)
+        return Composed(photo, whole, touched)
+
+    async def jpeg(self, made: Composed, photo_key: str) -> bytes:
+        """The picture as a JPEG; what the layers do not touch is encoded once a photo and size."""
+        key = (photo_key, made.photo.shape)
+        base = self.tiles.get(key)
+        if base is None:
+            height, width = made.photo.shape[:2]
+            base = await self._run(splice.tiles, splice.padded(made.photo), height, width, PREVIEW_QUALITY)
+            self.tiles.put(key, base)
+        return await self._run(splice.splice, base, made.whole, made.touched)
 
     async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image, keep: bool) -> list[Plate | None]:
         """A plate a layer; None where its mask is empty."""
@@ -157,9 +188,9 @@ class RenderPreview:
     async def __call__(self, spec: RenderSpec) -> Rendered:
         check(spec)
         height, width = preview_size(spec.height, spec.width)
-        picture = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
+        made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
         with stage("encode"):
-            data = await asyncio.get_running_loop().run_in_executor(self.renderer.cpu, encode_jpeg, picture, 88)
+            data = await self.renderer.jpeg(made, spec.working_key)
         return Rendered(data, width, height)
 
 
@@ -182,10 +213,10 @@ class ExportPicture:
     ) -> tuple[Export, Write]:
         check(spec)
         await progress("render", 10)
-        picture = await self.renderer.picture(spec, spec.photo_key, spec.height, spec.width, keep=False)
+        made = await self.renderer.picture(spec, spec.photo_key, spec.height, spec.width, keep=False)
         await progress("encode", 70)
         with stage("encode"):
-            data = await asyncio.get_running_loop().run_in_executor(self.renderer.cpu, encode_as, picture, format)
+            data = await asyncio.get_running_loop().run_in_executor(self.renderer.cpu, encode_as, made.picture, format)
         await progress("store", 90)
         key = f"renders/{operation}-{attempt}.{format}"
         with stage("store"):

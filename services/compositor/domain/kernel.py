@@ -119,7 +119,7 @@ def lay(
         ValueError: a texture has no place on a plate without a plane.
     """
     x, y, w, h = on.box
-    assert out.flags.c_contiguous
+    assert out.strides[1:] == (3, 1)
     assert out.flags.writeable
     if on.plane_from_pixel is not None and on.footprints is not None:
         plane, footprints = on.plane_from_pixel.ravel(), on.footprints

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from roomviz.imaging.codec import Image
 from roomviz.imaging.homography import Matrix
 from services.compositor.domain.shading import Box, Light, shading
+from services.compositor.domain.splice import units_of
 from services.compositor.domain.texture import footprint
 
 BLOCK = 16  # pixels of a row that share one footprint
@@ -23,7 +24,8 @@ PAINT_DETAIL = 0.6
 @dataclass(frozen=True)
 class Plate:
     """box: x, y, width, height in the picture. alpha (h, w) uint8. spans (h, 2) int32: first and last + 1 column of
-    each row that alpha is not 0 in. gain (h, w) uint16: scene light on white, GAIN_ONE = 1. tint (4,) uint16, its
+    each row that alpha is not 0 in. touched (units down, units across) bool: the JPEG's units of the picture with some
+    of the mask in them. gain (h, w) uint16: scene light on white, GAIN_ONE = 1. tint (4,) uint16, its
     colour, TINT_ONE = 1. plane_from_pixel (3, 3) float64, from pixels of the box to metres, and footprints
     (h, ceil(w / BLOCK), 4) float32, long axis x and y, length of the long and of the short one, metres; both None
     where the surface has no plane."""
@@ -31,6 +33,7 @@ class Plate:
     box: Box
     alpha: NDArray[np.uint8]
     spans: NDArray[np.int32]
+    touched: NDArray[np.bool_]
     gain: NDArray[np.uint16]
     tint: NDArray[np.uint16]
     plane_from_pixel: Matrix | None
@@ -71,6 +74,7 @@ def plate(photo: Image, alpha: Image, kind: str, light: Light, pixel_from_plane:
         (x, y, w, h),
         mine,
         np.stack([np.where(seen.any(1), first, 0), last], 1).astype(np.int32),
+        units_of(alpha > 0),
         np.minimum(lit * GAIN_ONE + 0.5, 65535).astype(np.uint16),
         np.minimum(np.append(tint, 0) * TINT_ONE + 0.5, 65535).astype(np.uint16),
         *(_plane(pixel_from_plane, box) if pixel_from_plane is not None else (None, None)),

@@ -1,0 +1,117 @@
+"""A JPEG of which only the touched parts are encoded again.
+
+A restart marker ends the entropy coder's run and resets its predictions (ITU-T T.81, F.1.1.5 and E.1.4), so that what
+lies between two markers depends on its own pixels alone. The photo is encoded once with a marker every few units of
+16 x 16 pixels; a picture that differs in some of these tiles takes the others from it, byte for byte.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roomviz.imaging.codec import Image, encode
+
+UNIT = 16  # pixels a side, with chroma at half resolution
+TILE_MIN = 5  # units; shorter tiles cost more in markers than they save
+TILES_MAX = 4000  # a strip of more would be higher than a JPEG can be
+_SCAN, _FRAME = 0xDA, 0xC0
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A JPEG by its tiles, row by row. header: all before the first; units: in a tile; rows, columns: of tiles."""
+
+    header: bytes
+    segments: tuple[bytes, ...]
+    units: int
+    rows: int
+    columns: int
+    quality: int
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.header) + sum(len(s) for s in self.segments)
+
+
+def padded(picture: Image) -> Image:
+    """A copy whose sides are multiples of UNIT; its last row and column are repeated."""
+    height, width = picture.shape[:2]
+    below, right = -height % UNIT, -width % UNIT
+    return np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def units_of(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(units down, units across) bool: those with a pixel (H, W) bool in them."""
+    height, width = pixels.shape
+    whole = np.pad(pixels, ((0, -height % UNIT), (0, -width % UNIT)))
+    return np.asarray(whole.reshape(-(-height // UNIT), UNIT, -1, UNIT).any((1, 3)), np.bool_)
+
+
+def pad_again(picture: Image, height: int, width: int) -> None:
+    """Repeat the last row and column of a padded picture whose inside was changed."""
+    picture[:height, width:] = picture[:height, width - 1 : width]
+    picture[height:] = picture[height - 1 : height]
+
+
+def tiles(picture: Image, height: int, width: int, quality: int) -> Tiles:
+    """Encode a padded picture (H, W, 3) uint8 sRGB, of which height and width are shown."""
+    down, across = picture.shape[0] // UNIT, picture.shape[1] // UNIT
+    units = next(n for n in range(min(TILE_MIN, across), across + 1) if across % n == 0)
+    header, segments = _split(_encode(picture, quality, units))
+    return Tiles(_resized(header, height, width), segments, units, down, across // units, quality)
+
+
+def splice(base: Tiles, picture: Image, touched: NDArray[np.bool_]) -> bytes:
+    """The JPEG of a padded picture that differs from the base only where `touched`, (units down, units across) bool."""
+    changed = touched.reshape(base.rows, base.columns, base.units).any(2).ravel()
+    if not 0 < changed.sum() <= TILES_MAX:
+        whole = _split(_encode(picture, base.quality, base.units))[1] if changed.any() else base.segments
+        return _joined(base.header, whole)
+    width = base.units * UNIT
+    parts = picture.reshape(base.rows, UNIT, base.columns, width, 3).transpose(0, 2, 1, 3, 4)
+    strip = parts[changed.reshape(base.rows, base.columns)]
+    fresh = _split(_encode(strip.reshape(-1, width, 3), base.quality, base.units))[1]
+    segments = list(base.segments)
+    for place, segment in zip(np.flatnonzero(changed).tolist(), fresh, strict=True):
+        segments[place] = segment
+    return _joined(base.header, segments)
+
+
+def _encode(picture: Image, quality: int, units: int) -> bytes:
+    return encode(picture, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_RST_INTERVAL, units)
+
+
+def _split(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Header (with the start of scan) and what lies between the restart markers."""
+    at = 2
+    while data[at + 1] != _SCAN:
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    start = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
+    scan = np.frombuffer(data, np.uint8)[start:-2]
+    # In the scan a 255 of the data is followed by 0; any other follower is a marker.
+    marks = np.flatnonzero((scan[:-1] == 255) & (scan[1:] >= 0xD0) & (scan[1:] <= 0xD7)) + start
+    edges = [start, *(int(m) for m in marks), len(data) - 2]
+    first = [edges[0], *(e + 2 for e in edges[1:-1])]
+    return data[:start], tuple(data[a:b] for a, b in zip(first, edges[1:], strict=True))
+
+
+def _joined(header: bytes, segments: Sequence[bytes]) -> bytes:
+    out = [header]
+    for n, segment in enumerate(segments[:-1]):
+        out += (segment, _RESTART[n & 7])
+    return b"".join([*out, segments[-1], b"\\xff\\xd9"])
+
+
+_RESTART = [bytes((0xFF, 0xD0 + n)) for n in range(8)]
+
+
+def _resized(header: bytes, height: int, width: int) -> bytes:
+    """The header of a picture of which fewer pixels are shown than its units hold."""
+    at = 2
+    while header[at + 1] != _FRAME:
+        at += 2 + struct.unpack_from(">H", header, at + 2)[0]
+    return header[: at + 5] + struct.pack(">HH", height, width) + header[at + 9 :]
