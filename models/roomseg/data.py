@@ -7,6 +7,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from models.rooms.cache import _write, folder
+from models.rooms.labels import CEILING
 
 SHAPES = ((256, 384), (256, 384), (288, 384), (320, 320), (384, 256))  # (height, width) of a batch
 
@@ -21,14 +22,24 @@ def load(root: Path, seed: int, index: int) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files}
 
 
+def _below_ceiling(label: np.ndarray) -> int:
+    """The first row below the ceiling, a multiple of 4; 0 where too little would be left."""
+    rows = np.flatnonzero((label == CEILING).mean(1) > 0.02)
+    top = -(-(int(rows[-1]) + 1) // 4) * 4 if len(rows) else 0
+    return top if top < 0.6 * label.shape[0] else 0
+
+
 def crop(sample: dict[str, np.ndarray], shape: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """A random window of the target's aspect, resized to it; mirrored half the time."""
     height, width = shape
     h, w = sample["label"].shape
+    # People photograph furniture before a wall; the generator stands back and shows the ceiling.
+    top = _below_ceiling(sample["label"]) if rng.random() < 0.3 else 0
+    h -= top
     scale = min(h / height, w / width) * (rng.uniform(0.5, 0.75) if rng.random() < 0.2 else rng.uniform(0.75, 1.0))
     # Now and then a little stretched, as a photo taken off its axis.
     ch, cw = min(h, round(height * scale * rng.uniform(0.9, 1.1))), min(w, round(width * scale * rng.uniform(0.9, 1.1)))
-    y, x = rng.integers(0, h - ch + 1), rng.integers(0, w - cw + 1)
+    y, x = top + rng.integers(0, h - ch + 1), rng.integers(0, w - cw + 1)
     window = (slice(y, y + ch), slice(x, x + cw))
     quarter = (slice(y // 4, max(y // 4 + 1, (y + ch) // 4)), slice(x // 4, max(x // 4 + 1, (x + cw) // 4)))
     size, small = (width, height), (width // 4, height // 4)

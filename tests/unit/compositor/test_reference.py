@@ -131,18 +131,36 @@ def test_a_card_that_is_laid_shows_as_the_card_does():
     np.testing.assert_allclose(to_linear(out).mean(), 0.25, rtol=0.03)
 
 
-def test_a_reflection_in_the_old_floor_goes_and_a_shadow_stays():
-    y, x = np.mgrid[:H, :W].astype(np.float32)
-    shadow = np.where(x > W / 2, 0.4, 1.0)
-    glare = 0.5 * np.exp(-((x - 40) ** 2 + (y - 60) ** 2) / (2 * 25**2))
-    room = to_srgb(np.repeat((0.3 * shadow + glare)[..., None], 3, 2).astype(np.float32))
-    told = to_srgb(np.repeat(cv2.resize(0.35 * shadow, (32, 24), interpolation=cv2.INTER_AREA)[..., None], 3, 2))
+def told(shading: np.ndarray) -> np.ndarray:
+    """The picture of a grey card under this light (H, W)."""
+    small = cv2.resize(GREY_CARD * shading, (32, 24), interpolation=cv2.INTER_AREA)
+    return to_srgb(np.repeat(small[..., None], 3, 2).astype(np.float32))
+
+
+def painted(room: np.ndarray, card: np.ndarray) -> np.ndarray:
+    """Luminance of a linear room (H, W) with paint all over."""
+    photo = to_srgb(np.repeat(room[..., None], 3, 2).astype(np.float32))
     alpha = np.full((H, W), 255, np.uint8)
+    return luminance(to_linear(compose(photo, [layer(alpha, textured=False)], NO_WHITE, card)))
 
-    out = luminance(to_linear(compose(room, [layer(alpha, textured=False)], NO_WHITE, told)))
 
-    assert 0.3 < out[60, 140] / out[110, 10] < 0.5
-    assert abs(out[60, 40] / out[110, 10] - 1) < 0.25
+def test_most_of_a_broad_reflection_in_the_old_floor_goes():
+    y, x = np.mgrid[:H, :W].astype(np.float32)
+    room = 0.3 + 0.3 * np.exp(-((x - 60) ** 2 + (y - 60) ** 2) / (2 * 45**2))
+
+    out = painted(room, told(np.ones((H, W), np.float32)))
+
+    seen = room[60, 60] / room[110, 155] - 1
+    assert abs(out[60, 60] / out[110, 155] - 1) < seen / 3
+
+
+def test_the_edge_of_a_shadow_stays_where_the_photo_has_it():
+    shadow = np.where(np.arange(W) > W / 2, 0.4, 1.0) * np.ones((H, 1))
+
+    out = painted(0.3 * shadow, told(shadow.astype(np.float32)))
+
+    assert 0.3 < out[60, 140] / out[60, 20] < 0.5
+    assert out[60, 76] / out[60, 84] > 1.7
 
 
 def test_the_color_of_the_light_is_the_cards():
