@@ -7,6 +7,7 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -15,22 +16,24 @@ from models.onnx_file import PARITY_MAX
 from models.repository import ROOMSEG, config
 from models.roomseg import pretrained
 from models.roomseg.network import INPUT, OUTPUTS, RoomSeg
+from models.roomseg.residual import Beside, Residual
+
+Net = TypeVar("Net", bound=torch.nn.Module)
 
 
-def load(weights: Path) -> RoomSeg:
+def load(weights: Path, net: Net) -> Net:
     """The network in evaluation mode, its weights rounded to half precision as they are shipped."""
-    net = RoomSeg()
     net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return rounded(net)
 
 
-def rounded(net: RoomSeg) -> RoomSeg:
+def rounded(net: Net) -> Net:
     net = fuse(net.eval())
     onnx_file.round_weights(net)
     return net
 
 
-def fuse(net: RoomSeg) -> RoomSeg:
+def fuse(net: Net) -> Net:
     """Fold each batch normalisation into the convolution before it."""
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -61,11 +64,14 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--repository", type=Path, default=Path("model_repository"))
+    p.add_argument("--beside", type=Path, nargs="*", default=[], help="weights of roomseg 2's network")
     p.add_argument("--version", type=int, default=3, help="an older version stays for tenants that are pinned to it")
     a = p.parse_args()
     folder = a.repository / "roomseg"
     path = folder / str(a.version) / "model.onnx"
-    net = load(a.run / "weights.pt")
+    net: torch.nn.Module = load(a.run / "weights.pt", RoomSeg())
+    if a.beside:
+        net = Beside(net, [load(w, Residual()) for w in a.beside]).eval()
     export(net, path)
     worst = parity(net, path)
     if worst > PARITY_MAX:
@@ -76,6 +82,7 @@ def main() -> None:
         "Apache-2.0",
         f"rooms rendered by models/rooms; the encoder began with {pretrained.ABOUT}",
         worst,
+        members=[onnx_file.digest(w) for w in (a.run / "weights.pt", *a.beside)],
         training=json.loads((a.run / "training.json").read_text()),
     )
     (path.parent / "card.json").write_text(json.dumps(card, indent=2) + "\n")

@@ -494,7 +494,7 @@ def propose(
 
 @app.command()
 def models(
-    pin: Annotated[str, typer.Option(help="Use this version from now on, such as models/roomseg/versions/2.")] = "",
+    pin: Annotated[str, typer.Option(help="Use this version from now on, such as models/roomseg/versions/3.")] = "",
     follow: Annotated[bool, typer.Option("--follow-newest", help="Take back a pin.")] = False,
     as_json: Json = False,
 ) -> None:

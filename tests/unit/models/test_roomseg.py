@@ -12,6 +12,7 @@ from models.export import PARITY_MAX, export, parity, rounded
 from models.rooms.cache import fill
 from models.roomseg.data import SHAPES, Batches, degrade
 from models.roomseg.network import STRIDE, RoomSeg
+from models.roomseg.residual import Beside, Residual
 from models.train import losses
 
 
@@ -90,3 +91,19 @@ def test_what_changes_the_light_of_a_picture_changes_that_of_the_grey_card():
         out, card = degrade(image, image[::4, ::4], np.random.default_rng(seed))
         small = cv2.resize(out, (24, 16), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         assert np.abs(np.clip(card, 0, 1) - small).mean() < 0.03
+
+
+def test_a_network_with_an_older_one_beside_it_is_served_as_one(tmp_path: Path):
+    older = Residual(widths=(8, 16, 24, 32, 48), depths=(1, 1, 1, 1), pyramid=16)
+    both = Beside(rounded(RoomSeg(pyramid=16, top=32)), [rounded(older)]).eval()
+    path = tmp_path / "model.onnx"
+    image = torch.zeros(1, 96, 128, 3, dtype=torch.uint8)
+
+    surface, _, normal, grey = both(image)
+    export(both, path)
+
+    assert surface.shape == (1, 7, 48, 64)
+    assert torch.allclose(surface.exp().sum(1), torch.ones(1, 48, 64), atol=1e-4)
+    assert torch.allclose(normal.square().sum(1), torch.ones(1, 24, 32), atol=1e-2)
+    assert torch.equal(grey, both.members[0](image)[3])
+    assert parity(both, path) <= PARITY_MAX
