@@ -28,6 +28,7 @@ def mixed_precision(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy with the same inputs and outputs in which half precision is spelled out."""
     out = onnx.ModelProto()
     out.CopyFrom(model)
+    del out.graph.value_info[:]  # inferred anew: what is moved changes its type
     _cast_first(out.graph)
     types = _types(out)
     stored = {t.name: t for t in out.graph.initializer}

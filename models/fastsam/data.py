@@ -8,6 +8,8 @@ from torch.utils.data import Dataset
 
 from models.roomseg.data import degrade, load
 
+NO_CARD = np.zeros((1, 1, 3), np.uint8)  # the light does not matter here
+
 SHAPES = ((320, 448), (320, 448), (288, 384), (352, 352), (448, 320), (256, 320))  # (height, width) of a batch
 AREA_MIN = 0.001  # of the picture; smaller instances are background
 Arrays = dict[str, np.ndarray]
@@ -102,6 +104,6 @@ class Batches(Dataset):
             again = np.random.default_rng([self.seed, epoch, offset])
             index = offset if epoch == 0 else int(again.integers(self.count))
             s = crop(sample(self.root, self.seed, index), shape, rng)
-            s["image"] = degrade(s["image"], rng)
+            s["image"], _ = degrade(s["image"], NO_CARD, rng)
             picked.append(s)
         return collate(picked)

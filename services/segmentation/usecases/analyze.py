@@ -114,8 +114,9 @@ def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> Analy
         plane = None
         if s.plane is not None:
             plane = PlaneRecord(
-                s.plane.normal.tolist(),
-                s.plane.pixel_from_plane.ravel().tolist(),
+                # Adding 0 makes 0 of -0, whose sign the database does not keep.
+                (s.plane.normal + 0.0).tolist(),
+                (s.plane.pixel_from_plane.ravel() + 0.0).tolist(),
                 s.plane.scale_source,
                 *s.plane.scale_range,
             )

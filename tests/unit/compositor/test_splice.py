@@ -50,7 +50,8 @@ def test_a_picture_that_was_not_touched_is_the_base():
     same = splice.splice(base, splice.padded(before), np.zeros((7, 10), bool))
 
     plain = cv2.imencode(".jpg", splice.padded(before)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
-    np.testing.assert_array_equal(decoded(same), decoded(plain.tobytes())[:100])
+    # A decoder smooths chroma over rows; the last one shown has no next one.
+    np.testing.assert_array_equal(decoded(same)[:98], decoded(plain.tobytes())[:98])
 
 
 @pytest.mark.parametrize("width", [16 * 101, 16 * 3, 1680])
