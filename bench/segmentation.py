@@ -115,7 +115,9 @@ def rendered(root: Path, index: int, long_side: int) -> Sample:
                  depth=s.depth, camera=s.camera)  # fmt: skip
     with np.load(path) as a:
         empty = np.zeros((0,), np.float32)
-        return Sample(a["image"], a["label"], a["instance"], a["normal"], a["depth"], empty, empty, a["camera"])
+        return Sample(
+            a["image"], a["label"], a["instance"], a["normal"], a["depth"], empty, empty, a["camera"], empty, 1.0
+        )
 
 
 def boundary_f(guess: np.ndarray, truth: np.ndarray, tolerance: int) -> float:

