@@ -58,6 +58,8 @@ def write(net: nn.Module, path: Path, inputs: Sequence[str], outputs: Sequence[s
 def save(model: onnx.ModelProto, path: Path) -> None:
     """Halve, check and write."""
     halve(model)
+    # What the exporter noted of tensors, most of them gone since: anybody can infer it, and it has no place in the file.
+    del model.graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
