@@ -248,8 +248,8 @@ def joined(
     return model
 
 
-# The picture as large as fits into the model's input, its sides' ratio kept, at the top left; see `fitted`.
-INTO_FIXED = """
+# What both ways into a model begin with.
+_PLANES = """
 before (uint8[batch, height, width, 3] image) => (float[batch, 3, h, w] ready) {
     as_float = Cast <to: int = 1> (image)
     planes = Transpose <perm: ints = [0, 3, 1, 2]> (as_float)
@@ -257,7 +257,11 @@ before (uint8[batch, height, width, 3] image) => (float[batch, 3, h, w] ready) {
     shape = Shape (planes)
     sides = Slice (shape, two, four, zero)
     sides_float = Cast <to: int = 1> (sides)
-    ratios = Div (size_float, sides_float)
+"""
+# The picture as large as fits into the model's input, its sides' ratio kept, at the top left; see `fitted`.
+INTO_FIXED = (
+    _PLANES
+    + """    ratios = Div (size_float, sides_float)
     ratio = ReduceMin <keepdims: int = 1> (ratios)
     inner_float = Mul (sides_float, ratio)
     inner_nearest = Add (inner_float, half)
@@ -273,15 +277,10 @@ before (uint8[batch, height, width, 3] image) => (float[batch, 3, h, w] ready) {
     ready = Pad <mode: string = "constant"> (normal, pads)
 }
 """
-INTO_ANY = """
-before (uint8[batch, height, width, 3] image) => (float[batch, 3, h, w] ready) {
-    as_float = Cast <to: int = 1> (image)
-    planes = Transpose <perm: ints = [0, 3, 1, 2]> (as_float)
-    colours = Gather <axis: int = 1> (planes, order)
-    shape = Shape (planes)
-    sides = Slice (shape, two, four, zero)
-    sides_float = Cast <to: int = 1> (sides)
-    inner = Identity (sides)
+)
+INTO_ANY = (
+    _PLANES
+    + """    inner = Identity (sides)
     inner_whole = Identity (sides_float)
     size = Identity (sides)
     size_float = Identity (sides_float)
@@ -290,6 +289,7 @@ before (uint8[batch, height, width, 3] image) => (float[batch, 3, h, w] ready) {
     ready = Div (centred, std)
 }
 """
+)
 # Planes (N, K, h, w), each laid over its frame (N, K, 4: x0, y0, x1, y1 in pixels of the model's input), as they are at
 # the middles of the picture's cells of 4 x 4 pixels. Bilinear: a row of weights for each cell's row and column, 1 at the
 # middle of a pixel and 0 at its neighbours'. Where a plane ends, it falls to zero or its last value goes on (`BORDER`).

@@ -39,6 +39,7 @@ from roomviz.v1 import (
 
 OnProgress = Callable[[str, int], None]
 Points = Sequence[tuple[float, float]]
+PAGE_SIZE = 200  # the most that a list answers with
 R = TypeVar("R")
 
 KINDS = {name.removeprefix("SURFACE_KIND_").lower(): value for name, value in rooms_pb2.SurfaceKind.items() if value}
@@ -86,6 +87,15 @@ class Client:
                     raise from_call(error) from error  # type: ignore[arg-type]
         raise AssertionError("unreachable")
 
+    def _pages(self, method: Any, request: Any) -> Iterator[Any]:
+        """The answers to a request for a list, page after page."""
+        while True:
+            page = self._call(method, lambda: request, lambda a: a)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
     # --- rooms ---
 
     def upload(self, data: bytes, display_name: str = "") -> rooms_pb2.Room:
@@ -111,15 +121,8 @@ class Client:
 
     def surfaces(self, room: str) -> list[rooms_pb2.Surface]:
         """All surfaces of an analyzed room."""
-        found: list[rooms_pb2.Surface] = []
-        token = ""
-        while True:
-            request = rooms_pb2.ListSurfacesRequest(parent=room, page_size=200, page_token=token)
-            page = self._call(self._rooms.ListSurfaces, lambda request=request: request, lambda a: a)  # type: ignore[misc]
-            found += page.surfaces
-            token = page.next_page_token
-            if not token:
-                return found
+        request = rooms_pb2.ListSurfacesRequest(parent=room, page_size=PAGE_SIZE)
+        return [s for page in self._pages(self._rooms.ListSurfaces, request) for s in page.surfaces]
 
     def mask(self, surface: str) -> bytes:
         """The soft mask of a surface, an 8-bit grey PNG."""
@@ -197,15 +200,8 @@ class Client:
 
     def refinements(self, room: str) -> list[refinements_pb2.Refinement]:
         """The whole log of a room, oldest first."""
-        found: list[refinements_pb2.Refinement] = []
-        token = ""
-        while True:
-            request = refinements_pb2.ListRefinementsRequest(parent=room, page_size=200, page_token=token)
-            page = self._call(self._refinements.ListRefinements, lambda request=request: request, lambda a: a)  # type: ignore[misc]
-            found += page.refinements
-            token = page.next_page_token
-            if not token:
-                return found
+        request = refinements_pb2.ListRefinementsRequest(parent=room, page_size=PAGE_SIZE)
+        return [r for page in self._pages(self._refinements.ListRefinements, request) for r in page.refinements]
 
     def replay(self, room: str) -> refinements_pb2.ReplayRefinementsResponse:
         """How the corrections in force would come out on the newest analysis; changes nothing."""
@@ -303,19 +299,12 @@ class Client:
 
     def products(self, category: str = "", query: str = "") -> list[products_pb2.Product]:
         """All products, of a category, or found by words."""
-        found: list[products_pb2.Product] = []
-        token = ""
-        while True:
-            if query:
-                search = products_pb2.SearchProductsRequest(query=query, page_size=200, page_token=token)
-                page = self._call(self._products.SearchProducts, lambda search=search: search, lambda a: a)  # type: ignore[misc]
-            else:
-                listing = products_pb2.ListProductsRequest(category=category, page_size=200, page_token=token)
-                page = self._call(self._products.ListProducts, lambda listing=listing: listing, lambda a: a)  # type: ignore[misc]
-            found += page.products
-            token = page.next_page_token
-            if not token:
-                return found
+        method: Any = self._products.ListProducts
+        request: Any = products_pb2.ListProductsRequest(category=category, page_size=PAGE_SIZE)
+        if query:
+            method = self._products.SearchProducts
+            request = products_pb2.SearchProductsRequest(query=query, page_size=PAGE_SIZE)
+        return [p for page in self._pages(method, request) for p in page.products]
 
     def product(self, sku: str) -> products_pb2.Product:
         request = products_pb2.GetProductRequest(name=f"products/{sku}")

@@ -5,14 +5,13 @@ The services run kernel.py, which comes to the same within a level or two of 255
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import to_linear, to_srgb
 from roomviz.imaging.homography import Matrix
-from services.compositor.domain.plate import PAINT_DETAIL
+from services.compositor.domain.plate import PAINT_DETAIL, box_of
 from services.compositor.domain.shading import light_in, response, shading
 from services.compositor.domain.texture import Pyramid, footprint, lay
 
@@ -49,7 +48,7 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: I
     light = light_in(photo, white, card)
     out = photo.copy()
     for layer in layers:
-        x, y, w, h = cv2.boundingRect(layer.alpha)
+        x, y, w, h = box_of(layer.alpha)
         if w == 0 or h == 0:
             continue
         box = (slice(y, y + h), slice(x, x + w))
