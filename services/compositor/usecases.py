@@ -113,8 +113,9 @@ class Renderer:
 
     async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image, keep: bool) -> list[Plate | None]:
         """A plate a layer; None where its mask is empty."""
+        light_keys = spec.light_key or spec.white_mask_keys  # what the light is read from
         keys = [
-            (photo_key, photo.shape, spec.light_key, layer.mask_key, layer.homography, not layer.texture_digest)
+            (photo_key, photo.shape, light_keys, layer.mask_key, layer.homography, not layer.texture_digest)
             for layer in spec.layers
         ]
         found = [self.plates.get(key) for key in keys]
