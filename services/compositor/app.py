@@ -24,7 +24,9 @@ from services.compositor.domain.splice import Tiles
 from services.compositor.settings import Settings
 from services.compositor.transport.jobs import ExportJob
 from services.compositor.transport.rpc import CompositorService
-from services.compositor.usecases import ExportPicture, Renderer, RenderPreview
+from services.compositor.usecases.export import ExportPicture
+from services.compositor.usecases.preview import RenderPreview
+from services.compositor.usecases.renderer import Renderer
 
 SCHEMA, MIGRATIONS = "compositor", Path(__file__).parent / "migrations"
 

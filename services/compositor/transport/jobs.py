@@ -5,7 +5,7 @@ from google.protobuf.message import Message
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.worker import Progress, Store
 from services.compositor.transport.messages import FORMATS, export_to_proto, spec_from_proto
-from services.compositor.usecases import ExportPicture
+from services.compositor.usecases.export import ExportPicture
 
 
 class ExportJob:

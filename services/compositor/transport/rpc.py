@@ -4,7 +4,7 @@ import grpc
 
 from roomviz.internal.compositor.v1 import compositor_pb2, compositor_pb2_grpc
 from services.compositor.transport.messages import spec_from_proto
-from services.compositor.usecases import RenderPreview
+from services.compositor.usecases.preview import RenderPreview
 
 
 class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):

@@ -1,8 +1,7 @@
-"""Render a room: as a preview for the caller who waits, or at full size to keep."""
+"""Compose a picture: what all ways of rendering share."""
 
 import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar, TypeVarTuple
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.errors import FailedPrecondition, InvalidArgument
-from roomviz.imaging.codec import Image, encode, encode_jpeg, encode_png, preview_size, resize
+from roomviz.imaging.codec import Image, resize
 from roomviz.imaging.color import linear_from_rgb24
 from roomviz.imaging.homography import scaled
 from roomviz.runtime.memory import Memory
@@ -23,16 +22,14 @@ from services.compositor.domain.plate import Plate, box_of, plate
 from services.compositor.domain.shading import Box, Light, light_in
 from services.compositor.domain.splice import Tiles
 from services.compositor.domain.texture import pyramid
-from services.compositor.ports import Export, LayerSpec, Pictures, Renders, RenderSpec, Write
+from services.compositor.ports import LayerSpec, Pictures, RenderSpec
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
-Progress = Callable[[str, int], Awaitable[None]]
 
 LAYERS_MAX = 64
 PREVIEW_QUALITY = 88
 _NOWHERE = np.zeros((1, 1), bool)
-_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
 def check(spec: RenderSpec) -> None:
@@ -46,13 +43,6 @@ def check(spec: RenderSpec) -> None:
                 f"{layer.surface_id} has no plane to lay a material on; only paint can go there",
                 {"surface": layer.surface_id},
             )
-
-
-@dataclass(frozen=True)
-class Rendered:
-    data: bytes
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -180,47 +170,3 @@ def _union(masks: Sequence[Image], height: int, width: int) -> NDArray[np.bool_]
     for mask in masks:
         out |= cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 230
     return out
-
-
-@dataclass(frozen=True)
-class RenderPreview:
-    renderer: Renderer
-
-    async def __call__(self, spec: RenderSpec) -> Rendered:
-        check(spec)
-        height, width = preview_size(spec.height, spec.width)
-        made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
-        with stage("encode"):
-            data = await self.renderer.jpeg(made, spec.working_key)
-        return Rendered(data, width, height)
-
-
-def encode_as(picture: Image, format: str) -> bytes:
-    if format == "png":
-        return encode_png(picture)
-    if format == "webp":
-        return encode(picture, ".webp", cv2.IMWRITE_WEBP_QUALITY, 90)
-    return encode_jpeg(picture, 92)
-
-
-@dataclass(frozen=True)
-class ExportPicture:
-    renderer: Renderer
-    pictures: Pictures
-    renders: Renders
-
-    async def __call__(
-        self, tenant: str, operation: str, attempt: int, spec: RenderSpec, format: str, progress: Progress
-    ) -> tuple[Export, Write]:
-        check(spec)
-        await progress("render", 10)
-        made = await self.renderer.picture(spec, spec.photo_key, spec.height, spec.width, keep=False)
-        await progress("encode", 70)
-        with stage("encode"):
-            data = await asyncio.get_running_loop().run_in_executor(self.renderer.cpu, encode_as, made.picture, format)
-        await progress("store", 90)
-        key = f"renders/{operation}-{attempt}.{format}"
-        with stage("store"):
-            await self.pictures.put(key, data, _TYPES[format])
-        export = Export(key, spec.width, spec.height, format, len(data), hashlib.sha256(data).hexdigest())
-        return export, self.renders.save(tenant, operation, spec.room, export)

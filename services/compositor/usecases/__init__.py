@@ -1,0 +1,1 @@
+"""What the compositor does: a module a use case."""
