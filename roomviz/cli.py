@@ -422,6 +422,7 @@ def materials(
         m = p.material
         piece = f"{m.piece_width_m:g} x {m.piece_length_m:g} m" if m.piece_width_m else ""
         price = f"{p.price.units + p.price.nanos / 1e9:.2f} {p.price.currency_code}"
+        price = "" if p.price.currency_code == "XXX" else price  # a customer's own, which is not for sale
         table.add_row(
             p.sku,
             p.display_name,
@@ -432,6 +433,24 @@ def materials(
         )
     out.print(table)
     out.print(f"{len(found)} materials")
+
+
+@app.command("import-pattern")
+def import_pattern(
+    url: Annotated[str, typer.Argument(help="Where the picture is; on the public internet.")],
+    width: Annotated[float, typer.Option(help="Width in metres of what the picture shows.")],
+    name: Annotated[str, typer.Option(help="A name for people.")] = "",
+    seamless: Annotated[bool, typer.Option(help="Make it repeat without a seam.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a wallpaper of a pattern of your own; what is told is its SKU."""
+    with gateway() as client:
+        made = client.import_pattern(url, width, name, seamless)
+    if as_json:
+        print(json.dumps(MessageToDict(made, preserving_proto_field_name=True)))
+    else:
+        m = made.material
+        out.print(f"{made.sku}  repeats every {m.repeat_width_m:.3g} x {m.repeat_height_m:.3g} m", highlight=False)
 
 
 @app.command()

@@ -311,6 +311,16 @@ class Client:
         product: products_pb2.Product = self._call(self._products.GetProduct, lambda: request, lambda a: a.product)
         return product
 
+    def import_pattern(
+        self, url: str, width_m: float, display_name: str = "", seamless: bool = False
+    ) -> products_pb2.Product:
+        """Make a product of the picture that a URL leads to; width_m of what it shows."""
+        request = products_pb2.ImportPatternRequest(
+            url=url, width_m=width_m, display_name=display_name, seamless=seamless
+        )
+        product: products_pb2.Product = self._call(self._products.ImportPattern, lambda: request, lambda a: a.product)
+        return product
+
     def status(self) -> list[system_pb2.Component]:
         """Every server and service."""
         return self._call(

@@ -125,8 +125,15 @@ class Running:
 @pytest.fixture(scope="session")
 def running() -> Iterator[Running]:
     names = [n for n in LocalSettings.model_fields if n.endswith("_port")]
-    ports = dict(zip(names, free_ports(len(names)), strict=True))
-    settings = LocalSettings(state=STATE.relative_to(ROOT), **ports)  # type: ignore[arg-type]
+    *found, pictures = free_ports(len(names) + 1)
+    settings = LocalSettings(
+        state=STATE.relative_to(ROOT),
+        # Tests serve pictures on this machine, as a retailer may from a network of its own.
+        fetch_schemes=("http",),
+        fetch_ports=(pictures,),
+        fetch_networks=("127.0.0.0/8",),
+        **dict(zip(names, found, strict=True)),  # type: ignore[arg-type]
+    )
     stack = Stack(settings)
     stack.stop()
     shutil.rmtree(STATE, ignore_errors=True)

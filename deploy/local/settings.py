@@ -1,5 +1,6 @@
 """Settings of the local stack, from `.env` and the environment; `.env.example` documents each."""
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,10 @@ class LocalSettings(BaseSettings):
 
     upload_bytes_max: int = 25 << 20
     upload_megapixels_max: int = 48
+    fetch_schemes: tuple[str, ...] = ("https",)
+    fetch_ports: tuple[int, ...] = (443,)
+    fetch_hosts: tuple[str, ...] = ()
+    fetch_networks: tuple[str, ...] = ()
     model: str = "roomseg"
     proposal_model: str = "fastsam-room"
     prompt_model: str = ""
@@ -91,6 +96,10 @@ class LocalSettings(BaseSettings):
             "MODEL_REPOSITORY": ROOT / "model_repository",
             "UPLOAD_BYTES_MAX": self.upload_bytes_max,
             "UPLOAD_MEGAPIXELS_MAX": self.upload_megapixels_max,
+            "FETCH_SCHEMES": json.dumps(self.fetch_schemes),
+            "FETCH_PORTS": json.dumps(self.fetch_ports),
+            "FETCH_HOSTS": json.dumps(self.fetch_hosts),
+            "FETCH_NETWORKS": json.dumps(self.fetch_networks),
         }
         return {f"ROOMVIZ_{k}": str(v) for k, v in values.items()} | {
             # Big buffers stay with the process between calls instead of going back to the kernel each time.

@@ -80,6 +80,10 @@ class Stack:
         def quote(value: str) -> str:
             return '"' + value.replace("%", "%%").replace('"', '\\"') + '"'
 
+        def setting(value: str) -> str:
+            """Supervisord's environment knows no escapes, but both kinds of quotes."""
+            return f"'{value.replace('%', '%%')}'" if '"' in value else quote(value)
+
         blocks = [
             f"[unix_http_server]\nfile={self.socket}\nchmod=0700",
             "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
@@ -91,7 +95,7 @@ class Stack:
             blocks.append(
                 f"[program:{p.name}]\n"
                 f"command={' '.join(quote(c) for c in p.command)}\n"
-                f"environment={','.join(f'{k}={quote(v)}' for k, v in environment.items())}\n"
+                f"environment={','.join(f'{k}={setting(v)}' for k, v in environment.items())}\n"
                 f"autostart=false\nautorestart=true\nstartsecs=1\nstartretries=5\npriority={100 * (p.tier + 1)}\n"
                 f"stopsignal={p.stop_signal}\nstopwaitsecs={p.stop_wait_s}\nstopasgroup=false\nkillasgroup=true\n"
                 f"redirect_stderr=true\nstdout_logfile={self.logs}/{p.name}.log\nstdout_logfile_maxbytes=20MB\nstdout_logfile_backups=2"

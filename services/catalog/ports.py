@@ -5,6 +5,12 @@ from typing import Protocol
 from services.catalog.domain.product import Product
 
 
+class Objects(Protocol):
+    async def get(self, key: str) -> bytes: ...
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None: ...
+
+
 class Products(Protocol):
     """Products of one tenant at a time."""
 
@@ -18,3 +24,6 @@ class Products(Protocol):
 
     async def search(self, tenant: str, query: str, offset: int, limit: int) -> list[Product]:
         """Best first."""
+
+    async def upsert(self, tenant: str, products: list[Product]) -> int:
+        """Add or change products; returns how many differ from what was there."""

@@ -5,3 +5,4 @@ from roomviz.runtime.settings import ServiceSettings
 
 class Settings(ServiceSettings):
     metrics_port: int = 8553
+    cpu_threads: int = 1  # patterns made seamless at the same time

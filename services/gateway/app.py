@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 from google.longrunning import operations_pb2_grpc as longrunning_grpc
 
+from roomviz.internal.catalog.v1 import catalog_pb2_grpc
 from roomviz.internal.compositor.v1 import compositor_pb2_grpc
 from roomviz.internal.segmentation.v1 import segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
@@ -26,7 +27,9 @@ from roomviz.v1 import (
     visualizations_pb2_grpc,
 )
 from services.gateway.adapters.decoder import decoder
+from services.gateway.adapters.fetcher import fetcher
 from services.gateway.adapters.postgres import PostgresKeys, PostgresOperations, PostgresRooms, PostgresVisualizations
+from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
 from services.gateway.settings import Settings
 from services.gateway.transport.events import Events
@@ -43,6 +46,7 @@ from services.gateway.transport.rpc import (
     VisualizationService,
 )
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
+from services.gateway.usecases.patterns import PatternCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
@@ -59,6 +63,7 @@ class ServiceCalls:
     proposals: Any
     compositor: Any
     products: Any
+    catalog: Any
     models: Any
 
 
@@ -73,6 +78,8 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         decode = await stack.enter_async_context(
             decoder(settings.decode_workers, limits, settings.decode_limit_s, settings.decode_memory_bytes)
         )
+        rules = Rules(settings.fetch_schemes, settings.fetch_ports, settings.fetch_hosts, settings.fetch_networks)
+        fetch = await stack.enter_async_context(fetcher(rules, settings.upload_bytes_max, settings.fetch_limit_s))
         channels = {name: await stack.enter_async_context(rpc.channel(settings.address(name))) for name in BEHIND}
         statuses = {name: status_pb2_grpc.StatusServiceStub(c) for name, c in channels.items()}
         calls = ServiceCalls(
@@ -81,6 +88,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             proposals_pb2_grpc.ProposalServiceStub(channels["segmentation"]),
             compositor_pb2_grpc.CompositorServiceStub(channels["compositor"]),
             products_pb2_grpc.ProductServiceStub(channels["catalog"]),
+            catalog_pb2_grpc.CatalogServiceStub(channels["catalog"]),
             models_pb2_grpc.ModelServiceStub(channels["segmentation"]),
         )
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
@@ -108,7 +116,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             visualizations_pb2_grpc.add_VisualizationServiceServicer_to_server(
                 VisualizationService(visualization_cases, operation_cases), server
             )
-            products_pb2_grpc.add_ProductServiceServicer_to_server(ProductService(calls.products), server)
+            products_pb2_grpc.add_ProductServiceServicer_to_server(
+                ProductService(calls.products, PatternCases(fetch, decode, store, calls)), server
+            )
             proposals_pb2_grpc.add_ProposalServiceServicer_to_server(
                 ProposalService(room_cases, calls.proposals), server
             )

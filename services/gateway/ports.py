@@ -14,6 +14,11 @@ class Decoder(Protocol):
         """Normalize untrusted bytes where they can do no harm."""
 
 
+class Fetcher(Protocol):
+    async def fetch(self, url: str) -> bytes:
+        """What lies at a caller's URL, if it may be asked."""
+
+
 class Objects(Protocol):
     async def get(self, key: str) -> bytes: ...
 
@@ -73,6 +78,9 @@ class Calls(Protocol):
 
     @property
     def products(self) -> Any: ...
+
+    @property
+    def catalog(self) -> Any: ...
 
     @property
     def models(self) -> Any: ...

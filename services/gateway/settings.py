@@ -1,5 +1,7 @@
 """Settings of the gateway."""
 
+from pydantic import IPvAnyNetwork
+
 from roomviz.runtime.settings import ServiceSettings
 
 
@@ -15,6 +17,14 @@ class Settings(ServiceSettings):
     decode_workers: int = 2
     decode_limit_s: float = 20.0
     decode_memory_bytes: int = 3 << 30
+
+    # What a caller's URL may be: schemes, ports, hosts (these and those below them; empty: any), and networks of our own
+    # that may be reached although they are not public.
+    fetch_schemes: tuple[str, ...] = ("https",)
+    fetch_ports: tuple[int, ...] = (443,)
+    fetch_hosts: tuple[str, ...] = ()
+    fetch_networks: tuple[IPvAnyNetwork, ...] = ()
+    fetch_limit_s: float = 10.0
 
     # How long a job may take before it is given up, and how long before it is sent again.
     job_limit_s: float = 600.0

@@ -5,6 +5,11 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+import numpy as np
+
+from roomviz.imaging.codec import Image
+from roomviz.imaging.color import to_linear, to_srgb
+
 
 class Finish(StrEnum):
     MATTE = "matte"
@@ -41,3 +46,9 @@ class Product:
 def texture_key(digest: str) -> str:
     """Where a texture lies: by its content, so that it never changes under its key."""
     return f"textures/{digest}.png"
+
+
+def mean_color(texture: Image) -> int:
+    """sRGB 0xRRGGBB of a (H, W, 3) uint8 sRGB texture seen from afar: its mean in linear light."""
+    r, g, b = to_srgb(np.asarray(to_linear(texture).mean((0, 1)), np.float32))
+    return int(r) << 16 | int(g) << 8 | int(b)

@@ -1,13 +1,14 @@
-"""The public ProductService, as the gateway passes it on."""
+"""The public ProductService, as the gateway passes it on, and what only the gateway asks."""
 
 import grpc
 from google.type import money_pb2
 
 from roomviz.errors import InvalidArgument
+from roomviz.internal.catalog.v1 import catalog_pb2, catalog_pb2_grpc
 from roomviz.runtime.context import current
 from roomviz.v1 import products_pb2, products_pb2_grpc
 from services.catalog.domain.product import Finish, Product
-from services.catalog.usecases import Catalog
+from services.catalog.usecases import Catalog, Pattern, Patterns
 
 _FINISH = {
     Finish.MATTE: products_pb2.FINISH_MATTE,
@@ -67,3 +68,16 @@ class ProductService(products_pb2_grpc.ProductServiceServicer):
     ) -> products_pb2.SearchProductsResponse:
         found, more = await self._catalog.search(current().tenant, request.query, request.page_size, request.page_token)
         return products_pb2.SearchProductsResponse(products=[to_proto(p) for p in found], next_page_token=more)
+
+
+class CatalogService(catalog_pb2_grpc.CatalogServiceServicer):
+    def __init__(self, patterns: Patterns):
+        self._patterns = patterns
+
+    async def AddPattern(
+        self, request: catalog_pb2.AddPatternRequest, rpc: grpc.aio.ServicerContext
+    ) -> catalog_pb2.AddPatternResponse:
+        pattern = Pattern(
+            request.picture_key, request.picture_digest, request.display_name, request.width_m, request.seamless
+        )
+        return catalog_pb2.AddPatternResponse(product=to_proto(await self._patterns.add(current().tenant, pattern)))

@@ -24,7 +24,7 @@ class Rules:
     own that may be reached all the same, such as a picture store's."""
 
     schemes: tuple[str, ...] = ("https",)
-    ports: tuple[int, ...] = (443, 80)
+    ports: tuple[int, ...] = (443,)
     hosts: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
 

@@ -33,6 +33,7 @@ from roomviz.v1 import (
 from services.gateway.domain.records import Operation
 from services.gateway.transport.messages import operation_to_proto, room_to_proto
 from services.gateway.usecases.operations import OperationCases
+from services.gateway.usecases.patterns import PatternCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
@@ -163,10 +164,15 @@ class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer)
 
 
 class ProductService(products_pb2_grpc.ProductServiceServicer):
-    """Passed on to the catalog as it is."""
+    """Passed on to the catalog as it is, but for what comes from outside."""
 
-    def __init__(self, products: Any):
-        self._products = products
+    def __init__(self, products: Any, patterns: PatternCases):
+        self._products, self._patterns = products, patterns
+
+    async def ImportPattern(
+        self, request: products_pb2.ImportPatternRequest, rpc: Context
+    ) -> products_pb2.ImportPatternResponse:
+        return products_pb2.ImportPatternResponse(product=await self._patterns.add(request))
 
     async def ListProducts(
         self, request: products_pb2.ListProductsRequest, rpc: Context

@@ -5,6 +5,7 @@ import secrets
 
 from roomviz.errors import InvalidArgument
 
+DISPLAY_NAME_MAX = 200
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -30,3 +31,10 @@ def parse(name: str, *collections: str) -> tuple[str, ...]:
         pattern = "/".join(f"{c}/{{{c.rstrip('s')}}}" for c in collections)
         raise InvalidArgument("NAME_INVALID", f"the name must look like {pattern}")
     return tuple(parts[1::2])
+
+
+def printable(display_name: str) -> str:
+    """A name for people, without what cannot be shown."""
+    if len(display_name) > DISPLAY_NAME_MAX:
+        raise InvalidArgument("DISPLAY_NAME_TOO_LONG", f"display_name may have {DISPLAY_NAME_MAX} characters")
+    return "".join(c for c in display_name if c.isprintable())

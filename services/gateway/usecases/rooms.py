@@ -14,10 +14,9 @@ from roomviz.runtime.rpc import invoke
 from roomviz.v1 import rooms_pb2
 from services.gateway.domain.records import Operation, Room, RoomState
 from services.gateway.ports import Calls, Decoder, Objects, Operations, Rooms
-from services.gateway.usecases.names import check_request_id, new_id, parse
+from services.gateway.usecases.names import check_request_id, new_id, parse, printable
 
 ANALYZE_SIDE_MIN = 64
-DISPLAY_NAME_MAX = 200
 
 
 def envelope(operation_id: str, limit_s: float) -> tuple[jobs_pb2.Envelope, datetime]:
@@ -51,9 +50,7 @@ class RoomCases:
     async def upload(self, display_name: str, chunks: AsyncIterator[bytes]) -> Room:
         """Keep a photo. It is refused as soon as it is too long, and stored only once it is normalized."""
         tenant = current().tenant
-        if len(display_name) > DISPLAY_NAME_MAX:
-            raise InvalidArgument("DISPLAY_NAME_TOO_LONG", f"display_name may have {DISPLAY_NAME_MAX} characters")
-        display_name = "".join(c for c in display_name if c.isprintable())
+        display_name = printable(display_name)
         data = bytearray()
         async for chunk in chunks:
             if len(data) + len(chunk) > self.bytes_max:
