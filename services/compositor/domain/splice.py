@@ -61,31 +61,31 @@ def tiles(picture: Image, height: int, width: int, quality: int) -> Tiles:
     """Encode a padded picture (H, W, 3) uint8 sRGB, of which height and width are shown."""
     down, across = picture.shape[0] // UNIT, picture.shape[1] // UNIT
     units = next(n for n in range(min(TILE_MIN, across), across + 1) if across % n == 0)
-    header, segments = _split(_encode(picture, quality, units))
-    return Tiles(_resized(header, height, width), segments, units, down, across // units, quality)
+    header, segments = split(_encode(picture, quality, units))
+    return Tiles(resized(header, height, width), segments, units, down, across // units, quality)
 
 
 def splice(base: Tiles, picture: Image, touched: NDArray[np.bool_]) -> bytes:
     """The JPEG of a padded picture that differs from the base only where `touched`, (units down, units across) bool."""
     changed = touched.reshape(base.rows, base.columns, base.units).any(2).ravel()
     if not 0 < changed.sum() <= TILES_MAX:
-        whole = _split(_encode(picture, base.quality, base.units))[1] if changed.any() else base.segments
-        return _joined(base.header, whole)
+        whole = split(_encode(picture, base.quality, base.units))[1] if changed.any() else base.segments
+        return joined(base.header, whole)
     width = base.units * UNIT
     parts = picture.reshape(base.rows, UNIT, base.columns, width, 3).transpose(0, 2, 1, 3, 4)
     strip = parts[changed.reshape(base.rows, base.columns)]
-    fresh = _split(_encode(strip.reshape(-1, width, 3), base.quality, base.units))[1]
+    fresh = split(_encode(strip.reshape(-1, width, 3), base.quality, base.units))[1]
     segments = list(base.segments)
     for place, segment in zip(np.flatnonzero(changed).tolist(), fresh, strict=True):
         segments[place] = segment
-    return _joined(base.header, segments)
+    return joined(base.header, segments)
 
 
 def _encode(picture: Image, quality: int, units: int) -> bytes:
     return encode(picture, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_RST_INTERVAL, units)
 
 
-def _split(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+def split(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     """Header (with the start of scan) and what lies between the restart markers."""
     at = 2
     while data[at + 1] != _SCAN:
@@ -99,7 +99,7 @@ def _split(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     return data[:start], tuple(data[a:b] for a, b in zip(first, edges[1:], strict=True))
 
 
-def _joined(header: bytes, segments: Sequence[bytes]) -> bytes:
+def joined(header: bytes, segments: Sequence[bytes]) -> bytes:
     out = [header]
     for n, segment in enumerate(segments[:-1]):
         out += (segment, _RESTART[n & 7])
@@ -109,7 +109,7 @@ def _joined(header: bytes, segments: Sequence[bytes]) -> bytes:
 _RESTART = [bytes((0xFF, 0xD0 + n)) for n in range(8)]
 
 
-def _resized(header: bytes, height: int, width: int) -> bytes:
+def resized(header: bytes, height: int, width: int) -> bytes:
     """The header of a picture of which fewer pixels are shown than its units hold."""
     at = 2
     while header[at + 1] != _FRAME:
