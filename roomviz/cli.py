@@ -21,7 +21,7 @@ from roomviz import __version__
 from roomviz.client import KINDS, Client, OnProgress
 from roomviz.errors import InvalidArgument, NotFound, RoomvizError, Unavailable
 from roomviz.imaging import codec
-from roomviz.v1 import products_pb2, rooms_pb2
+from roomviz.v1 import products_pb2, rooms_pb2, visualizations_pb2
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,7 +39,15 @@ COLORS = np.array(
     [(150, 150, 150), (214, 140, 60), (96, 168, 110), (150, 170, 240), (222, 84, 84), (70, 196, 222), (170, 96, 200)],
     np.float32,
 )
-FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
+FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif"}
+
+VERDICTS = {
+    "untouched": "byte for byte what was rendered",
+    "rewritten": "every pixel is as it was rendered, the file was written anew",
+    "altered": "it carries a receipt of yours, and shows something else",
+    "unknown": "it carries no receipt, or not one of yours",
+    "unprovable": "it carries a receipt of yours, which cannot be rendered again",
+}
 
 
 # Where the command was installed: beside a checkout's .env and state, as `make up` leaves them.
@@ -351,9 +359,11 @@ def render(
         typer.Option("--surface", help="floor, wall, ceiling …, or the id of one surface. Once for each material."),
     ],
     material: Annotated[list[str], typer.Option("--material", help="SKU. Once for each surface.")],
-    after: Annotated[Path, typer.Option("--out", help="The picture: .jpg, .png or .webp.")],
+    after: Annotated[Path, typer.Option("--out", help="The picture: .jpg, .png, .webp or .avif.")],
     compare: Annotated[Path | None, typer.Option(help="Also write before and after side by side.")] = None,
     rotate: Annotated[float, typer.Option(help="Turn the pattern, degrees.")] = 0.0,
+    format: Annotated[str, typer.Option(help="jpeg, png, webp or avif, whatever --out is called.")] = "",
+    view: Annotated[str, typer.Option(help="after, before, side-by-side, or layer: what is new, alone.")] = "after",
     preview: Annotated[
         bool, typer.Option("--preview", help="At most 2 megapixels, as a JPEG, without keeping it.")
     ] = False,
@@ -362,11 +372,15 @@ def render(
     """Show a room with other materials."""
     if len(surface) != len(material):
         raise InvalidArgument("APPLICATIONS_INVALID", "give one --material for each --surface")
-    for path in [after] + ([compare] if compare else []):
-        if path.suffix.lower() not in FORMATS:
-            raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", f"{path}: the name must end in .jpg, .png or .webp")
-    if preview and FORMATS[after.suffix.lower()] != "jpeg":
-        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "a preview is a JPEG: let --out end in .jpg")
+    kind = format or FORMATS.get(after.suffix.lower(), "")
+    if kind not in FORMATS.values() or (compare and compare.suffix.lower() not in FORMATS):
+        raise InvalidArgument(
+            "IMAGE_FORMAT_UNSUPPORTED", f"{compare or after}: the name must end in {', '.join(FORMATS)}"
+        )
+    if compare and view != "after":
+        raise InvalidArgument("VIEW_INVALID", "--compare goes with the picture itself, not with another --view")
+    if preview and (kind != "jpeg" or view != "after"):
+        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "a preview is a JPEG of the room after")
     with gateway() as client:
         for sku in material:
             client.product(sku)
@@ -383,7 +397,7 @@ def render(
             data, visualization = client.preview(found.room, wanted), ""
         else:
             with progress("render", as_json) as tell:
-                made = client.export(found.room, wanted, FORMATS[after.suffix.lower()], tell)
+                made = client.export(found.room, wanted, kind, tell, view.replace("-", "_"))
             data, visualization = client.picture(made.name), made.name
         write(after, data)
         if compare is not None:
@@ -403,6 +417,46 @@ def render(
         )
     else:
         out.print(str(compare or after), highlight=False)
+
+
+@app.command()
+def rerender(
+    receipt: Annotated[str, typer.Argument(help="The receipt of a picture; `roomviz verify` tells it.")],
+    picture: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Render a picture again from its receipt: the same bytes."""
+    with gateway() as client:
+        data = client.rerender(receipt)
+    write(picture, data)
+    if as_json:
+        print(json.dumps({"receipt": receipt, "out": str(picture), "size_bytes": len(data)}))
+    else:
+        out.print(str(picture), highlight=False)
+
+
+@app.command()
+def verify(
+    picture: Annotated[Path, typer.Argument(help="A picture that roomviz may have made.")], as_json: Json = False
+) -> None:
+    """Tell whether a picture is untouched. Ends with 1 where it is not one of yours or shows something else."""
+    with gateway() as client:
+        found = client.verify(read(picture))
+    verdict = visualizations_pb2.RenderVerdict.Name(found.verdict).removeprefix("RENDER_VERDICT_").lower()
+    if as_json:
+        print(json.dumps(plain(found) | {"verdict": verdict, "altered_px": list(found.altered_px)}))
+    else:
+        out.print(f"{verdict}: {VERDICTS[verdict]}", highlight=False)
+        for name, value in (
+            ("receipt", found.receipt),
+            ("room", found.room),
+            ("differs at", " ".join(map(str, found.altered_px))),
+            ("generated", "yes" if found.generated else ""),
+        ):
+            if value:
+                out.print(f"{name} {value}", highlight=False)
+    if verdict not in ("untouched", "rewritten"):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -44,6 +44,8 @@ R = TypeVar("R")
 
 KINDS = {name.removeprefix("SURFACE_KIND_").lower(): value for name, value in rooms_pb2.SurfaceKind.items() if value}
 
+VIEWS = {name.removeprefix("VIEW_").lower(): value for name, value in visualizations_pb2.View.items() if value}
+
 
 def _points(points: Points) -> list[refinements_pb2.PointPx]:
     return [refinements_pb2.PointPx(x=x, y=y) for x, y in points]
@@ -238,11 +240,17 @@ class Client:
         applications: list[visualizations_pb2.Application],
         format: str = "jpeg",
         on_progress: OnProgress | None = None,
+        view: str = "after",
     ) -> visualizations_pb2.Visualization:
-        """Render at full size, as `jpeg`, `png` or `webp`, and wait for it."""
-        value = f"IMAGE_FORMAT_{format.upper()}"
+        """Render at full size, as `jpeg`, `png`, `webp` or `avif`, and wait for it; `view` is one of VIEWS."""
+        if view not in VIEWS:
+            raise InvalidArgument("VIEW_INVALID", f"a view is one of {', '.join(VIEWS)}")
         request = visualizations_pb2.ExportVisualizationRequest(
-            room=room, applications=applications, format=value, request_id=str(uuid.uuid4())
+            room=room,
+            applications=applications,
+            format=f"IMAGE_FORMAT_{format.upper()}",
+            view=VIEWS[view],  # type: ignore[arg-type]
+            request_id=str(uuid.uuid4()),
         )
         operation = self._call(self._visualizations.ExportVisualization, lambda: request, lambda a: a)
         answer = visualizations_pb2.Visualization()
@@ -255,6 +263,25 @@ class Client:
         return self._call(
             self._visualizations.DownloadVisualization, lambda: request, lambda a: b"".join(p.chunk for p in a)
         )
+
+    def rerender(self, receipt: str) -> bytes:
+        """The picture of a receipt, rendered again."""
+        request = visualizations_pb2.RerenderVisualizationRequest(receipt=receipt)
+        return self._call(
+            self._visualizations.RerenderVisualization, lambda: request, lambda a: b"".join(p.chunk for p in a)
+        )
+
+    def verify(self, picture: bytes) -> visualizations_pb2.VerifyRenderResponse:
+        """Whether a picture is one of ours and untouched."""
+
+        def parts() -> Iterator[visualizations_pb2.VerifyRenderRequest]:
+            for at in range(0, len(picture), CHUNK_BYTES):
+                yield visualizations_pb2.VerifyRenderRequest(chunk=picture[at : at + CHUNK_BYTES])
+
+        found: visualizations_pb2.VerifyRenderResponse = self._call(
+            self._visualizations.VerifyRender, parts, lambda a: a
+        )
+        return found
 
     # --- proposals, models ---
 
@@ -359,4 +386,4 @@ class Client:
         return operation
 
 
-__all__ = ["KINDS", "Client", "RoomvizError"]
+__all__ = ["KINDS", "VIEWS", "Client", "RoomvizError"]

@@ -224,13 +224,48 @@ def channel(address: str) -> grpc.aio.Channel:
 
 async def invoke(method: Any, request: Any) -> Any:
     """Call another service for the request being served: its ids and what is left of its deadline go along."""
+    timeout, metadata = _passed_on()
+    try:
+        return await method(request, timeout=timeout, metadata=metadata)
+    except grpc.aio.AioRpcError as error:
+        raise from_call(error) from error
+
+
+async def invoke_for_stream(method: Any, request: Any) -> AsyncIterator[Any]:
+    """As `invoke`, for a call that answers with a stream."""
+    timeout, metadata = _passed_on()
+    try:
+        async for item in method(request, timeout=timeout, metadata=metadata):
+            yield item
+    except grpc.aio.AioRpcError as error:
+        raise from_call(error) from error
+
+
+async def invoke_with_stream(method: Any, requests: AsyncIterator[Any]) -> Any:
+    """As `invoke`, for a call that takes a stream; what goes wrong with the requests goes on to the caller."""
+    timeout, metadata = _passed_on()
+    call = method(timeout=timeout, metadata=metadata)
+    try:
+        async for request in requests:
+            try:
+                await call.write(request)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                break  # it was answered already; how, the call itself tells
+        else:
+            await call.done_writing()
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise from_call(error) from error
+    finally:
+        call.cancel()  # which does nothing to one that is over
+
+
+def _passed_on() -> tuple[float, list[tuple[str, str]]]:
+    """What is left of the deadline, and the metadata that go along."""
     here = context.current()
     if here.remaining_s <= 0:
         raise errors.DeadlineExceeded("DEADLINE_EXCEEDED", "the deadline passed before the work was done")
     metadata = [(context.REQUEST_ID, here.request_id), (context.TENANT, here.tenant)]
     if here.traceparent:
         metadata.append((context.TRACEPARENT, here.traceparent))
-    try:
-        return await method(request, timeout=here.remaining_s, metadata=metadata)
-    except grpc.aio.AioRpcError as error:
-        raise from_call(error) from error
+    return here.remaining_s, metadata

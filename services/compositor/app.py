@@ -15,17 +15,22 @@ from roomviz.runtime import bus, database, migrations, objects, rpc
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.outbox import Outbox
+from roomviz.runtime.sandbox import sandbox
 from roomviz.runtime.worker import Worker
+from services.compositor.adapters.judge import SandboxedJudge
 from services.compositor.adapters.pictures import CachedPictures
 from services.compositor.adapters.postgres import PostgresRenders
+from services.compositor.adapters.recipes import StoredRecipes
 from services.compositor.domain.kernel import Texels
 from services.compositor.domain.plate import Plate
 from services.compositor.domain.splice import Tiles
 from services.compositor.settings import Settings
 from services.compositor.transport.jobs import ExportJob
+from services.compositor.transport.messages import order_from_recipe
 from services.compositor.transport.rpc import CompositorService
 from services.compositor.usecases.export import ExportPicture
-from services.compositor.usecases.preview import RenderPreview
+from services.compositor.usecases.picture import MakePicture
+from services.compositor.usecases.receipts import Rerender, Verify
 from services.compositor.usecases.renderer import Renderer
 
 SCHEMA, MIGRATIONS = "compositor", Path(__file__).parent / "migrations"
@@ -46,13 +51,25 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         plates, textures = Memory[Plate](settings.cache_bytes // 4), Memory[Texels](settings.cache_bytes // 8)
         tiles = Memory[Tiles](settings.cache_bytes // 8)
         renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, textures, tiles)
+        recipes = StoredRecipes(store, order_from_recipe)
+        make = MakePicture(renderer, recipes)
+        rerender = Rerender(make, recipes)
+        box = await stack.enter_async_context(
+            sandbox(
+                settings.verify_workers,
+                settings.verify_limit_s,
+                settings.verify_memory_bytes,
+                ["services.compositor.domain.difference"],
+            )
+        )
+        verify = Verify(rerender, recipes, SandboxedJudge(box))
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         probes = {"postgresql": lambda: database.probe(pool), "nats": queue.probe, "s3": store.probe}
         health = await stack.enter_async_context(Health(probes).running())
 
         def register(server: grpc.aio.Server) -> list[str]:
             compositor_pb2_grpc.add_CompositorServiceServicer_to_server(
-                CompositorService(RenderPreview(renderer)), server
+                CompositorService(make, rerender, verify), server
             )
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
             return ["roomviz.internal.compositor.v1.CompositorService", "roomviz.internal.status.v1.StatusService"]
@@ -67,9 +84,13 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 settings.environment == "development",
                 health.servicer,
                 OPEN_METHODS,
+                {
+                    f"/roomviz.internal.compositor.v1.CompositorService/{m}": settings.rerender_limit_s
+                    for m in ("Rerender", "Verify")
+                },
             )
         )
-        work = ExportJob(ExportPicture(renderer, pictures, PostgresRenders()))
+        work = ExportJob(ExportPicture(make, pictures, PostgresRenders()))
         await stack.enter_async_context(
             Worker(
                 queue,

@@ -1,11 +1,14 @@
 """What the compositor needs from the outside."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from services.compositor.domain.difference import Difference
 
 Write = Callable[[Any], Awaitable[None]]
 
@@ -40,8 +43,36 @@ class RenderSpec:
 
 
 @dataclass(frozen=True)
+class Output:
+    """How to write a picture. format `jpeg`, `png`, `webp` or `avif`; view `after`, `before`, `side_by_side` or `layer`;
+    long_side: pixels, 0 for the photo's; preview: from the working photo, spliced."""
+
+    format: str = "jpeg"
+    view: str = "after"
+    long_side: int = 0
+    preview: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """A picture that somebody asked for. recipe: all of it as bytes, from which it can be rendered again; renderer:
+    which one the recipe is for."""
+
+    tenant: str
+    spec: RenderSpec
+    output: Output
+    renderer: str
+    generated: bool
+    recipe: bytes
+
+    @property
+    def receipt(self) -> str:
+        return hashlib.sha256(self.recipe).hexdigest()
+
+
+@dataclass(frozen=True)
 class Export:
-    """A kept picture. format is `jpeg`, `png` or `webp`."""
+    """A kept picture."""
 
     image_key: str
     width: int
@@ -49,6 +80,7 @@ class Export:
     format: str
     size_bytes: int
     content_digest: str
+    receipt: str
 
 
 class Pictures(Protocol):
@@ -59,6 +91,19 @@ class Pictures(Protocol):
     async def grey(self, key: str) -> NDArray[np.uint8]: ...
 
     async def put(self, key: str, data: bytes, content_type: str) -> None: ...
+
+
+class Recipes(Protocol):
+    """Recipes by the receipt that stands for them; one that is kept never changes."""
+
+    async def keep(self, order: Order) -> None: ...
+
+    async def get(self, receipt: str) -> Order | None: ...
+
+
+class Judge(Protocol):
+    async def compare(self, ours: bytes, theirs: bytes) -> Difference:
+        """Decode both where a hostile file can do no harm, and say where they differ."""
 
 
 class Renders(Protocol):

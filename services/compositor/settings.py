@@ -8,3 +8,9 @@ class Settings(ServiceSettings):
     cpu_threads: int = 2
     job_concurrency: int = 1
     cache_bytes: int = 512 << 20
+    # Pictures to verify are decoded in child processes within these limits.
+    verify_workers: int = 1
+    verify_limit_s: float = 60.0
+    verify_memory_bytes: int = 3 << 30
+    # How long to render a receipt again, or to verify a picture.
+    rerender_limit_s: float = 180.0

@@ -16,6 +16,7 @@ from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
+from roomviz.runtime.sandbox import sandbox
 from roomviz.v1 import (
     models_pb2_grpc,
     operations_pb2_grpc,
@@ -26,7 +27,7 @@ from roomviz.v1 import (
     system_pb2_grpc,
     visualizations_pb2_grpc,
 )
-from services.gateway.adapters.decoder import decoder
+from services.gateway.adapters.decoder import SandboxedDecoder
 from services.gateway.adapters.fetcher import fetcher
 from services.gateway.adapters.postgres import PostgresKeys, PostgresOperations, PostgresRooms, PostgresVisualizations
 from services.gateway.domain.addresses import Rules
@@ -75,9 +76,15 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "gateway"))
         limits = Limits(settings.upload_bytes_max, settings.upload_megapixels_max)
-        decode = await stack.enter_async_context(
-            decoder(settings.decode_workers, limits, settings.decode_limit_s, settings.decode_memory_bytes)
+        box = await stack.enter_async_context(
+            sandbox(
+                settings.decode_workers,
+                settings.decode_limit_s,
+                settings.decode_memory_bytes,
+                ["services.gateway.domain.ingest"],
+            )
         )
+        decode = SandboxedDecoder(box, limits)
         rules = Rules(settings.fetch_schemes, settings.fetch_ports, settings.fetch_hosts, settings.fetch_networks)
         fetch = await stack.enter_async_context(fetcher(rules, settings.upload_bytes_max, settings.fetch_limit_s))
         channels = {name: await stack.enter_async_context(rpc.channel(settings.address(name))) for name in BEHIND}
@@ -145,6 +152,8 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                     "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
                     "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
                     "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
+                    "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
+                    "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
                 },
             )
         )

@@ -31,6 +31,8 @@ class Settings(ServiceSettings):
     republish_after_s: float = 120.0
     watch_limit_s: float = 900.0
     upload_limit_s: float = 120.0
+    # As the compositor's: how long to render a receipt again, or to verify a picture.
+    rerender_limit_s: float = 180.0
 
     def address(self, service: str) -> str:
         return getattr(self, f"{service}_address") or f"127.0.0.1:{getattr(self, f'{service}_port')}"

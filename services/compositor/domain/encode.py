@@ -50,7 +50,8 @@ class Rows:
 
 def of(picture: Image) -> Rows:
     """A picture (H, W, 3 or 4) that is in memory."""
-    return Rows(*picture.shape, lambda top, bottom: picture[top:bottom])
+    height, width, channels = picture.shape
+    return Rows(height, width, channels, lambda top, bottom: picture[top:bottom])
 
 
 def check_output(format: str, height: int, width: int, transparent: bool) -> None:
@@ -102,7 +103,7 @@ def encode_as(picture: Image | Rows, format: str, packet: bytes = b"") -> bytes:
 def _jpeg(source: Rows, packet: bytes) -> bytes:
     """With a restart marker after each strip: what lies between two of them depends on its own pixels alone."""
     units = -(-source.width // splice.UNIT) * (STRIP // splice.UNIT)
-    header, segments = b"", []
+    header, segments = b"", list[bytes]()
     for strip in source.strips():
         data = encode(strip, ".jpg", cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_RST_INTERVAL, units)
         found, segment = splice.split(data)
@@ -127,6 +128,6 @@ def _png(source: Rows, packet: bytes) -> bytes:
         filtered[:, 0] = 1
         filtered[:, 1 : n + 1] = lines[:, :n]
         np.subtract(lines[:, n:], lines[:, :-n], out=filtered[:, n + 1 :])
-        out.append(xmp.chunk(b"IDAT", deflate.compress(filtered)))
+        out.append(xmp.chunk(b"IDAT", deflate.compress(filtered.data)))
     out += (xmp.chunk(b"IDAT", deflate.flush()), xmp.chunk(b"IEND", b""))
     return b"".join(out)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
 from roomviz.imaging.homography import Matrix
-from services.compositor.domain.shading import Box, Light, shading
+from services.compositor.domain.shading import Box, Light, Shade, shade
 from services.compositor.domain.splice import units_of
 from services.compositor.domain.texture import footprint
 
@@ -51,8 +51,43 @@ def box_of(alpha: Image) -> Box:
     return x, y, w, h
 
 
-def plate(photo: Image, alpha: Image, kind: str, light: Light, pixel_from_plane: Matrix | None, painted: bool) -> Plate:
-    """The plate of a surface.
+@dataclass(frozen=True)
+class Surface:
+    """A surface of which plates can be made, whole or some rows at a time. photo (h, w, 3) and alpha (h, w) of its box,
+    which lies in a picture of height x width; pixel_from_plane: metres to pixels of that picture."""
+
+    box: Box
+    photo: Image
+    alpha: NDArray[np.uint8]
+    shade: Shade
+    pixel_from_plane: Matrix | None
+    height: int
+    width: int
+
+    def plate(self, top: int, bottom: int) -> Plate:
+        """Of rows top .. bottom - 1 of the box."""
+        x, y, w, _ = self.box
+        box = (x, y + top, w, bottom - top)
+        mine = self.alpha[top:bottom]
+        seen = mine > 0
+        first = seen.argmax(1)
+        last = np.where(seen.any(1), w - seen[:, ::-1].argmax(1), 0)
+        lit = self.shade.rows(self.photo, self.alpha, top, bottom)
+        return Plate(
+            box,
+            mine,
+            np.stack([np.where(seen.any(1), first, 0), last], 1).astype(np.int32),
+            units_of(seen, (self.height, self.width), box[:2]),
+            np.minimum(lit * GAIN_ONE + 0.5, 65535).astype(np.uint16),
+            np.minimum(np.append(self.shade.tint, 0) * TINT_ONE + 0.5, 65535).astype(np.uint16),
+            *(_plane(self.pixel_from_plane, box) if self.pixel_from_plane is not None else (None, None)),
+        )
+
+
+def surface(
+    photo: Image, alpha: Image, kind: str, light: Light, pixel_from_plane: Matrix | None, painted: bool
+) -> Surface:
+    """What plates of a surface are made of.
 
     Args:
         photo: (H, W, 3) uint8 sRGB.
@@ -66,19 +101,14 @@ def plate(photo: Image, alpha: Image, kind: str, light: Light, pixel_from_plane:
     x, y, w, h = box
     part = (slice(y, y + h), slice(x, x + w))
     mine = np.ascontiguousarray(alpha[part])
-    lit, tint = shading(photo[part], mine, kind, light, PAINT_DETAIL if painted else 0.0)
-    seen = mine > 0
-    first = seen.argmax(1)
-    last = np.where(seen.any(1), w - seen[:, ::-1].argmax(1), 0)
-    return Plate(
-        (x, y, w, h),
-        mine,
-        np.stack([np.where(seen.any(1), first, 0), last], 1).astype(np.int32),
-        units_of(alpha > 0),
-        np.minimum(lit * GAIN_ONE + 0.5, 65535).astype(np.uint16),
-        np.minimum(np.append(tint, 0) * TINT_ONE + 0.5, 65535).astype(np.uint16),
-        *(_plane(pixel_from_plane, box) if pixel_from_plane is not None else (None, None)),
-    )
+    found = shade(photo[part], mine, kind, light, PAINT_DETAIL if painted else 0.0)
+    return Surface(box, photo[part], mine, found, pixel_from_plane, *alpha.shape)
+
+
+def plate(photo: Image, alpha: Image, kind: str, light: Light, pixel_from_plane: Matrix | None, painted: bool) -> Plate:
+    """The plate of a whole surface; arguments as `surface`."""
+    found = surface(photo, alpha, kind, light, pixel_from_plane, painted)
+    return found.plate(0, len(found.alpha))
 
 
 def _plane(pixel_from_plane: Matrix, box: Box) -> tuple[Matrix, NDArray[np.float32]]:

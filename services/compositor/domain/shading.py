@@ -143,6 +143,44 @@ def light_in(photo: Image, white: NDArray[np.bool_], card: Image | None) -> Call
     return lambda box: room
 
 
+@dataclass(frozen=True)
+class Shade:
+    """The light on a surface, found in small. lit (h, w) float32: log of how bright a white surface would be, over a box
+    of height x width pixels; tint (3,) its colour, linear, luminance 1; keep_detail: part of the old surface's relief
+    that stays, and sigma: pixels, what is finer than that is relief."""
+
+    lit: Float
+    tint: Float
+    height: int
+    width: int
+    keep_detail: float
+    sigma: float
+
+    def rows(self, photo: Image, alpha: NDArray[np.uint8], top: int, bottom: int) -> Float:
+        """How bright a white surface would be, (bottom - top, width) float32 linear, in rows of the box.
+
+        Args:
+            photo: (H, W, 3) uint8 sRGB, the box.
+            alpha: (H, W) uint8, the soft mask.
+        """
+        h = len(self.lit)
+        at = np.clip((np.arange(top, bottom) + 0.5) * h / self.height - 0.5, 0, h - 1)
+        above = np.floor(at).astype(int)
+        down = (at - above)[:, None].astype(np.float32)
+        lines = self.lit[above] * (1 - down) + self.lit[np.minimum(above + 1, h - 1)] * down
+        size = (self.width, bottom - top)
+        whole = np.asarray(cv2.resize(lines, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        if self.keep_detail > 0:
+            reach = int(4 * self.sigma) + 2  # of the filter
+            first, last = max(0, top - reach), min(self.height, bottom + reach)
+            relief = np.asarray(cv2.LUT(cv2.cvtColor(photo[first:last], cv2.COLOR_RGB2GRAY), _LOG_LIGHT), np.float32)
+            relief = relief - np.asarray(cv2.GaussianBlur(relief, (0, 0), self.sigma), np.float32)
+            relief = np.clip(relief[top - first : bottom - first], -0.3, 0.3)
+            whole += np.float32(self.keep_detail) * relief * (alpha[top:bottom] > 242)
+        np.exp(whole, out=whole)
+        return whole
+
+
 def shading(
     photo: Image,
     alpha: NDArray[np.uint8],
@@ -152,7 +190,20 @@ def shading(
     working_side: int = 900,
 ) -> tuple[Float, Float]:
     """How bright a white surface would be at each pixel of the surface, (H, W) float32 linear, and in what colour,
-    (3,) linear of luminance 1.
+    (3,) linear of luminance 1; arguments as `shade`."""
+    found = shade(photo, alpha, kind, light, keep_detail, working_side)
+    return found.rows(photo, alpha, 0, len(alpha)), found.tint
+
+
+def shade(
+    photo: Image,
+    alpha: NDArray[np.uint8],
+    kind: str,
+    light: Light,
+    keep_detail: float,
+    working_side: int = 900,
+) -> Shade:
+    """The light on a surface.
 
     Args:
         photo: (H, W, 3) uint8 sRGB, the box of the surface.
@@ -185,23 +236,18 @@ def shading(
     around = np.where(weight > 1e-3, around, median)
     lit = np.where(inside > 0, lit, around).astype(np.float32)
     lit = np.clip(lit, median - 3.0, median + 1.6)
-    whole = np.asarray(cv2.resize(lit, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    if keep_detail > 0:
-        relief = np.asarray(cv2.LUT(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), _LOG_LIGHT), np.float32)
-        relief = relief - np.asarray(cv2.GaussianBlur(relief, (0, 0), max(1.0, radius / 2)), np.float32)
-        np.clip(relief, -0.3, 0.3, out=relief)
-        whole += np.float32(keep_detail) * relief * (alpha > 242)
-    np.exp(whole, out=whole)
-    return np.asarray(whole, np.float32), tint
+    return Shade(lit, tint, height, width, keep_detail, max(1.0, radius / 2))
 
 
-def _flat(alpha: NDArray[np.uint8], light: Light) -> tuple[Float, Float]:
+def _flat(alpha: NDArray[np.uint8], light: Light) -> Shade:
     """Of a surface too small to look at."""
     if isinstance(light, RoomLight):
-        return np.full(alpha.shape, light.level, np.float32), light.tint
-    color = light.white.mean((0, 1))
-    level = luminance(color)
-    return np.full(alpha.shape, level, np.float32), np.asarray(color / level, np.float32)
+        level, tint = light.level, light.tint
+    else:
+        color = light.white.mean((0, 1))
+        level = float(luminance(color))
+        tint = np.asarray(color / level, np.float32)
+    return Shade(np.full((1, 1), np.log(level), np.float32), tint, alpha.shape[0], alpha.shape[1], 0.0, 1.0)
 
 
 def _by_card(smooth: Float, inside: Float, light: CardLight) -> tuple[Float, Float]:

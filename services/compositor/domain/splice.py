@@ -44,11 +44,16 @@ def padded(picture: Image) -> Image:
     return np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 
 
-def units_of(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(units down, units across) bool: those with a pixel (H, W) bool in them."""
-    height, width = pixels.shape
-    whole = np.pad(pixels, ((0, -height % UNIT), (0, -width % UNIT)))
-    return np.asarray(whole.reshape(-(-height // UNIT), UNIT, -1, UNIT).any((1, 3)), np.bool_)
+def units_of(pixels: NDArray[np.bool_], picture: tuple[int, int], at: tuple[int, int]) -> NDArray[np.bool_]:
+    """(units down, units across) bool of a picture (height, width): those with one of the pixels (h, w) bool in them,
+    which lie at x, y."""
+    out = np.zeros((-(-picture[0] // UNIT), -(-picture[1] // UNIT)), bool)
+    (x, y), (height, width) = at, pixels.shape
+    top, left = y % UNIT, x % UNIT
+    whole = np.pad(pixels, ((top, -(top + height) % UNIT), (left, -(left + width) % UNIT)))
+    found = whole.reshape(whole.shape[0] // UNIT, UNIT, -1, UNIT).any((1, 3))
+    out[y // UNIT :, x // UNIT :][: found.shape[0], : found.shape[1]] = found
+    return out
 
 
 def pad_again(picture: Image, height: int, width: int) -> None:

@@ -4,7 +4,7 @@ from google.protobuf.message import Message
 
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.worker import Progress, Store
-from services.compositor.transport.messages import FORMATS, export_to_proto, spec_from_proto
+from services.compositor.transport.messages import export_to_proto, order_of
 from services.compositor.usecases.export import ExportPicture
 
 
@@ -14,7 +14,5 @@ class ExportJob:
 
     async def __call__(self, job: jobs_pb2.ExportJob, attempt: int, progress: Progress) -> tuple[Message, Store]:
         e = job.envelope
-        made, store = await self._export(
-            e.tenant, e.operation, attempt, spec_from_proto(job.spec), FORMATS[job.format], progress
-        )
+        made, store = await self._export(e.operation, attempt, order_of(e.tenant, job.spec, job.output), progress)
         return export_to_proto(made), store

@@ -2,14 +2,51 @@
 
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.v1 import rooms_pb2, visualizations_pb2
-from services.compositor.ports import Export, LayerSpec, RenderSpec
+from services.compositor.domain.version import renderer
+from services.compositor.ports import Export, LayerSpec, Order, Output, RenderSpec
+from services.compositor.usecases.receipts import Verified
 
 FORMATS = {
     visualizations_pb2.IMAGE_FORMAT_UNSPECIFIED: "jpeg",
     visualizations_pb2.IMAGE_FORMAT_JPEG: "jpeg",
     visualizations_pb2.IMAGE_FORMAT_PNG: "png",
     visualizations_pb2.IMAGE_FORMAT_WEBP: "webp",
+    visualizations_pb2.IMAGE_FORMAT_AVIF: "avif",
 }
+VIEWS = {
+    visualizations_pb2.VIEW_UNSPECIFIED: "after",
+    visualizations_pb2.VIEW_AFTER: "after",
+    visualizations_pb2.VIEW_BEFORE: "before",
+    visualizations_pb2.VIEW_SIDE_BY_SIDE: "side_by_side",
+    visualizations_pb2.VIEW_LAYER: "layer",
+}
+
+
+def order_of(tenant: str, spec: compositor_pb2.RenderSpec, output: compositor_pb2.Output) -> Order:
+    """What is asked for now, of this renderer."""
+    recipe = compositor_pb2.Recipe(tenant=tenant, spec=spec, output=output, renderer=renderer())
+    return _order(recipe, recipe.SerializeToString(deterministic=True))
+
+
+def order_from_recipe(data: bytes) -> Order:
+    """What was asked for once. Its receipt is the digest of the stored bytes, however they would be written today."""
+    return _order(compositor_pb2.Recipe.FromString(data), data)
+
+
+def _order(p: compositor_pb2.Recipe, data: bytes) -> Order:
+    o = p.output
+    output = Output(FORMATS[o.format], VIEWS[o.view], o.long_side_px, o.preview)
+    return Order(p.tenant, spec_from_proto(p.spec), output, p.renderer, p.generated, data)
+
+
+def verified_to_proto(v: Verified) -> visualizations_pb2.VerifyRenderResponse:
+    return visualizations_pb2.VerifyRenderResponse(
+        verdict=f"RENDER_VERDICT_{v.verdict.upper()}",
+        receipt=v.receipt,
+        room=v.room,
+        altered_px=v.altered or (),
+        generated=v.generated,
+    )
 
 
 def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
@@ -41,4 +78,5 @@ def export_to_proto(e: Export) -> compositor_pb2.ExportResult:
         format=format_,
         size_bytes=e.size_bytes,
         content_digest=e.content_digest,
+        receipt=e.receipt,
     )

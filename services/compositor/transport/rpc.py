@@ -1,18 +1,48 @@
-"""CompositorService: previews."""
+"""CompositorService: previews and receipts."""
+
+from collections.abc import AsyncIterator
 
 import grpc
 
+from roomviz.errors import InvalidArgument
 from roomviz.internal.compositor.v1 import compositor_pb2, compositor_pb2_grpc
-from services.compositor.transport.messages import spec_from_proto
-from services.compositor.usecases.preview import RenderPreview
+from roomviz.runtime.context import current
+from roomviz.runtime.rpc import CHUNK_BYTES
+from services.compositor.transport.messages import order_of, verified_to_proto
+from services.compositor.usecases.picture import MakePicture
+from services.compositor.usecases.receipts import Rerender, Verify
+
+PREVIEW = compositor_pb2.Output(preview=True)
+VERIFY_BYTES_MAX = 200_000_000
 
 
 class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
-    def __init__(self, preview: RenderPreview):
-        self._preview = preview
+    def __init__(self, make: MakePicture, rerender: Rerender, verify: Verify):
+        self._make, self._rerender, self._verify = make, rerender, verify
 
     async def RenderPreview(
         self, request: compositor_pb2.RenderPreviewRequest, rpc: grpc.aio.ServicerContext
     ) -> compositor_pb2.RenderPreviewResponse:
-        made = await self._preview(spec_from_proto(request.spec))
-        return compositor_pb2.RenderPreviewResponse(image=made.data, width_px=made.width, height_px=made.height)
+        order = order_of(current().tenant, request.spec, PREVIEW)
+        made = await self._make(order)
+        return compositor_pb2.RenderPreviewResponse(
+            image=made.data, width_px=made.width, height_px=made.height, receipt=order.receipt
+        )
+
+    async def Rerender(
+        self, request: compositor_pb2.RerenderRequest, rpc: grpc.aio.ServicerContext
+    ) -> AsyncIterator[compositor_pb2.RerenderResponse]:
+        data = (await self._rerender(current().tenant, request.receipt)).data
+        for at in range(0, len(data), CHUNK_BYTES):
+            yield compositor_pb2.RerenderResponse(chunk=data[at : at + CHUNK_BYTES])
+
+    async def Verify(
+        self, requests: AsyncIterator[compositor_pb2.VerifyRequest], rpc: grpc.aio.ServicerContext
+    ) -> compositor_pb2.VerifyResponse:
+        data = bytearray()
+        async for request in requests:
+            if len(data) + len(request.chunk) > VERIFY_BYTES_MAX:
+                raise InvalidArgument("IMAGE_TOO_LARGE", f"the file has more than {VERIFY_BYTES_MAX} bytes")
+            data += request.chunk
+        found = await self._verify(current().tenant, bytes(data))
+        return compositor_pb2.VerifyResponse(verdict=verified_to_proto(found))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 import cv2
@@ -17,8 +18,9 @@ from roomviz.imaging.homography import scaled
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import kernel, splice
+from services.compositor.domain.encode import STRIP
 from services.compositor.domain.kernel import Texels
-from services.compositor.domain.plate import Plate, box_of, plate
+from services.compositor.domain.plate import Plate, Surface, box_of, surface
 from services.compositor.domain.shading import Box, Light, light_in
 from services.compositor.domain.splice import Tiles
 from services.compositor.domain.texture import pyramid
@@ -47,11 +49,13 @@ def check(spec: RenderSpec) -> None:
 
 @dataclass(frozen=True)
 class Composed:
-    """photo (H, W, 3) uint8 as it was; whole: the picture, padded to whole units; touched: units that differ."""
+    """photo (H, W, 3) uint8 as it was; whole: the picture, padded to whole units; touched: units that may differ;
+    coverage (H, W) uint8: how much of each pixel is new, where it was asked for."""
 
     photo: Image
     whole: Image
     touched: NDArray[np.bool_]
+    coverage: NDArray[np.uint8] | None = None
 
     @property
     def picture(self) -> Image:
@@ -70,26 +74,41 @@ class Renderer:
     textures: Memory[Texels]
     tiles: Memory[Tiles]
 
-    async def picture(self, spec: RenderSpec, photo_key: str, height: int, width: int, keep: bool) -> Composed:
-        """The composed picture at this size; `keep` its plates for the next one."""
+    async def photo(self, photo_key: str, height: int, width: int) -> Image:
+        """The room as it was, at this size."""
         with stage("read"):
-            photo = await self._run(resize, await self.pictures.rgb(photo_key), height, width)
+            return await self._run(resize, await self.pictures.rgb(photo_key), height, width)
+
+    async def picture(
+        self, spec: RenderSpec, photo_key: str, height: int, width: int, keep: bool, coverage: bool = False
+    ) -> Composed:
+        """The composed picture at this size; `keep` its plates for the next one, or make them in strips that are gone
+        once they are used."""
+        photo = await self.photo(photo_key, height, width)
+        made: Sequence[Plate | Surface | None]
         with stage("plate"):
-            plates = await self._plates(spec, photo_key, photo, keep)
+            made = await self._plates(spec, photo_key, photo) if keep else await self._surfaces(spec, photo)
         with stage("texture"):
             textures = await asyncio.gather(*(self._texels(layer) for layer in spec.layers))
         with stage("render"):
             whole = await self._run(splice.padded, photo)
             out = whole[:height, :width]
-            touched = np.zeros((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), bool)
-            for layer, plate, texels in zip(spec.layers, plates, textures, strict=True):
-                if plate is not None:
-                    repeat = (layer.repeat_width_m, layer.repeat_height_m) if layer.texture_digest else (1.0, 1.0)
-                    parts = kernel.lay(out, plate, texels, repeat, layer.rotation_deg, self.threads)
-                    await asyncio.gather(*(self._run(part) for part in parts))
-                    touched |= plate.touched
+            touched = np.full((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), not keep)
+            cover = np.zeros((height, width), np.uint8) if coverage else None
+            for layer, on, texels in zip(spec.layers, made, textures, strict=True):
+                if isinstance(on, Plate):
+                    parts = _work(layer, out, on, texels, self.threads)
+                    touched |= on.touched
+                elif on is not None:
+                    parts = [
+                        partial(_lay_strip, layer, out, on, texels, top, cover)
+                        for top in range(0, len(on.alpha), STRIP)
+                    ]
+                else:
+                    parts = []
+                await asyncio.gather(*(self._run(part) for part in parts))
             splice.pad_again(whole, height, width)
-        return Composed(photo, whole, touched)
+        return Composed(photo, whole, touched, cover)
 
     async def jpeg(self, made: Composed, photo_key: str) -> bytes:
         """The picture as a JPEG; what the layers do not touch is encoded once a photo and size."""
@@ -101,7 +120,7 @@ class Renderer:
             self.tiles.put(key, base)
         return await self._run(splice.splice, base, made.whole, made.touched)
 
-    async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image, keep: bool) -> list[Plate | None]:
+    async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image) -> list[Plate | None]:
         """A plate a layer; None where its mask is empty."""
         light_keys = spec.light_key or spec.white_mask_keys  # what the light is read from
         keys = [
@@ -112,18 +131,24 @@ class Renderer:
         missing = [n for n, plate in enumerate(found) if plate is None]
         if missing:
             light = await self._light(spec, photo)
-            made = await asyncio.gather(*(self._plate(spec, spec.layers[n], photo, light) for n in missing))
-            for n, plate in zip(missing, made, strict=True):
-                found[n] = plate
-                if keep and plate is not None:
+            made = await asyncio.gather(*(self._surface(spec, spec.layers[n], photo, light) for n in missing))
+            for n, on in zip(missing, made, strict=True):
+                if on is not None:
+                    plate = await self._run(on.plate, 0, len(on.alpha))
+                    found[n] = plate
                     self.plates.put(keys[n], plate)
         return found
 
-    async def _plate(
+    async def _surfaces(self, spec: RenderSpec, photo: Image) -> list[Surface | None]:
+        light = await self._light(spec, photo)
+        # One after the other: a mask at full size is as large as a third of the photo.
+        return [await self._surface(spec, layer, photo, light) for layer in spec.layers]
+
+    async def _surface(
         self, spec: RenderSpec, layer: LayerSpec, photo: Image, light: Callable[[Box], Light]
-    ) -> Plate | None:
+    ) -> Surface | None:
         mask = await self.pictures.grey(layer.mask_key)
-        return await self._run(_make_plate, spec, layer, photo, mask, light)
+        return await self._run(_make_surface, spec, layer, photo, mask, light)
 
     async def _light(self, spec: RenderSpec, photo: Image) -> Callable[[Box], Light]:
         if spec.light_key:
@@ -146,9 +171,9 @@ class Renderer:
         return await asyncio.get_running_loop().run_in_executor(self.cpu, function, *arguments)
 
 
-def _make_plate(
+def _make_surface(
     spec: RenderSpec, layer: LayerSpec, photo: Image, mask: Image, light: Callable[[Box], Light]
-) -> Plate | None:
+) -> Surface | None:
     height, width = photo.shape[:2]
     alpha = resize(mask, height, width)
     if not alpha.any():
@@ -156,7 +181,33 @@ def _make_plate(
     plane = None
     if layer.homography:
         plane = scaled(np.array(layer.homography).reshape(3, 3), width / spec.width, height / spec.height)
-    return plate(photo, alpha, layer.kind, light(box_of(alpha)), plane, not layer.texture_digest)
+    return surface(photo, alpha, layer.kind, light(box_of(alpha)), plane, not layer.texture_digest)
+
+
+def _work(layer: LayerSpec, out: Image, on: Plate, texels: Texels, parts: int) -> list[Callable[[], None]]:
+    """What is to be done to lay a layer on a plate."""
+    repeat = (layer.repeat_width_m, layer.repeat_height_m) if layer.texture_digest else (1.0, 1.0)
+    return kernel.lay(out, on, texels, repeat, layer.rotation_deg, parts)
+
+
+def _lay_strip(
+    layer: LayerSpec,
+    out: Image,
+    on: Surface,
+    texels: Texels,
+    top: int,
+    cover: NDArray[np.uint8] | None,
+) -> None:
+    """Lay some rows of a layer. The strips of a layer share no row, and so may be laid at the same time."""
+    plate = on.plate(top, min(top + STRIP, len(on.alpha)))
+    for part in _work(layer, out, plate, texels, 1):
+        part()
+    if cover is not None:
+        x, y, w, h = plate.box
+        under = cover[y : y + h, x : x + w]
+        # What shows through both: the other way round.
+        clear = (255 - under.astype(np.uint16)) * (255 - plate.alpha)
+        under[...] = 255 - (clear + 127) // 255
 
 
 def _make_texels(texture: Image) -> Texels:

@@ -1,6 +1,6 @@
 """Taking in a photo from outside: sniff, look at the header, decode, turn upright, convert, strip.
 
-Runs in a child process with limits (see `services.gateway.adapters.decoder`). One decoder, Pillow, reads
+Runs in a child process with limits (see `roomviz.runtime.sandbox`). One decoder, Pillow, reads
 what users send; nothing that it did not decode and we did not encode again is ever stored. Size is checked
 from the header before anything that may decode pixels is touched.
 """

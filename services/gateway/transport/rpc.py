@@ -138,7 +138,7 @@ class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer)
     ) -> visualizations_pb2.PreviewVisualizationResponse:
         made = await self._visualizations.preview(request)
         return visualizations_pb2.PreviewVisualizationResponse(
-            image=made.image, width_px=made.width_px, height_px=made.height_px
+            image=made.image, width_px=made.width_px, height_px=made.height_px, receipt=made.receipt
         )
 
     async def ExportVisualization(
@@ -161,6 +161,23 @@ class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer)
         data = await self._visualizations.picture(request.name)
         for at in range(0, len(data), CHUNK_BYTES):
             yield visualizations_pb2.DownloadVisualizationResponse(chunk=data[at : at + CHUNK_BYTES])
+
+    async def RerenderVisualization(
+        self, request: visualizations_pb2.RerenderVisualizationRequest, rpc: Context
+    ) -> AsyncIterator[visualizations_pb2.RerenderVisualizationResponse]:
+        async for chunk in self._visualizations.rerender(request.receipt):
+            yield visualizations_pb2.RerenderVisualizationResponse(chunk=chunk)
+
+    async def VerifyRender(
+        self, requests: AsyncIterator[visualizations_pb2.VerifyRenderRequest], rpc: Context
+    ) -> visualizations_pb2.VerifyRenderResponse:
+        async def chunks() -> AsyncIterator[bytes]:
+            async for request in requests:
+                if len(request.chunk) > CHUNK_BYTES:
+                    raise InvalidArgument("CHUNK_INVALID", f"a chunk has at most {CHUNK_BYTES} bytes")
+                yield request.chunk
+
+        return await self._visualizations.verify(chunks())
 
 
 class ProductService(products_pb2_grpc.ProductServiceServicer):

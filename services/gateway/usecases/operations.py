@@ -150,6 +150,8 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
         format=made.format,
         size_bytes=made.size_bytes,
         content_digest=made.content_digest,
+        view=asked.view or visualizations_pb2.VIEW_AFTER,
+        receipt=made.receipt,
     )
     visualization.create_time.GetCurrentTime()
     await connection.execute(

@@ -1,6 +1,8 @@
 """Visualizations: which product on which surface becomes what the compositor renders."""
 
 import math
+import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from roomviz.errors import InvalidArgument, NotFound
@@ -8,7 +10,7 @@ from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2
 from roomviz.runtime.context import current
-from roomviz.runtime.rpc import invoke
+from roomviz.runtime.rpc import invoke, invoke_for_stream, invoke_with_stream
 from roomviz.v1 import products_pb2, rooms_pb2, visualizations_pb2
 from services.gateway.domain.records import Operation, Visualization
 from services.gateway.ports import Calls, Objects, Operations, Visualizations
@@ -16,6 +18,8 @@ from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.rooms import RoomCases, envelope
 
 APPLICATIONS_MAX, LAYERS_MAX = 16, 64
+VERIFY_BYTES_MAX = 200_000_000
+_RECEIPT = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,23 @@ class VisualizationCases:
 
     async def export(self, request: visualizations_pb2.ExportVisualizationRequest) -> Operation:
         if request.format not in visualizations_pb2.ImageFormat.values():
-            raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "format is JPEG, PNG or WebP")
+            raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "format is JPEG, PNG, WebP or AVIF")
+        if request.view not in visualizations_pb2.View.values():
+            raise InvalidArgument("VIEW_INVALID", "view is after, before, side by side or layer")
+        jpeg = request.format in (visualizations_pb2.IMAGE_FORMAT_UNSPECIFIED, visualizations_pb2.IMAGE_FORMAT_JPEG)
+        if request.view == visualizations_pb2.VIEW_LAYER and jpeg:
+            raise InvalidArgument(
+                "IMAGE_FORMAT_UNSUPPORTED", "a JPEG has no transparency: ask for the layer as PNG, WebP or AVIF"
+            )
         check_request_id(request.request_id)
         spec = await self._spec(request.room, list(request.applications))
         operation_id = new_id()
         carried, deadline = envelope(operation_id, self.job_limit_s)
-        job = jobs_pb2.ExportJob(envelope=carried, spec=spec, format=request.format)
+        output = compositor_pb2.Output(
+            format=request.format or visualizations_pb2.IMAGE_FORMAT_JPEG,
+            view=request.view or visualizations_pb2.VIEW_AFTER,
+        )
+        job = jobs_pb2.ExportJob(envelope=carried, spec=spec, output=output)
         return await self.operations.start(
             operation_id,
             current().tenant,
@@ -65,6 +80,34 @@ class VisualizationCases:
 
     async def picture(self, name: str) -> bytes:
         return await self.objects.get((await self.get(name)).image_key)
+
+    async def rerender(self, receipt: str) -> AsyncIterator[bytes]:
+        """The picture of a receipt, in chunks."""
+        if not _RECEIPT.fullmatch(receipt):
+            raise InvalidArgument("RECEIPT_INVALID", "a receipt is a SHA-256, 64 lower-case hexadecimal digits")
+        request = compositor_pb2.RerenderRequest(receipt=receipt)
+        async for answer in invoke_for_stream(self.calls.compositor.Rerender, request):
+            yield answer.chunk
+
+    async def verify(self, chunks: AsyncIterator[bytes]) -> visualizations_pb2.VerifyRenderResponse:
+        """What a picture is; it is refused as soon as it is too long."""
+
+        async def requests() -> AsyncIterator[compositor_pb2.VerifyRequest]:
+            size = 0
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > VERIFY_BYTES_MAX:
+                    raise InvalidArgument(
+                        "IMAGE_TOO_LARGE",
+                        f"the file has more than {VERIFY_BYTES_MAX} bytes",
+                        {"bytes_max": str(VERIFY_BYTES_MAX)},
+                    )
+                yield compositor_pb2.VerifyRequest(chunk=chunk)
+            if not size:
+                raise InvalidArgument("IMAGE_EMPTY", "the file is empty")
+
+        answer: compositor_pb2.VerifyResponse = await invoke_with_stream(self.calls.compositor.Verify, requests())
+        return answer.verdict
 
     async def _spec(
         self, room_name: str, applications: list[visualizations_pb2.Application]

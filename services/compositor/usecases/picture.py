@@ -1,0 +1,84 @@
+"""Make the picture that an order asks for: the one way from an order to bytes, whoever waits for them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from roomviz.errors import unwrap
+from roomviz.imaging.codec import Image, preview_size
+from roomviz.runtime.metrics import stage
+from services.compositor.domain import encode, views, xmp
+from services.compositor.domain.encode import Rows
+from services.compositor.ports import Order, Recipes
+from services.compositor.usecases.renderer import Renderer, check
+
+Progress = Callable[[str, int], Awaitable[None]]
+
+
+async def quietly(stage: str, percent: int) -> None:
+    """Progress that nobody wants to hear of."""
+
+
+@dataclass(frozen=True)
+class Made:
+    data: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class MakePicture:
+    """Renders, writes, and keeps the recipe meanwhile. The same order gives the same bytes."""
+
+    renderer: Renderer
+    recipes: Recipes
+
+    async def __call__(self, order: Order, progress: Progress = quietly) -> Made:
+        check(order.spec)
+        height, width = size_of(order)
+        sides = 2 if order.output.view == "side_by_side" else 1
+        encode.check_output(order.output.format, height, sides * width, order.output.view == "layer")
+        try:
+            async with asyncio.TaskGroup() as group:
+                # A receipt that cannot be honoured would be worse than no picture.
+                group.create_task(self.recipes.keep(order))
+                made = group.create_task(self._make(order, height, width, progress))
+        except BaseExceptionGroup as failed:
+            raise unwrap(failed) from failed
+        return made.result()
+
+    async def _make(self, order: Order, height: int, width: int, progress: Progress) -> Made:
+        spec, output = order.spec, order.output
+        packet = xmp.packet(xmp.Mark(order.receipt, order.renderer, order.generated))
+        await progress("render", 10)
+        if output.preview:
+            made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
+            with stage("encode"):
+                return Made(xmp.in_jpeg(await self.renderer.jpeg(made, spec.working_key), packet), width, height)
+        picture = await self._view(order, height, width)
+        await progress("encode", 70)
+        with stage("encode"):
+            data = await asyncio.get_running_loop().run_in_executor(
+                self.renderer.cpu, encode.encode_as, picture, output.format, packet
+            )
+        return Made(data, 2 * width if output.view == "side_by_side" else width, height)
+
+    async def _view(self, order: Order, height: int, width: int) -> Image | Rows:
+        spec, view = order.spec, order.output.view
+        if view == "before":
+            return await self.renderer.photo(spec.photo_key, height, width)
+        made = await self.renderer.picture(spec, spec.photo_key, height, width, keep=False, coverage=view == "layer")
+        if view == "side_by_side":
+            return views.side_by_side(made.photo, made.picture)
+        if made.coverage is not None:
+            return views.layer(made.photo, made.picture, made.coverage)
+        return made.picture
+
+
+def size_of(order: Order) -> tuple[int, int]:
+    """Height and width of one side of the picture."""
+    height, width = order.spec.height, order.spec.width
+    if order.output.preview:
+        return preview_size(height, width)
+    scale = min(1.0, order.output.long_side / max(height, width)) if order.output.long_side else 1.0
+    return max(1, round(height * scale)), max(1, round(width * scale))
