@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import io
 import time
 import uuid
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from google.longrunning import operations_pb2_grpc
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from PIL import Image
 
 from deploy.local.settings import ROOT
 from roomviz.client import Client
@@ -700,6 +702,218 @@ def test_applications_that_make_no_sense_are_refused(api: Api, client: Client, a
     assert ask(client.apply("FLR-WALNUT", surface_id=flat.surface_id)).reason == "SURFACE_WITHOUT_PLANE"
 
 
+# --- outputs and receipts ---------------------------------------------------------------------------
+
+
+def exported(api: Api, room: str, applications: list, **more: Any) -> tuple[visualizations_pb2.Visualization, bytes]:
+    request = visualizations_pb2.ExportVisualizationRequest(room=room, applications=applications, **more)
+    done = wait(api, api.visualizations.ExportVisualization(request))
+    made = visualizations_pb2.Visualization()
+    assert done.response.Unpack(made), done.error
+    download = visualizations_pb2.DownloadVisualizationRequest(name=made.name)
+    return made, b"".join(p.chunk for p in api.visualizations.DownloadVisualization(download))
+
+
+def shown(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def verified(api: Api, data: bytes, chunk: int = 1 << 20) -> visualizations_pb2.VerifyRenderResponse:
+    requests = [visualizations_pb2.VerifyRenderRequest(chunk=data[a : a + chunk]) for a in range(0, len(data), chunk)]
+    answer: visualizations_pb2.VerifyRenderResponse = api.visualizations.VerifyRender(iter(requests))
+    return answer
+
+
+def resaved(data: bytes, pixels: np.ndarray) -> bytes:
+    """As another program writes it, which keeps the metadata."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "WEBP", lossless=True, xmp=Image.open(io.BytesIO(data)).info["xmp"])
+    return out.getvalue()
+
+
+@covers("roomviz.v1.VisualizationService/ExportVisualization")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_an_export_comes_in_every_format_with_its_receipt(
+    api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse, format: str
+):
+    floor = [client.apply("FLR-WALNUT", kind="floor")]
+
+    made, data = exported(api, analyzed.room, floor, format=f"IMAGE_FORMAT_{format}")
+    _, exact = exported(api, analyzed.room, floor, format="IMAGE_FORMAT_PNG")
+
+    image = Image.open(io.BytesIO(data))
+    assert (image.format, *image.size) == (format, made.width_px, made.height_px)
+    assert (made.view, made.format) == (
+        visualizations_pb2.VIEW_AFTER,
+        visualizations_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{format}"),
+    )
+    assert made.receipt.encode() in image.info["xmp"]
+    assert len(made.receipt) == 64
+    assert np.abs(shown(data).astype(int) - shown(exact)).mean() < 3
+
+
+@covers("roomviz.v1.VisualizationService/ExportVisualization")
+def test_views_show_before_and_after_and_the_layer_alone(
+    api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse
+):
+    floor = [client.apply("TIL-CHECKER", kind="floor")]
+
+    def seen(view: str) -> np.ndarray:
+        made, data = exported(api, analyzed.room, floor, format="IMAGE_FORMAT_PNG", view=f"VIEW_{view}")
+        picture = shown(data)
+        assert picture.shape[:2] == (made.height_px, made.width_px)
+        assert made.view == visualizations_pb2.View.Value(f"VIEW_{view}")
+        return picture.astype(float)
+
+    after, before, both, layer = (seen(v) for v in ("AFTER", "BEFORE", "SIDE_BY_SIDE", "LAYER"))
+
+    np.testing.assert_array_equal(before, decode_rgb(client.photo(analyzed.room)))
+    np.testing.assert_array_equal(both, np.concatenate([before, after], 1))
+    alpha = layer[..., 3:] / 255
+    assert np.abs(np.round(before * (1 - alpha) + layer[..., :3] * alpha) - after).max() <= 1
+    mask = decode_grey(client.mask(f"{analyzed.room}/surfaces/floor-1"))
+    assert (layer[mask == 0] == 0).all()
+    assert (layer[..., 3] >= mask).all()
+
+
+@covers("roomviz.v1.VisualizationService/ExportVisualization")
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"view": "VIEW_LAYER"}, "IMAGE_FORMAT_UNSUPPORTED"),
+        ({"view": "VIEW_LAYER", "format": "IMAGE_FORMAT_JPEG"}, "IMAGE_FORMAT_UNSUPPORTED"),
+        ({"format": 99}, "IMAGE_FORMAT_UNSUPPORTED"),
+        ({"view": 99}, "VIEW_INVALID"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(
+    api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse, more: dict, reason: str
+):
+    request = visualizations_pb2.ExportVisualizationRequest(
+        room=analyzed.room, applications=[client.apply("FLR-WALNUT", kind="floor")], **more
+    )
+
+    failure = refusal(lambda: api.visualizations.ExportVisualization(request))
+
+    assert isinstance(failure, InvalidArgument)
+    assert failure.reason == reason
+
+
+@covers(
+    "roomviz.v1.VisualizationService/RerenderVisualization",
+    "roomviz.internal.compositor.v1.CompositorService/Rerender",
+)
+def test_a_receipt_gives_the_same_bytes_from_a_compositor_that_never_saw_it(
+    api: Api, client: Client, running: Running, analyzed: rooms_pb2.AnalyzeRoomResponse
+):
+    floor = [client.apply("FLR-HERRINGBONE-OAK", kind="floor"), client.apply("PNT-SAGE", kind="wall")]
+    request = visualizations_pb2.PreviewVisualizationRequest(room=analyzed.room, applications=floor)
+    preview = api.visualizations.PreviewVisualization(request)
+    assert api.visualizations.PreviewVisualization(request) == preview
+    pictures = {preview.receipt: preview.image}
+    for format, view in (("JPEG", "AFTER"), ("AVIF", "AFTER"), ("WEBP", "LAYER"), ("PNG", "SIDE_BY_SIDE")):
+        made, data = exported(api, analyzed.room, floor, format=f"IMAGE_FORMAT_{format}", view=f"VIEW_{view}")
+        pictures[made.receipt] = data
+    assert len(pictures) == 5
+
+    before = running.pid("compositor")
+    running.stack.rpc().stopProcess("compositor")
+    running.stack.rpc().startProcess("compositor")
+    running.stack.wait_for(lambda: running.ready("compositor"), 30, "compositor")
+
+    assert running.pid("compositor") != before
+    for receipt, data in pictures.items():
+        assert client.rerender(receipt) == data
+
+
+@covers("roomviz.v1.VisualizationService/RerenderVisualization")
+@pytest.mark.parametrize(
+    ("receipt", "reason"),
+    [
+        ("", "RECEIPT_INVALID"),
+        ("../../textures/x", "RECEIPT_INVALID"),
+        ("A" * 64, "RECEIPT_INVALID"),
+        ("a" * 65, "RECEIPT_INVALID"),
+        ("a" * 64, "RECEIPT_NOT_FOUND"),
+    ],
+)
+def test_what_is_no_receipt_is_refused(api: Api, running: Running, receipt: str, reason: str):
+    again = visualizations_pb2.RerenderVisualizationRequest(receipt=receipt)
+
+    assert refusal(lambda: api.visualizations.RerenderVisualization(again)).reason == reason
+    with grpc.insecure_channel(f"127.0.0.1:{running.settings.compositor_port}") as channel:
+        stub = compositor_pb2_grpc.CompositorServiceStub(channel)
+        inside = compositor_pb2.RerenderRequest(receipt=receipt)
+        metadata = [("x-roomviz-tenant", "demo")]
+        failure = refusal(lambda: stub.Rerender(inside, timeout=5, metadata=metadata))
+    assert failure.reason == "RECEIPT_NOT_FOUND"
+
+
+@covers("roomviz.v1.VisualizationService/VerifyRender", "roomviz.internal.compositor.v1.CompositorService/Verify")
+def test_verify_tells_untouched_rewritten_altered_and_unknown(
+    api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse
+):
+    applications = [client.apply("TIL-CHECKER", kind="floor")]
+    made, data = exported(api, analyzed.room, applications, format="IMAGE_FORMAT_WEBP")
+    preview = api.visualizations.PreviewVisualization(
+        visualizations_pb2.PreviewVisualizationRequest(room=analyzed.room, applications=applications)
+    )
+    verdicts = visualizations_pb2
+    ours = {"receipt": made.receipt, "room": analyzed.room}
+
+    def answer(verdict: int, **more: Any) -> visualizations_pb2.VerifyRenderResponse:
+        return visualizations_pb2.VerifyRenderResponse(verdict=verdict, **more)  # type: ignore[arg-type]
+
+    assert verified(api, data, 10_000) == answer(verdicts.RENDER_VERDICT_UNTOUCHED, **ours)
+    assert verified(api, preview.image) == answer(
+        verdicts.RENDER_VERDICT_UNTOUCHED, receipt=preview.receipt, room=analyzed.room
+    )
+    pixels = shown(data)
+    assert verified(api, resaved(data, pixels)) == answer(verdicts.RENDER_VERDICT_REWRITTEN, **ours)
+    dotted = pixels.copy()
+    dotted[77, 55] ^= 1
+    assert verified(api, resaved(data, dotted)) == answer(
+        verdicts.RENDER_VERDICT_ALTERED, altered_px=[55, 77, 1, 1], **ours
+    )
+    assert verified(api, resaved(data, pixels[:-9])) == answer(verdicts.RENDER_VERDICT_ALTERED, **ours)
+    assert verified(api, data[:-1000] + data[-900:]).verdict == verdicts.RENDER_VERDICT_ALTERED
+    unknown = answer(verdicts.RENDER_VERDICT_UNKNOWN)
+    other_receipt = data.replace(made.receipt.encode(), made.receipt[::-1].encode())
+    for foreign in (client.photo(analyzed.room), b"no picture", other_receipt):
+        assert verified(api, foreign) == unknown
+
+
+@covers("roomviz.v1.VisualizationService/VerifyRender", "roomviz.v1.VisualizationService/RerenderVisualization")
+def test_a_receipt_is_worth_nothing_to_another_tenant(
+    client: Client, running: Running, analyzed: rooms_pb2.AnalyzeRoomResponse, other_key: str
+):
+    request = [client.apply("FLR-WALNUT", kind="floor")]
+    image = client.preview(analyzed.room, request)
+    found = client.verify(image)
+    assert found.verdict == visualizations_pb2.RENDER_VERDICT_UNTOUCHED
+
+    with Client(running.address, other_key) as other:
+        assert other.verify(image) == visualizations_pb2.VerifyRenderResponse(
+            verdict=visualizations_pb2.RENDER_VERDICT_UNKNOWN
+        )
+        with pytest.raises(NotFound) as caught:
+            other.rerender(found.receipt)
+    assert caught.value.reason == "RECEIPT_NOT_FOUND"
+
+
+@covers("roomviz.v1.VisualizationService/VerifyRender")
+def test_a_picture_to_verify_is_neither_empty_nor_endless(api: Api):
+    def endless():
+        for _ in range(1000):
+            yield visualizations_pb2.VerifyRenderRequest(chunk=bytes(1 << 20))
+
+    wide = [visualizations_pb2.VerifyRenderRequest(chunk=bytes((1 << 20) + 1))]
+
+    assert refusal(lambda: api.visualizations.VerifyRender(iter([]))).reason == "IMAGE_EMPTY"
+    assert refusal(lambda: api.visualizations.VerifyRender(iter(wide))).reason == "CHUNK_INVALID"
+    assert refusal(lambda: api.visualizations.VerifyRender(endless())).reason == "IMAGE_TOO_LARGE"
+
+
 # --- products ---------------------------------------------------------------------------------------
 
 
@@ -917,19 +1131,25 @@ def test_without_a_valid_key_no_call_is_answered(running: Running, key: str | No
         stranger.channel.close()
 
 
-def test_another_tenant_sees_nothing_of_ours(running: Running, analyzed: rooms_pb2.AnalyzeRoomResponse, tmp_path):
+@pytest.fixture(scope="module")
+def other_key(running: Running, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A key of another tenant."""
     import os
     import subprocess
     import sys
 
-    key_file = tmp_path / "key"
+    key_file = tmp_path_factory.mktemp("other") / "key"
     key_file.write_text("rv_other_tenant_" + uuid.uuid4().hex)
     subprocess.run(
         [sys.executable, "-m", "services.gateway.keys", "--tenant", "other", "--key-file", str(key_file)],
         env={**os.environ, **running.settings.service_environment("gateway")},
         check=True,
     )
-    other = Api(running.address, key_file.read_text())
+    return key_file.read_text()
+
+
+def test_another_tenant_sees_nothing_of_ours(running: Running, analyzed: rooms_pb2.AnalyzeRoomResponse, other_key: str):
+    other = Api(running.address, other_key)
     try:
         for call in (
             lambda: other.rooms.GetRoom(rooms_pb2.GetRoomRequest(name=analyzed.room)),

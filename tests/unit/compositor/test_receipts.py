@@ -300,6 +300,6 @@ async def test_no_picture_goes_out_whose_recipe_could_not_be_kept(fresh: Callabl
 
 
 def test_the_verdicts_are_the_api_s():
-    names = {n.removeprefix("RENDER_VERDICT_") for n in visualizations_pb2.RenderVerdict.keys()}
+    names = {n.removeprefix("RENDER_VERDICT_") for n in dict(visualizations_pb2.RenderVerdict.items())}
 
     assert names - {"UNSPECIFIED"} == {v.name for v in Verdict}
