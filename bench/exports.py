@@ -2,7 +2,7 @@
 
     python -m bench.exports [--megapixels 12 48] [--receipts 200]
 
-Every part runs in a child process of its own, so that peak memory and what is remembered are its own. The photo is
+Every part runs in a child process of its own, with the allocator set as for the services, so that peak memory and what is remembered are its own. The photo is
 the sample room, enlarged and with noise; its floor and wall are roughly where they are laid.
 """
 
@@ -10,6 +10,8 @@ import argparse
 import asyncio
 import hashlib
 import json
+import os
+import re
 import resource
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from deploy.local.settings import LocalSettings
 from roomviz.imaging.codec import decode_grey, decode_rgb, encode_jpeg, encode_png, preview_size, resize
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
@@ -94,7 +97,12 @@ def room(folder: Path, megapixels: float) -> compositor_pb2.RenderSpec:
         texture = cv2.resize(rng.integers(40, 220, (64, 64, 3), np.uint8), (1024, 1024), interpolation=cv2.INTER_CUBIC)
         (folder / f"textures/{k}.png").write_bytes(encode_png(texture))
     spec = compositor_pb2.RenderSpec(
-        room="rooms/bench", photo_key="photo", working_key="working", width_px=width, height_px=height, light_key="light"
+        room="rooms/bench",
+        photo_key="photo",
+        working_key="working",
+        width_px=width,
+        height_px=height,
+        light_key="light",
     )
     for name in ("floor", "wall"):
         layer = spec.layers.add(mask_key=name)
@@ -115,7 +123,8 @@ def maker(folder: Path, pool: ThreadPoolExecutor, keep: bool, threads: int = THR
 
 
 def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss: that begins with what the parent had.
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 def least(function: Callable[[], object], times: int) -> tuple[float, float]:
@@ -151,7 +160,7 @@ def child_time(folder: Path, spec: compositor_pb2.RenderSpec, format: str, view:
     keys["textures/0.png"] = decode_rgb
 
     def decode() -> np.ndarray:
-        return [read((folder / key).read_bytes()) for key, read in keys.items()][0]
+        return next(iter([read((folder / key).read_bytes()) for key, read in keys.items()]))
 
     photo, times = decode(), 2 if spec.width_px * spec.height_px > 2e7 else 4
     rows = {"decode": [], "encode": [], "export": [], "one": []}
@@ -231,7 +240,8 @@ def child_swap(folder: Path, spec: compositor_pb2.RenderSpec) -> dict:
 
 def child(folder: Path, what: str, *arguments: str, given: str = "") -> dict | list:
     command = [sys.executable, "-m", "bench.exports", "--child", what, str(folder), *arguments]
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    allocator = {k: v for k, v in LocalSettings().service_environment("compositor").items() if k.startswith("MALLOC_")}
+    done = subprocess.run(command, input=given, env=os.environ | allocator, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     return json.loads(done.stdout.splitlines()[-1])
@@ -256,7 +266,9 @@ def exports(megapixels: float) -> None:
         folder = Path(name)
         spec = room(folder, megapixels)
         (folder / "spec").write_bytes(spec.SerializeToString())
-        print(f"\n{spec.width_px} x {spec.height_px}, floor and wall; stateless; ratios of wall time with {THREADS} threads")
+        print(
+            f"\n{spec.width_px} x {spec.height_px}, floor and wall; stateless; ratios of wall time with {THREADS} threads"
+        )
         print("(with one; of CPU time) over decode + encode, one thread (bar for 12 MP JPEG: 1.6x, 600 MB)")
         for format in TYPES:
             views = ["AFTER", "SIDE_BY_SIDE", *(["LAYER"] if format != "jpeg" else [])]
@@ -266,8 +278,12 @@ def exports(megapixels: float) -> None:
                 if view == "AFTER":
                     t = child(folder, "time", format, view)
                     own = [a + b for a, b in zip(t["decode"], t["encode"], strict=True)]
-                    line += f"  {t['export'][0] / own[0]:.2f}x ({t['one'][0] / own[0]:.2f}x; {t['one'][1] / own[1]:.2f}x)"
-                    line += f"  decode {t['decode'][0]:.2f} s, encode {t['encode'][0]:.2f} s, export {t['export'][0]:.2f} s"
+                    line += (
+                        f"  {t['export'][0] / own[0]:.2f}x ({t['one'][0] / own[0]:.2f}x; {t['one'][1] / own[1]:.2f}x)"
+                    )
+                    line += (
+                        f"  decode {t['decode'][0]:.2f} s, encode {t['encode'][0]:.2f} s, export {t['export'][0]:.2f} s"
+                    )
                 print(line, flush=True)
 
 
@@ -277,7 +293,9 @@ def receipts(count: int) -> None:
         spec = room(folder, 2.0)
         (folder / "spec").write_bytes(spec.SerializeToString())
         t = child(folder, "swap")
-        print(f"\n2 MP preview, floor and wall: a swap {t['swap'] / t['jpeg']:.2f}x one JPEG of that picture (bar 1.5x),")
+        print(
+            f"\n2 MP preview, floor and wall: a swap {t['swap'] / t['jpeg']:.2f}x one JPEG of that picture (bar 1.5x),"
+        )
         print(f"{t['bare'] / t['jpeg']:.2f}x without receipt; {t['faults']:.1f} page faults a swap (bar about 0)")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

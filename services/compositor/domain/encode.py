@@ -22,6 +22,8 @@ from services.compositor.domain import splice, xmp
 TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif"}
 # Pixels a side that a file of each format can have; PNG's are more than memory can.
 SIDE_MAX = {"jpeg": 65_500, "png": 2**31 - 1, "webp": 16_383, "avif": 32_768}
+# Pixels of a file whose encoder must have all of it in memory, several times over.
+PIXELS_MAX = {"webp": 50_000_000, "avif": 50_000_000}
 STRIP = 256  # rows, a multiple of the JPEG's unit
 JPEG_QUALITY, WEBP_QUALITY, AVIF_QUALITY = 92, 90, 80
 _WEBP_METHOD, _AVIF_SPEED = 2, 8  # of how much is tried: small next to quick
@@ -60,10 +62,10 @@ def check_output(format: str, height: int, width: int, transparent: bool) -> Non
         raise InvalidArgument(
             "IMAGE_FORMAT_UNSUPPORTED", "a JPEG has no transparency: ask for the layer as PNG, WebP or AVIF"
         )
-    if max(height, width) > SIDE_MAX[format]:
+    if max(height, width) > SIDE_MAX[format] or height * width > PIXELS_MAX.get(format, 2**62):
         raise InvalidArgument(
             "IMAGE_FORMAT_UNSUPPORTED",
-            f"the picture would have {width} x {height} pixels; {format.upper()} holds {SIDE_MAX[format]} a side",
+            f"the picture would have {width} x {height} pixels, too many to write as {format.upper()}: ask for JPEG or PNG",
             {"width": str(width), "height": str(height)},
         )
 

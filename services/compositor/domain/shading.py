@@ -254,10 +254,18 @@ def _by_card(smooth: Float, inside: Float, light: CardLight) -> tuple[Float, Flo
     """Log light: how bright it is, and how it changes over the room, from the card; its edges from the photo."""
     white = np.asarray(cv2.resize(light.white, smooth.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     sigma = max(1.0, CARD_WINDOW * max(smooth.shape))
-    weight = cv2.GaussianBlur(inside, (0, 0), sigma) + 1e-6
-    apart = cv2.GaussianBlur((np.log(luminance(white)) - smooth) * inside, (0, 0), sigma) / weight
+    apart = _wide((np.log(luminance(white)) - smooth) * inside, sigma) / (_wide(inside, sigma) + 1e-6)
     color = white[inside > 0].mean(0)
     return np.asarray(smooth + apart, np.float32), np.asarray(color / luminance(color), np.float32)
+
+
+def _wide(values: Float, sigma: float) -> Float:
+    """Gaussian blur, made in small: what is left of it after so much blur needs no more pixels."""
+    height, width = values.shape
+    step = max(1, int(sigma / 6))
+    size = (max(1, width // step), max(1, height // step))
+    small = cv2.GaussianBlur(cv2.resize(values, size, interpolation=cv2.INTER_AREA), (0, 0), sigma / step)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _by_room(smooth: Float, inside: Float, log_small: Float, kind: str, light: RoomLight) -> Float:

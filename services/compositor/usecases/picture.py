@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from roomviz.errors import unwrap
 from roomviz.imaging.codec import Image, preview_size
@@ -21,7 +21,7 @@ async def quietly(stage: str, percent: int) -> None:
 
 @dataclass(frozen=True)
 class Made:
-    data: bytes
+    data: bytes = field(repr=False)
     width: int
     height: int
 

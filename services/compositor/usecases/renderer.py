@@ -84,12 +84,10 @@ class Renderer:
     ) -> Composed:
         """The composed picture at this size; `keep` its plates for the next one, or make them in strips that are gone
         once they are used."""
-        photo = await self.photo(photo_key, height, width)
+        photo, textures = await asyncio.gather(self.photo(photo_key, height, width), self._textures(spec))
         made: Sequence[Plate | Surface | None]
         with stage("plate"):
             made = await self._plates(spec, photo_key, photo) if keep else await self._surfaces(spec, photo)
-        with stage("texture"):
-            textures = await asyncio.gather(*(self._texels(layer) for layer in spec.layers))
         with stage("render"):
             whole = await self._run(splice.padded, photo)
             out = whole[:height, :width]
@@ -141,8 +139,14 @@ class Renderer:
 
     async def _surfaces(self, spec: RenderSpec, photo: Image) -> list[Surface | None]:
         light = await self._light(spec, photo)
-        # One after the other: a mask at full size is as large as a third of the photo.
-        return [await self._surface(spec, layer, photo, light) for layer in spec.layers]
+        # Not all at once: a mask at full size is as large as a third of the photo.
+        few = asyncio.Semaphore(self.threads)
+
+        async def one(layer: LayerSpec) -> Surface | None:
+            async with few:
+                return await self._surface(spec, layer, photo, light)
+
+        return await asyncio.gather(*(one(layer) for layer in spec.layers))
 
     async def _surface(
         self, spec: RenderSpec, layer: LayerSpec, photo: Image, light: Callable[[Box], Light]
@@ -156,6 +160,10 @@ class Renderer:
         whites = await asyncio.gather(*(self.pictures.grey(key) for key in spec.white_mask_keys))
         white = await self._run(_union, whites, *photo.shape[:2])
         return await self._run(light_in, photo, white, None)
+
+    async def _textures(self, spec: RenderSpec) -> list[Texels]:
+        with stage("texture"):
+            return await asyncio.gather(*(self._texels(layer) for layer in spec.layers))
 
     async def _texels(self, layer: LayerSpec) -> Texels:
         if not layer.texture_digest:

@@ -124,7 +124,13 @@ def test_a_spliced_preview_takes_a_mark_and_keeps_its_pixels():
 
 @pytest.mark.parametrize(
     ("format", "height", "width", "transparent"),
-    [("jpeg", 10, 10, True), ("webp", 10, 16_384, False), ("avif", 40_000, 10, False), ("jpeg", 70_000, 2, False)],
+    [
+        ("jpeg", 10, 10, True),
+        ("webp", 10, 16_384, False),
+        ("avif", 40_000, 10, False),
+        ("jpeg", 70_000, 2, False),
+        ("avif", 6000, 16_000, False),
+    ],
 )
 def test_what_a_format_cannot_hold_is_refused(format: str, height: int, width: int, transparent: bool):
     never = Rows(height, width, 4 if transparent else 3, lambda a, b: pytest.fail("it was read"))
