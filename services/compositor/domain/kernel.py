@@ -127,7 +127,7 @@ def lay(
         plane, footprints = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1.0]), np.zeros((h, -(-w // BLOCK), 4), np.float32)
     else:
         raise ValueError("a texture needs a plane")
-    shown, shown_linear, linear, srgb = _tables()
+    shown, shown_linear, linear, srgb = tables = _tables()
     levels = (_Level * len(texture.levels))(
         *(_Level(t.ctypes.data, t.shape[1] - 1, t.shape[0] - 1) for t in texture.levels)
     )
@@ -154,7 +154,8 @@ def lay(
         srgb.ctypes.data,
     )
     run, rows = _library().roomviz_lay, [h * k // parts for k in range(parts + 1)]
-    held = (out, on, texture, levels, footprints)  # what the job points to
+    # What the job points to. The tables too: two threads that are the first to ask may each get their own.
+    held = (out, on, texture, levels, footprints, tables)
 
     def part(top: int, bottom: int) -> None:
         run(ctypes.byref(job), top, bottom)

@@ -84,3 +84,19 @@ def test_a_texture_needs_a_plane():
 def test_a_texture_too_large_for_the_kernels_numbers_is_refused():
     with pytest.raises(ValueError, match="4095"):
         kernel.texels((np.zeros((1, 4096, 3), np.float32),))
+
+
+def test_work_holds_on_to_all_that_it_points_to(monkeypatch: pytest.MonkeyPatch):
+    alpha = mask(100, 180, 300, 120)
+    wanted = lay(alpha, WOOD, 0, 0.0, 1)
+    found = ROOM.copy()
+    # As where many threads lay their first material at once, and each makes tables of its own.
+    monkeypatch.setattr(kernel, "_tables", kernel._tables.__wrapped__)
+    on = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD)((100, 180, 300, 120)), FLOOR, False)
+    (part,) = kernel.lay(found, on, kernel.texels(WOOD.levels), (WOOD.width_m, WOOD.height_m))
+    others = [np.full(n, 77, np.uint8) for n in (256, 65536, 16384, 1024) for _ in range(200)]
+
+    part()
+
+    np.testing.assert_array_equal(found, wanted)
+    assert others
