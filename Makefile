@@ -102,8 +102,9 @@ bench-segmentation: setup-models setup ## How good surfaces, clicks and proposal
 	@$(PY) -m bench.segmentation $(ARGS)
 	@OPENBLAS_NUM_THREADS=1 $(PY) -m bench.refine
 	@$(PY) -m bench.fastsam
-bench-compositor: setup-models setup ## How near pictures come to the rendered truth, and what a swap costs
+bench-compositor: setup-models setup ## How near pictures come to the rendered truth, and what swaps and exports cost
 	@$(PY) -m bench.compositor $(ARGS)
+	@$(PY) -m bench.exports
 bench-stages: up ## Time of each stage of the main job, from the services' own histograms
 	@$(PY) -m bench.stages $(PHOTOS)
 bench-refine: setup-models ## How many clicks a mask needs, and how long one takes

@@ -91,6 +91,56 @@ def test_several_surfaces_in_one_picture_and_a_preview(running: Running, tmp_pat
     assert image(after).shape == image(ROOM).shape
 
 
+def test_a_picture_is_verified_and_rendered_again_from_its_receipt(running: Running, tmp_path: Path):
+    layer, again, changed = tmp_path / "layer.avif", tmp_path / "again.avif", tmp_path / "changed.webp"
+    floor = ("--surface", "floor", "--material", "TIL-CHECKER")
+
+    done = running.roomviz("render", ROOM, *floor, "--out", layer, "--view", "layer")
+
+    assert done.returncode == 0, done.stderr
+    with Image.open(layer) as picture:
+        assert (picture.format, picture.mode) == ("AVIF", "RGBA")
+        packet, pixels = picture.info["xmp"], np.asarray(picture).copy()
+    done = running.roomviz("verify", layer, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["verdict"] == "untouched"
+    done = running.roomviz("rerender", found["receipt"], "-o", again)
+    assert done.returncode == 0, done.stderr
+    assert again.read_bytes() == layer.read_bytes()
+    y, x = np.argwhere(pixels[..., 3] == 255)[0].tolist()
+    pixels[y, x, 1] ^= 1
+    Image.fromarray(pixels).save(changed, lossless=True, exact=True, xmp=packet)
+    done = running.roomviz("verify", changed)
+    assert done.returncode == 1
+    assert done.stdout.startswith("altered")
+    assert f"{x} {y} 1 1" in done.stdout
+    done = running.roomviz("verify", ROOM)
+    assert (done.returncode, done.stdout.split(":")[0]) == (1, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--out", "x.jpg", "--view", "layer"), "IMAGE_FORMAT_UNSUPPORTED"),
+        (("--out", "x.bmp"), "IMAGE_FORMAT_UNSUPPORTED"),
+        (("--out", "x.jpg", "--format", "gif"), "IMAGE_FORMAT_UNSUPPORTED"),
+        (("--out", "x.jpg", "--view", "behind"), "VIEW_INVALID"),
+    ],
+)
+def test_an_output_that_cannot_be_gets_one_clear_line(
+    running: Running, tmp_path: Path, options: tuple[str, ...], reason: str
+):
+    name, *rest = options[1:]
+    done = running.roomviz(
+        "render", ROOM, "--surface", "floor", "--material", "FLR-WALNUT", "--out", tmp_path / name, *rest
+    )
+
+    assert done.returncode != 0
+    assert reason in done.stderr
+    assert not (tmp_path / name).exists()
+
+
 def test_materials_are_listed_and_found(running: Running):
     listed = running.roomviz("materials", "--category", "flooring", "--json")
     table = running.roomviz("materials")
