@@ -460,6 +460,30 @@ def verify(
 
 
 @app.command()
+def generate(
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    surface: Annotated[str, typer.Argument(help="The id of a surface, such as wall-1.")],
+    prompt: Annotated[str, typer.Argument(help="What it shall look like.")],
+    after: Annotated[Path, typer.Option("--out", help="The picture: .jpg, .png, .webp or .avif.")],
+    seed: Annotated[int, typer.Option(help="Another one, another picture.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Have a generative model make a surface up, where one is set up. The picture is marked as generated."""
+    kind = FORMATS.get(after.suffix.lower(), "")
+    if not kind:
+        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", f"{after}: the name must end in {', '.join(FORMATS)}")
+    with gateway() as client:
+        found = uploaded(client, room, as_json)
+        with progress("generate", as_json) as tell:
+            made = client.generate(found.room, surface, prompt, seed, kind, tell)
+        write(after, client.picture(made.name))
+    if as_json:
+        print(json.dumps({"room": found.room, "visualization": made.name, "out": str(after)}))
+    else:
+        out.print(str(after), highlight=False)
+
+
+@app.command()
 def materials(
     category: Annotated[str, typer.Option(help="Such as flooring or wall.wallpaper.")] = "",
     search: Annotated[str, typer.Option(help="Words to look for.")] = "",

@@ -257,6 +257,29 @@ class Client:
         self._wait(operation, on_progress).response.Unpack(answer)
         return answer
 
+    def generate(
+        self,
+        room: str,
+        surface_id: str,
+        prompt: str,
+        seed: int = 0,
+        format: str = "jpeg",
+        on_progress: OnProgress | None = None,
+    ) -> visualizations_pb2.Visualization:
+        """Have a generative model make up a surface, where one is set up, and wait for it."""
+        request = visualizations_pb2.GenerateVisualizationRequest(
+            room=room,
+            surface_id=surface_id,
+            prompt=prompt,
+            seed=seed,
+            format=f"IMAGE_FORMAT_{format.upper()}",
+            request_id=str(uuid.uuid4()),
+        )
+        operation = self._call(self._visualizations.GenerateVisualization, lambda: request, lambda a: a)
+        answer = visualizations_pb2.Visualization()
+        self._wait(operation, on_progress).response.Unpack(answer)
+        return answer
+
     def picture(self, visualization: str) -> bytes:
         """The picture of an exported visualization."""
         request = visualizations_pb2.DownloadVisualizationRequest(name=visualization)

@@ -125,13 +125,14 @@ class Running:
 @pytest.fixture(scope="session")
 def running() -> Iterator[Running]:
     names = [n for n in LocalSettings.model_fields if n.endswith("_port")]
-    *found, pictures = free_ports(len(names) + 1)
+    *found, pictures, generative = free_ports(len(names) + 2)
     settings = LocalSettings(
         state=STATE.relative_to(ROOT),
         # Tests serve pictures on this machine, as a retailer may from a network of its own.
         fetch_schemes=("http",),
         fetch_ports=(pictures,),
         fetch_networks=("127.0.0.0/8",),
+        generative_url=f"http://127.0.0.1:{generative}",
         **dict(zip(names, found, strict=True)),  # type: ignore[arg-type]
     )
     stack = Stack(settings)

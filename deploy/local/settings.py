@@ -46,6 +46,7 @@ class LocalSettings(BaseSettings):
     fetch_ports: tuple[int, ...] = (443,)
     fetch_hosts: tuple[str, ...] = ()
     fetch_networks: tuple[str, ...] = ()
+    generative_url: str = ""
     model: str = "roomseg"
     proposal_model: str = "fastsam-room"
     prompt_model: str = ""
@@ -96,6 +97,7 @@ class LocalSettings(BaseSettings):
             "MODEL_REPOSITORY": ROOT / "model_repository",
             "UPLOAD_BYTES_MAX": self.upload_bytes_max,
             "UPLOAD_MEGAPIXELS_MAX": self.upload_megapixels_max,
+            "GENERATIVE_URL": self.generative_url,
             "FETCH_SCHEMES": json.dumps(self.fetch_schemes),
             "FETCH_PORTS": json.dumps(self.fetch_ports),
             "FETCH_HOSTS": json.dumps(self.fetch_hosts),

@@ -17,6 +17,7 @@ from roomviz.runtime.memory import Memory
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.sandbox import sandbox
 from roomviz.runtime.worker import Worker
+from services.compositor.adapters.diffusion import diffusion
 from services.compositor.adapters.judge import SandboxedJudge
 from services.compositor.adapters.pictures import CachedPictures
 from services.compositor.adapters.postgres import PostgresRenders
@@ -29,6 +30,7 @@ from services.compositor.transport.jobs import ExportJob
 from services.compositor.transport.messages import order_from_recipe
 from services.compositor.transport.rpc import CompositorService
 from services.compositor.usecases.export import ExportPicture
+from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.receipts import Rerender, Verify
 from services.compositor.usecases.renderer import Renderer
@@ -52,7 +54,20 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         tiles = Memory[Tiles](settings.cache_bytes // 8)
         renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, textures, tiles)
         recipes = StoredRecipes(store, order_from_recipe)
-        make = MakePicture(renderer, recipes)
+        backend = (
+            await stack.enter_async_context(
+                diffusion(
+                    settings.generative_url,
+                    settings.generative_key,
+                    settings.generative_limit_s,
+                    settings.generative_steps,
+                    cpu,
+                )
+            )
+            if settings.generative_url
+            else None
+        )
+        make = MakePicture(renderer, recipes, Generate(renderer, backend, store) if backend else None)
         rerender = Rerender(make, recipes)
         box = await stack.enter_async_context(
             sandbox(

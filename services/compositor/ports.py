@@ -54,6 +54,15 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Generation:
+    """What a generative model shall make up, where the mask is."""
+
+    mask_key: str
+    prompt: str
+    seed: int
+
+
+@dataclass(frozen=True)
 class Order:
     """A picture that somebody asked for. recipe: all of it as bytes, from which it can be rendered again; renderer:
     which one the recipe is for."""
@@ -62,8 +71,12 @@ class Order:
     spec: RenderSpec
     output: Output
     renderer: str
-    generated: bool
+    generation: Generation | None
     recipe: bytes
+
+    @property
+    def generated(self) -> bool:
+        return self.generation is not None
 
     @property
     def receipt(self) -> str:
@@ -104,6 +117,23 @@ class Recipes(Protocol):
 class Judge(Protocol):
     async def compare(self, ours: bytes, theirs: bytes) -> Difference:
         """Decode both where a hostile file can do no harm, and say where they differ."""
+
+
+class GenerativeBackend(Protocol):
+    """A service that makes pictures up."""
+
+    async def inpaint(
+        self, picture: NDArray[np.uint8], mask: NDArray[np.uint8], prompt: str, seed: int
+    ) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) uint8 sRGB with what the mask (H, W) covers made anew."""
+
+
+class Files(Protocol):
+    """Files that cannot be made again, by key."""
+
+    async def get(self, key: str) -> bytes: ...
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None: ...
 
 
 class Renders(Protocol):

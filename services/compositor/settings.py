@@ -1,5 +1,7 @@
 """Settings of the compositor service."""
 
+from pathlib import Path
+
 from roomviz.runtime.settings import ServiceSettings
 
 
@@ -12,5 +14,14 @@ class Settings(ServiceSettings):
     verify_workers: int = 1
     verify_limit_s: float = 60.0
     verify_memory_bytes: int = 3 << 30
+    # A service that makes surfaces up, as Stable Diffusion web UI's API does; empty: none.
+    generative_url: str = ""
+    generative_key_file: Path | None = None
+    generative_limit_s: float = 120.0
+    generative_steps: int = 30
     # How long to render a receipt again, or to verify a picture.
     rerender_limit_s: float = 180.0
+
+    @property
+    def generative_key(self) -> str:
+        return self.generative_key_file.read_text().strip() if self.generative_key_file else ""

@@ -46,6 +46,7 @@ from services.gateway.transport.rpc import (
     SystemService,
     VisualizationService,
 )
+from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
 from services.gateway.usecases.refinements import RefinementCases
@@ -107,6 +108,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         visualization_cases = VisualizationCases(
             room_cases, operations, PostgresVisualizations(pool), store, calls, settings.job_limit_s
         )
+        generation_cases = GenerationCases(room_cases, operations, settings.job_limit_s)
         # Ready means that the gateway can do its own part: a service behind it that is down fails its own calls only.
         health = await stack.enter_async_context(
             Health({"postgresql": lambda: database.probe(pool), "nats": queue.probe, "s3": store.probe}).running()
@@ -121,7 +123,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 RefinementService(RefinementCases(room_cases, calls)), server
             )
             visualizations_pb2_grpc.add_VisualizationServiceServicer_to_server(
-                VisualizationService(visualization_cases, operation_cases), server
+                VisualizationService(visualization_cases, generation_cases, operation_cases), server
             )
             products_pb2_grpc.add_ProductServiceServicer_to_server(
                 ProductService(calls.products, PatternCases(fetch, decode, store, calls)), server

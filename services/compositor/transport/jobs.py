@@ -14,5 +14,7 @@ class ExportJob:
 
     async def __call__(self, job: jobs_pb2.ExportJob, attempt: int, progress: Progress) -> tuple[Message, Store]:
         e = job.envelope
-        made, store = await self._export(e.operation, attempt, order_of(e.tenant, job.spec, job.output), progress)
+        generation = job.generation if job.HasField("generation") else None
+        order = order_of(e.tenant, job.spec, job.output, generation)
+        made, store = await self._export(e.operation, attempt, order, progress)
         return export_to_proto(made), store

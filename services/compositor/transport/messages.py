@@ -3,7 +3,7 @@
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.v1 import rooms_pb2, visualizations_pb2
 from services.compositor.domain.version import renderer
-from services.compositor.ports import Export, LayerSpec, Order, Output, RenderSpec
+from services.compositor.ports import Export, Generation, LayerSpec, Order, Output, RenderSpec
 from services.compositor.usecases.receipts import Verified
 
 FORMATS = {
@@ -22,9 +22,14 @@ VIEWS = {
 }
 
 
-def order_of(tenant: str, spec: compositor_pb2.RenderSpec, output: compositor_pb2.Output) -> Order:
+def order_of(
+    tenant: str,
+    spec: compositor_pb2.RenderSpec,
+    output: compositor_pb2.Output,
+    generation: compositor_pb2.Generation | None = None,
+) -> Order:
     """What is asked for now, of this renderer."""
-    recipe = compositor_pb2.Recipe(tenant=tenant, spec=spec, output=output, renderer=renderer())
+    recipe = compositor_pb2.Recipe(tenant=tenant, spec=spec, output=output, renderer=renderer(), generation=generation)
     return _order(recipe, recipe.SerializeToString(deterministic=True))
 
 
@@ -36,7 +41,9 @@ def order_from_recipe(data: bytes) -> Order:
 def _order(p: compositor_pb2.Recipe, data: bytes) -> Order:
     o = p.output
     output = Output(FORMATS[o.format], VIEWS[o.view], o.long_side_px, o.preview)
-    return Order(p.tenant, spec_from_proto(p.spec), output, p.renderer, p.generated, data)
+    g = p.generation
+    generation = Generation(g.surface.mask_key, g.prompt, g.seed) if p.HasField("generation") else None
+    return Order(p.tenant, spec_from_proto(p.spec), output, p.renderer, generation, data)
 
 
 def verified_to_proto(v: Verified) -> visualizations_pb2.VerifyRenderResponse:

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from roomviz.errors import unwrap
+from roomviz.errors import FailedPrecondition, unwrap
 from roomviz.imaging.codec import Image, preview_size
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode, views, xmp
 from services.compositor.domain.encode import Rows
 from services.compositor.ports import Order, Recipes
+from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.renderer import Renderer, check
 
 Progress = Callable[[str, int], Awaitable[None]]
@@ -28,13 +29,16 @@ class Made:
 
 @dataclass(frozen=True)
 class MakePicture:
-    """Renders, writes, and keeps the recipe meanwhile. The same order gives the same bytes."""
+    """Renders, writes, and keeps the recipe meanwhile. The same order gives the same bytes. `generate` is None where
+    nothing can be made up."""
 
     renderer: Renderer
     recipes: Recipes
+    generate: Generate | None = None
 
     async def __call__(self, order: Order, progress: Progress = quietly) -> Made:
-        check(order.spec)
+        if not order.generated:
+            check(order.spec)
         height, width = size_of(order)
         sides = 2 if order.output.view == "side_by_side" else 1
         encode.check_output(order.output.format, height, sides * width, order.output.view == "layer")
@@ -51,6 +55,10 @@ class MakePicture:
         spec, output = order.spec, order.output
         packet = xmp.packet(xmp.Mark(order.receipt, order.renderer, order.generated))
         await progress("render", 10)
+        if order.generation is not None:
+            if self.generate is None:
+                raise FailedPrecondition("GENERATION_OFF", "no generative service is set up here")
+            return Made(await self.generate(order, order.generation, height, width, packet), width, height)
         if output.preview:
             made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
             with stage("encode"):

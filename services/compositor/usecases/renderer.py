@@ -77,7 +77,7 @@ class Renderer:
     async def photo(self, photo_key: str, height: int, width: int) -> Image:
         """The room as it was, at this size."""
         with stage("read"):
-            return await self._run(resize, await self.pictures.rgb(photo_key), height, width)
+            return await self.run(resize, await self.pictures.rgb(photo_key), height, width)
 
     async def picture(
         self, spec: RenderSpec, photo_key: str, height: int, width: int, keep: bool, coverage: bool = False
@@ -89,7 +89,7 @@ class Renderer:
         with stage("plate"):
             made = await self._plates(spec, photo_key, photo) if keep else await self._surfaces(spec, photo)
         with stage("render"):
-            whole = await self._run(splice.padded, photo)
+            whole = await self.run(splice.padded, photo)
             out = whole[:height, :width]
             touched = np.full((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), not keep)
             cover = np.zeros((height, width), np.uint8) if coverage else None
@@ -104,7 +104,7 @@ class Renderer:
                     ]
                 else:
                     parts = []
-                await asyncio.gather(*(self._run(part) for part in parts))
+                await asyncio.gather(*(self.run(part) for part in parts))
             splice.pad_again(whole, height, width)
         return Composed(photo, whole, touched, cover)
 
@@ -114,9 +114,9 @@ class Renderer:
         base = self.tiles.get(key)
         if base is None:
             height, width = made.photo.shape[:2]
-            base = await self._run(splice.tiles, splice.padded(made.photo), height, width, PREVIEW_QUALITY)
+            base = await self.run(splice.tiles, splice.padded(made.photo), height, width, PREVIEW_QUALITY)
             self.tiles.put(key, base)
-        return await self._run(splice.splice, base, made.whole, made.touched)
+        return await self.run(splice.splice, base, made.whole, made.touched)
 
     async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image) -> list[Plate | None]:
         """A plate a layer; None where its mask is empty."""
@@ -132,7 +132,7 @@ class Renderer:
             made = await asyncio.gather(*(self._surface(spec, spec.layers[n], photo, light) for n in missing))
             for n, on in zip(missing, made, strict=True):
                 if on is not None:
-                    plate = await self._run(on.plate, 0, len(on.alpha))
+                    plate = await self.run(on.plate, 0, len(on.alpha))
                     found[n] = plate
                     self.plates.put(keys[n], plate)
         return found
@@ -152,14 +152,14 @@ class Renderer:
         self, spec: RenderSpec, layer: LayerSpec, photo: Image, light: Callable[[Box], Light]
     ) -> Surface | None:
         mask = await self.pictures.grey(layer.mask_key)
-        return await self._run(_make_surface, spec, layer, photo, mask, light)
+        return await self.run(_make_surface, spec, layer, photo, mask, light)
 
     async def _light(self, spec: RenderSpec, photo: Image) -> Callable[[Box], Light]:
         if spec.light_key:
             return light_in(photo, _NOWHERE, await self.pictures.rgb(spec.light_key))
         whites = await asyncio.gather(*(self.pictures.grey(key) for key in spec.white_mask_keys))
-        white = await self._run(_union, whites, *photo.shape[:2])
-        return await self._run(light_in, photo, white, None)
+        white = await self.run(_union, whites, *photo.shape[:2])
+        return await self.run(light_in, photo, white, None)
 
     async def _textures(self, spec: RenderSpec) -> list[Texels]:
         with stage("texture"):
@@ -171,11 +171,12 @@ class Renderer:
         found = self.textures.get(layer.texture_digest)
         if found is None:
             texture = await self.pictures.rgb(f"textures/{layer.texture_digest}.png")
-            found = await self._run(_make_texels, texture)
+            found = await self.run(_make_texels, texture)
             self.textures.put(layer.texture_digest, found)
         return found
 
-    async def _run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
+    async def run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
+        """In a thread of its own."""
         return await asyncio.get_running_loop().run_in_executor(self.cpu, function, *arguments)
 
 

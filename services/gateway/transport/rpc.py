@@ -32,6 +32,7 @@ from roomviz.v1 import (
 )
 from services.gateway.domain.records import Operation
 from services.gateway.transport.messages import operation_to_proto, room_to_proto
+from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.operations import OperationCases
 from services.gateway.usecases.patterns import PatternCases
 from services.gateway.usecases.refinements import RefinementCases
@@ -130,8 +131,8 @@ class RefinementService(refinements_pb2_grpc.RefinementServiceServicer):
 
 
 class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer):
-    def __init__(self, visualizations: VisualizationCases, operations: OperationCases):
-        self._visualizations, self._operations = visualizations, operations
+    def __init__(self, visualizations: VisualizationCases, generations: GenerationCases, operations: OperationCases):
+        self._visualizations, self._generations, self._operations = visualizations, generations, operations
 
     async def PreviewVisualization(
         self, request: visualizations_pb2.PreviewVisualizationRequest, rpc: Context
@@ -145,6 +146,12 @@ class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer)
         self, request: visualizations_pb2.ExportVisualizationRequest, rpc: Context
     ) -> longrunning.Operation:
         operation = await self._visualizations.export(request)
+        return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
+
+    async def GenerateVisualization(
+        self, request: visualizations_pb2.GenerateVisualizationRequest, rpc: Context
+    ) -> longrunning.Operation:
+        operation = await self._generations.start(request)
         return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
 
     async def GetVisualization(

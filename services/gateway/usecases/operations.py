@@ -139,20 +139,24 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
             state.value,
         )
         return response
-    made, asked = compositor_pb2.ExportResult(), visualizations_pb2.ExportVisualizationRequest.FromString(request)
+    made = compositor_pb2.ExportResult()
     packed.Unpack(made)
     visualization = visualizations_pb2.Visualization(
         name=f"visualizations/{operation.operation_id}",
-        room=asked.room,
-        applications=asked.applications,
+        room=operation.subject,
         width_px=made.width_px,
         height_px=made.height_px,
         format=made.format,
         size_bytes=made.size_bytes,
         content_digest=made.content_digest,
-        view=asked.view or visualizations_pb2.VIEW_AFTER,
+        view=visualizations_pb2.VIEW_AFTER,
         receipt=made.receipt,
+        generated=operation.verb == "generate",
     )
+    if operation.verb == "export":
+        asked = visualizations_pb2.ExportVisualizationRequest.FromString(request)
+        visualization.applications.extend(asked.applications)
+        visualization.view = asked.view or visualizations_pb2.VIEW_AFTER
     visualization.create_time.GetCurrentTime()
     await connection.execute(
         "INSERT INTO visualizations (visualization_id, tenant, message, image_key) VALUES ($1, $2, $3, $4)",

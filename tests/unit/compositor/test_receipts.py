@@ -209,6 +209,14 @@ async def test_a_receipt_of_another_renderer_is_told(fresh: Callable):
     assert (found.verdict, found.receipt, found.room) == (Verdict.UNPROVABLE, before.receipt, "rooms/r")
 
 
+async def test_nothing_is_made_up_where_no_service_is_set_up(fresh: Callable):
+    make, _, _ = fresh()
+    generation = compositor_pb2.Generation(prompt="red", operation="o")
+    with pytest.raises(FailedPrecondition) as caught:
+        await make(order_of("a", spec(), output("JPEG"), generation))
+    assert caught.value.reason == "GENERATION_OFF"
+
+
 def resaved(data: bytes, change: Callable[[Image.Image], Image.Image], format: str, **options: object) -> bytes:
     """Opened, changed and written by another program, which keeps the metadata."""
     image = Image.open(io.BytesIO(data))
