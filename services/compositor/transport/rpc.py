@@ -1,5 +1,6 @@
 """CompositorService: previews and receipts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
@@ -14,11 +15,13 @@ from services.compositor.usecases.receipts import Rerender, Verify
 
 PREVIEW = compositor_pb2.Output(preview=True)
 VERIFY_BYTES_MAX = 200_000_000
+VERIFY_AT_ONCE = 4  # files in memory; the others wait unread
 
 
 class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
     def __init__(self, make: MakePicture, rerender: Rerender, verify: Verify):
         self._make, self._rerender, self._verify = make, rerender, verify
+        self._few = asyncio.Semaphore(VERIFY_AT_ONCE)
 
     async def RenderPreview(
         self, request: compositor_pb2.RenderPreviewRequest, rpc: grpc.aio.ServicerContext
@@ -39,10 +42,11 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
     async def Verify(
         self, requests: AsyncIterator[compositor_pb2.VerifyRequest], rpc: grpc.aio.ServicerContext
     ) -> compositor_pb2.VerifyResponse:
-        data = bytearray()
-        async for request in requests:
-            if len(data) + len(request.chunk) > VERIFY_BYTES_MAX:
-                raise InvalidArgument("IMAGE_TOO_LARGE", f"the file has more than {VERIFY_BYTES_MAX} bytes")
-            data += request.chunk
-        found = await self._verify(current().tenant, bytes(data))
+        async with self._few:
+            data = bytearray()
+            async for request in requests:
+                if len(data) + len(request.chunk) > VERIFY_BYTES_MAX:
+                    raise InvalidArgument("IMAGE_TOO_LARGE", f"the file has more than {VERIFY_BYTES_MAX} bytes")
+                data += request.chunk
+            found = await self._verify(current().tenant, bytes(data))
         return compositor_pb2.VerifyResponse(verdict=verified_to_proto(found))
