@@ -1107,7 +1107,7 @@ def test_the_platform_tells_how_each_part_of_it_is(api: Api, running: Running):
     assert all(c.ready and c.version for c in found.values()), found
     with grpc.insecure_channel(f"127.0.0.1:{running.settings.catalog_port}") as channel:
         answer = status_pb2_grpc.StatusServiceStub(channel).GetStatus(status_pb2.GetStatusRequest(), timeout=5)
-    assert [c.dependency for c in answer.checks] == ["postgresql"]
+    assert [c.dependency for c in answer.checks] == ["postgresql", "s3"]
 
 
 # --- who may call -----------------------------------------------------------------------------------
