@@ -66,9 +66,12 @@ def _box(length: float, width: float, area: float) -> Packaging:
     return Packaging(pieces_per_box=max(1, round(area / (length * width))))
 
 
-# A hair of shadow between boards; tiles lie against their spacers.
-BOARDS = {"grout_color_rgb": 0x2A1E14, "bevel_m": 0.0012}
 JOINT_M, JOINT_DEPTH_M, TILE_BEVEL_M = 0.003, 0.001, 0.0008
+
+
+def _boards(pattern: str) -> Layout:
+    """Boards against each other, their edges broken."""
+    return Layout(pattern, bevel_m=0.0012)
 
 
 def _plank(
@@ -90,7 +93,7 @@ def _plank(
         (w, length),
         lambda rng: t.planks(colors, rng, w, length, figure=figure),
         draw_face=lambda rng: f.wood(colors, rng, length, 1.44, figure),
-        layout=Layout("plank", **BOARDS),
+        layout=_boards("plank"),
         rectified=True,
         packaging=_box(length, w, 2.0),
     )
@@ -106,7 +109,7 @@ def _herringbone(sku: str, name: str, price: str, colors: list[Color]) -> Item:
         (0.09, 0.45),
         lambda rng: t.herringbone(colors, rng),
         draw_face=lambda rng: f.wood(colors, rng, 0.9, 1.08, 0.9),
-        layout=Layout("herringbone", **BOARDS),
+        layout=_boards("herringbone"),
         rectified=True,
         packaging=_box(0.45, 0.09, 1.0),
     )
@@ -122,7 +125,7 @@ def _parquet(sku: str, name: str, price: str, colors: list[Color]) -> Item:
         (0.06, 0.30),
         lambda rng: t.parquet(colors, rng),
         draw_face=lambda rng: f.wood(colors, rng, 0.9, 1.08, 0.7),
-        layout=Layout("basket_weave", **BOARDS),
+        layout=_boards("basket_weave"),
         rectified=True,
         packaging=_box(0.30, 0.06, 1.0),
     )

@@ -39,7 +39,7 @@ def layout_from_proto(p: layouts_pb2.Layout, material: products_pb2.Material, ro
 
 def _name(pattern: int) -> str:
     known = pattern in layouts_pb2.Pattern.values()
-    return layouts_pb2.Pattern.Name(pattern) if known else str(pattern)  # type: ignore[arg-type]
+    return layouts_pb2.Pattern.Name(pattern) if known else str(pattern)
 
 
 def _layout(p: layouts_pb2.Layout, material: products_pb2.Material, rotation_deg: float) -> d.Layout:
@@ -110,8 +110,6 @@ PATTERNS: dict[int, Pattern] = {
     layouts_pb2.PATTERN_PENNY: lambda p, m: d.Penny(m.piece_width_m, p.grout.width_m),
     layouts_pb2.PATTERN_PLANK: _planks,
     layouts_pb2.PATTERN_WALLPAPER: _wallpaper,
-    layouts_pb2.PATTERN_MURAL: lambda p, m: d.Mural(
-        m.face_width_m, m.face_height_m, m.piece_width_m or m.face_width_m
-    ),
+    layouts_pb2.PATTERN_MURAL: lambda p, m: d.Mural(m.face_width_m, m.face_height_m, m.piece_width_m or m.face_width_m),
     layouts_pb2.PATTERN_CARPET: lambda p, m: d.Carpet(),
 }
