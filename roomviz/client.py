@@ -222,7 +222,7 @@ class Client:
         """How pieces are laid, such as `herringbone`; fields as in the proto. What is not given is as the material says."""
         if pattern and pattern not in PATTERNS:
             raise InvalidArgument("LAYOUT_INVALID", f"a pattern is one of {', '.join(PATTERNS)}", {"field": "pattern"})
-        return layouts_pb2.Layout(pattern=PATTERNS.get(pattern), **fields)
+        return layouts_pb2.Layout(pattern=f"PATTERN_{(pattern or 'unspecified').upper()}", **fields)
 
     @staticmethod
     def apply(

@@ -70,8 +70,8 @@ JOINT_M, JOINT_DEPTH_M, TILE_BEVEL_M = 0.003, 0.001, 0.0008
 
 
 def _boards(pattern: str) -> Layout:
-    """Boards against each other, their edges broken."""
-    return Layout(pattern, bevel_m=0.0012)
+    """Boards against each other, their edges broken; between them is a hair of dark."""
+    return Layout(pattern, grout_width_m=0.0004, grout_color_rgb=0x1C140E, grout_depth_m=0.002, bevel_m=0.0012)
 
 
 def _plank(

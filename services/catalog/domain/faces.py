@@ -44,7 +44,7 @@ def wood(
         swell = 0.5 - 0.5 * np.cos(2 * np.pi * (x / length_m - rng.uniform()))
         depth = np.minimum(depth, np.sqrt(away**2 + (0.015 + 0.03 * swell) ** 2))
     rings = 0.5 + 0.5 * np.sin(2 * np.pi * (depth + 0.007 * bend) / rng.uniform(0.012, 0.016))
-    tone = 0.5 + figure * 0.28 * (rings**1.5 - 0.4) + 0.11 * fine + 0.12 * trunk
+    tone = 0.5 + figure * 0.32 * (rings**1.5 - 0.4) + 0.11 * fine + 0.17 * trunk
     image = ramp(np.asarray(tone, np.float32), colors) * (1 - 0.16 * np.clip(pores - 1.1, 0, 1)[..., None])
     return finish(np.asarray(image, np.float32)), width / px_per_m, height / px_per_m
 
@@ -53,7 +53,7 @@ def ceramic(base: Color, rng: Rng, side_m: float = 1.2, px_per_m: float = 500) -
     """Glaze: nearly even, mottled."""
     n = round(side_m * px_per_m)
     batch = noise((n, n), 0.3 * px_per_m, 0.3 * px_per_m, rng)
-    mottle = 0.02 * noise((n, n), 0.06 * px_per_m, 0.06 * px_per_m, rng) + 0.008 * noise((n, n), 2, 2, rng)
+    mottle = 0.01 * noise((n, n), 0.05 * px_per_m, 0.05 * px_per_m, rng) + 0.008 * noise((n, n), 2, 2, rng)
     return finish(np.asarray(rgb(base) * (1 + mottle + 0.012 * batch)[..., None], np.float32)), side_m, side_m
 
 

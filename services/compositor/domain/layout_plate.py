@@ -90,10 +90,9 @@ def layout_plate(on: Plate, pieces: Pieces, top: int, bottom: int) -> LayoutPlat
             shown, present = there.taps(pieces, n)
             taps[first[part][:, None] + np.arange(n)] = shown
             shares[part] = there.shares(pieces)
-            for row, column, share in zip(rows[block], columns[block], present, strict=True):
-                if share.min() < 1:
-                    line = alpha[row, column * BLOCK : (column + 1) * BLOCK]
-                    line[:] = line * share[: len(line)] + 0.5
+            for k in np.flatnonzero((present < 1).any(1)):
+                line = alpha[rows[block[k]], columns[block[k]] * BLOCK :][:BLOCK]
+                line[:] = line * present[k, : len(line)] + 0.5
     return LayoutPlate(alpha, entry, frame, first, taps, shares)
 
 
