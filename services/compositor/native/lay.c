@@ -159,15 +159,16 @@ static void pieces(const Job *job, int32_t entry, int count, const float *footpr
     Reading read = reading(job, footprint);
     const int taps = job->first[entry + 1] - job->first[entry];
     const uint16_t *at = job->taps + (int64_t)job->first[entry] * 2 * BLOCK;
-    uint32_t second = (uint32_t)(read.between * 65535) / taps, first = 65535 / taps - second;
+    const uint32_t share = 65535 / taps;
     for (int tap = 0; tap < taps; tap++, at += 2 * BLOCK) {
         uint32_t u[BLOCK], v[BLOCK];
         for (int i = 0; i < BLOCK; i++) u[i] = (uint32_t)at[i] << (REPEAT - 16), v[i] = (uint32_t)at[BLOCK + i] << (REPEAT - 16);
-        if (first) sample(job->levels + read.level, u, v, count, first, sum);
-        if (second) sample(job->levels + read.level + 1, u, v, count, second, sum);
+        // Between two levels some taps, spread evenly, read one and the rest the other: half of the work of both.
+        float rank = (__builtin_bitreverse32(tap) >> 1) * 0x1p-31f + 0.5f / taps;
+        sample(job->levels + read.level + (rank < read.between), u, v, count, share, sum);
     }
     const uint16_t *face = job->shares + (int64_t)entry * 2 * BLOCK, *grout = face + BLOCK;
-    const uint32_t lost = (uint32_t)taps * ((first > 0) + (second > 0));
+    const uint32_t lost = taps;
     Wide color = all(0);
     memcpy(&color, job->grout, 8);
     for (int i = 0; i < count; i++) {
