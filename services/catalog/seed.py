@@ -11,13 +11,11 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
-import numpy as np
-
 from roomviz.imaging.codec import encode_png
 from roomviz.runtime import database, objects
 from services.catalog.adapters.postgres import PostgresProducts
 from services.catalog.domain.demo_range import ITEMS, RANGE_VERSION, Item
-from services.catalog.domain.product import Material, Product, texture_key
+from services.catalog.domain.product import Material, Product, mean_color, texture_key
 from services.catalog.domain.textures import Texture
 from services.catalog.settings import Settings
 
@@ -54,15 +52,12 @@ def draw(index: int) -> tuple[Material, dict[str, bytes]]:
         pictures[digest] = png
         return digest
 
-    # The mean is taken in linear light, as the eye does from afar.
-    mean = np.mean((texture[0].reshape(-1, 3) / 255) ** 2.2, axis=0) ** (1 / 2.2) * 255
-    r, g, b = (int(v + 0.5) for v in mean)
     made = Material(
         *texture[1:],
         *item.piece_m,
         item.finish,
         stored(texture[0]),
-        r << 16 | g << 8 | b,
+        mean_color(texture[0]),
         layout=item.layout,
         rectified=item.rectified,
         packaging=item.packaging,

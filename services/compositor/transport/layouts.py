@@ -95,7 +95,7 @@ def _planks(p: layouts_pb2.Layout, m: products_pb2.Material) -> d.Pattern:
 def _wallpaper(p: layouts_pb2.Layout, m: products_pb2.Material) -> d.Pattern:
     if p.match not in MATCHES:
         raise ValueError("strips of wallpaper match straight, in half drop or at random")
-    return d.Wallpaper(m.piece_width_m, m.face_height_m, MATCHES[p.match], p.reverse_hang)
+    return d.Wallpaper(m.piece_width_m or m.face_width_m, m.face_height_m, MATCHES[p.match], p.reverse_hang)
 
 
 PATTERNS: dict[int, Pattern] = {

@@ -35,6 +35,14 @@ def test_a_pattern_has_the_sizes_of_the_materials_pieces(pattern: str, wanted: d
     assert laid(pattern, grout=layouts_pb2.Grout(width_m=0.002)).pattern == wanted
 
 
+def test_a_customers_own_pattern_comes_in_strips_as_wide_as_it_is():
+    own = products_pb2.Material(face_width_m=0.8, face_height_m=0.6)
+
+    found = laid("WALLPAPER", own, match="WALLPAPER_MATCH_HALF_DROP")
+
+    assert found.pattern == d.Wallpaper(0.8, 0.6, d.Match.HALF_DROP)
+
+
 def test_every_pattern_of_the_wire_is_known_or_refused():
     for value in layouts_pb2.Pattern.values():
         name = layouts_pb2.Pattern.Name(value).removeprefix("PATTERN_")
