@@ -151,3 +151,15 @@ def test_a_layout_needs_a_plane():
 
     with pytest.raises(ValueError, match="plane"):
         layout_plate(flat, Pieces(LAYOUTS["grid"], SOURCE), 0, 10)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_surface_of_a_few_pixels_is_laid_too(name: str):
+    alpha = np.zeros((H, W), np.uint8)
+    alpha[200, 100:103] = 255
+
+    # More parts than rows: some are empty.
+    made = laid(Pieces(LAYOUTS[name], SOURCE, 0.002), alpha, rows=3)
+
+    assert made.entry.shape == (1, 1)
+    assert made.alpha.shape == (1, 3)
