@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.compositor.domain.layout import NO_PIECE, Layout, Located, Source, direction, locate, sample, window
+from services.compositor.domain.layout import NO_PIECE, Layout, Source, direction, locate, sample, window
 from services.compositor.domain.layout.grout import across
 from services.compositor.domain.plate import BLOCK, Plate
 from services.compositor.domain.relief import relief
@@ -133,24 +133,31 @@ def _ends(
     """Of N blocks: whether one piece fills it; whether nothing lies there; the affine map (N, 6) of the piece at its
     left end; and the shorter side of that piece, metres."""
     layout, source = pieces.layout, pieces.source
-    x, y = _project(plane, np.stack([columns, columns + 1], 1) * float(BLOCK), (rows + 0.5)[:, None])
+    # Where a block ends the next begins: each end is looked up once.
+    ends = np.concatenate([rows << 32 | columns, rows << 32 | columns + 1])
+    ends, first, place = np.unique(ends, return_index=True, return_inverse=True)
+    left, right = place[: len(rows)], place[len(rows) :]
+    x, y = _project(plane, (ends & 0xFFFFFFFF) * float(BLOCK), (ends >> 32) + 0.5)
+    x, y = x.astype(np.float32), y.astype(np.float32)
     found = locate(layout, x, y)
-    ax, ay, long, short = (print_[:, None, k] for k in range(4))
-    free = (found.piece[:, 0] == found.piece[:, 1]) & (found.distance > ROOM * short / 2).all(1)
+    # The footprint of one of the blocks that end here; the other's is hardly another.
+    ax, ay, long, short = print_[first % max(len(rows), 1)].astype(np.float32).T
+    free = found.distance > ROOM * short / 2
     edges = layout.pattern.edges(found)
     for family in edges:
-        free &= (family.distance > ROOM * across(family.normal, ax, ay, short) / 2 + pieces.bevel_m).all(1)
+        free &= family.distance > ROOM * across(family.normal, ax, ay, short) / 2 + pieces.bevel_m
     if not edges:
-        free &= (found.distance > ROOM * long / 2).all(1)
-    nothing = (found.piece == NO_PIECE).all(1)
-    left = Located(*(getattr(found, f.name)[:, 0] for f in fields(Located)))
-    shown = window(layout, left, source)
-    s, t = sample(source, left, shown)
+        free &= found.distance > ROOM * long / 2
+    nothing = found.piece == NO_PIECE
+    shown = window(layout, found, source)
+    s, t = sample(source, found, shown)
     one, none = np.ones_like(s), np.zeros_like(s)
-    (xs, xt), (ys, yt) = (direction(source, left, shown, a, b) for a, b in ((one, none), (none, one)))
-    x, y = x[:, 0], y[:, 0]
+    (xs, xt), (ys, yt) = (direction(source, found, shown, a, b) for a, b in ((one, none), (none, one)))
     affine = np.stack([xs, ys, xt, yt, s - xs * x - ys * y, t - xt * x - yt * y], 1)
-    return free | nothing, nothing, affine, np.minimum(left.length, left.width)
+    same = found.piece[left] == found.piece[right]
+    empty = nothing[left] & nothing[right]
+    small = np.minimum(found.length, found.width)
+    return same & free[left] & free[right] | empty, empty, affine[left], small[left]
 
 
 def _counts(print_: Points, small: Points) -> NDArray[np.int64]:
