@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
 
+from bench import laying
 from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import training_arrays
 from models.rooms.labels import CEILING, FLOOR, WALL
@@ -274,6 +275,7 @@ def main() -> None:
     )
     print(f"pixels changed outside of the mask: {column('changed').sum()} (0)")
     swap_times()
+    laying.main()
     if a.sheet:
         picked = rows[:6] + rows[6 :: max(1, len(rows) // 6)][:6]
         cv2.imwrite(a.sheet, np.vstack([np.hstack(r["pictures"]) for r in picked])[..., ::-1])

@@ -118,7 +118,7 @@ def room(folder: Path, megapixels: float) -> compositor_pb2.RenderSpec:
 
 
 def maker(folder: Path, pool: ThreadPoolExecutor, keep: bool, threads: int = THREADS) -> MakePicture:
-    memory = [Memory(1 << 29 if keep else 0) for _ in range(3)]
+    memory = [Memory(1 << 29 if keep else 0) for _ in range(4)]
     return MakePicture(Renderer(Files(folder, keep), pool, threads, *memory), Forgotten())
 
 

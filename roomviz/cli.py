@@ -18,10 +18,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from roomviz import __version__
-from roomviz.client import KINDS, Client, OnProgress
+from roomviz.client import KINDS, PATTERNS, Client, OnProgress
 from roomviz.errors import InvalidArgument, NotFound, RoomvizError, Unavailable
 from roomviz.imaging import codec
-from roomviz.v1 import products_pb2, rooms_pb2, visualizations_pb2
+from roomviz.v1 import layouts_pb2, products_pb2, rooms_pb2, visualizations_pb2
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,6 +39,9 @@ COLORS = np.array(
     [(150, 150, 150), (214, 140, 60), (96, 168, 110), (150, 170, 240), (222, 84, 84), (70, 196, 222), (170, 96, 200)],
     np.float32,
 )
+MATCHES = {
+    name.removeprefix("WALLPAPER_MATCH_").lower(): value for name, value in layouts_pb2.WallpaperMatch.items() if value
+}
 FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif"}
 
 VERDICTS = {
@@ -351,6 +354,28 @@ def side_by_side(before: codec.Image, after: codec.Image) -> codec.Image:
     return np.hstack([before, line, after])
 
 
+def asked_layout(
+    pattern: str, grout_mm: float | None, grout_color: str, offset: float, match: str, seed: int
+) -> layouts_pb2.Layout | None:
+    """None where the material says it all."""
+    if pattern == "-":
+        return None
+    fields: dict[str, Any] = {"offset": offset, "seed": seed}
+    if grout_mm is not None:
+        try:
+            color = int(grout_color, 16)
+        except ValueError as error:
+            raise InvalidArgument("LAYOUT_INVALID", "--grout-color is six hexadecimal digits, RRGGBB") from error
+        fields["grout"] = layouts_pb2.Grout(
+            width_m=grout_mm / 1000, color_rgb=color, depth_m=min(0.001, grout_mm / 1000)
+        )
+    if match:
+        if match not in MATCHES:
+            raise InvalidArgument("LAYOUT_INVALID", f"--match is one of {', '.join(MATCHES)}")
+        fields["match"] = MATCHES[match]
+    return Client.layout(pattern, **fields)
+
+
 @app.command()
 def render(
     room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
@@ -364,6 +389,17 @@ def render(
     rotate: Annotated[float, typer.Option(help="Turn the pattern, degrees.")] = 0.0,
     format: Annotated[str, typer.Option(help="jpeg, png, webp or avif, whatever --out is called.")] = "",
     view: Annotated[str, typer.Option(help="after, before, side-by-side, or layer: what is new, alone.")] = "after",
+    pattern: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"How pieces are laid: {', '.join(PATTERNS)}; '-' as the material says. Once for each material."
+        ),
+    ] = None,
+    grout_mm: Annotated[float | None, typer.Option(help="Width of the joints where a pattern is given.")] = None,
+    grout_color: Annotated[str, typer.Option(metavar="RRGGBB", help="Their colour.")] = "b4b0a8",
+    offset: Annotated[float, typer.Option(help="Shift of the rows of a running bond, a part of a piece.")] = 0.0,
+    match: Annotated[str, typer.Option(help="How strips of wallpaper meet: straight, half_drop, random.")] = "",
+    seed: Annotated[int, typer.Option(help="Of what is random in a layout.")] = 0,
     preview: Annotated[
         bool, typer.Option("--preview", help="At most 2 megapixels, as a JPEG, without keeping it.")
     ] = False,
@@ -372,6 +408,9 @@ def render(
     """Show a room with other materials."""
     if len(surface) != len(material):
         raise InvalidArgument("APPLICATIONS_INVALID", "give one --material for each --surface")
+    if pattern and len(pattern) != len(material):
+        raise InvalidArgument("APPLICATIONS_INVALID", "give one --pattern for each --material, or none")
+    layouts = [asked_layout(p, grout_mm, grout_color, offset, match, seed) for p in pattern or ["-"] * len(material)]
     kind = format or FORMATS.get(after.suffix.lower(), "")
     if kind not in FORMATS.values() or (compare and compare.suffix.lower() not in FORMATS):
         raise InvalidArgument(
@@ -390,8 +429,8 @@ def render(
             if name not in KINDS and name not in have:
                 raise NotFound("SURFACE_NOT_FOUND", f"the room has no surface {name}; it has {', '.join(have)}")
         wanted = [
-            client.apply(sku, "" if name in KINDS else name, name if name in KINDS else "", rotate)
-            for name, sku in zip(surface, material, strict=True)
+            client.apply(sku, "" if name in KINDS else name, name if name in KINDS else "", rotate, layout)
+            for name, sku, layout in zip(surface, material, layouts, strict=True)
         ]
         if preview:
             data, visualization = client.preview(found.room, wanted), ""

@@ -19,6 +19,7 @@ from google.longrunning import operations_pb2 as longrunning
 from roomviz.errors import DeadlineExceeded, InvalidArgument, RoomvizError, Unavailable
 from roomviz.runtime.rpc import CHUNK_BYTES, MESSAGE_BYTES_MAX, from_call, from_status
 from roomviz.v1 import (
+    layouts_pb2,
     models_pb2,
     models_pb2_grpc,
     operations_pb2,
@@ -42,6 +43,7 @@ Points = Sequence[tuple[float, float]]
 PAGE_SIZE = 200  # the most that a list answers with
 R = TypeVar("R")
 
+PATTERNS = {name.removeprefix("PATTERN_").lower(): value for name, value in layouts_pb2.Pattern.items() if value}
 KINDS = {name.removeprefix("SURFACE_KIND_").lower(): value for name, value in rooms_pb2.SurfaceKind.items() if value}
 
 VIEWS = {name.removeprefix("VIEW_").lower(): value for name, value in visualizations_pb2.View.items() if value}
@@ -216,11 +218,22 @@ class Client:
     # --- visualizations ---
 
     @staticmethod
+    def layout(pattern: str = "", **fields: Any) -> layouts_pb2.Layout:
+        """How pieces are laid, such as `herringbone`; fields as in the proto. What is not given is as the material says."""
+        if pattern and pattern not in PATTERNS:
+            raise InvalidArgument("LAYOUT_INVALID", f"a pattern is one of {', '.join(PATTERNS)}", {"field": "pattern"})
+        return layouts_pb2.Layout(pattern=f"PATTERN_{(pattern or 'unspecified').upper()}", **fields)
+
+    @staticmethod
     def apply(
-        sku: str, surface_id: str = "", kind: str = "", rotation_deg: float = 0.0
+        sku: str,
+        surface_id: str = "",
+        kind: str = "",
+        rotation_deg: float = 0.0,
+        layout: layouts_pb2.Layout | None = None,
     ) -> visualizations_pb2.Application:
-        """A product on one surface (`surface_id`) or on all of a kind (`floor`, `wall` …)."""
-        out = visualizations_pb2.Application(product=f"products/{sku}", rotation_deg=rotation_deg)
+        """A product on one surface (`surface_id`) or on all of a kind (`floor`, `wall` …); see `layout`."""
+        out = visualizations_pb2.Application(product=f"products/{sku}", rotation_deg=rotation_deg, layout=layout)
         if surface_id:
             out.surface_id = surface_id
         elif kind in KINDS:
@@ -409,4 +422,4 @@ class Client:
         return operation
 
 
-__all__ = ["KINDS", "VIEWS", "Client", "RoomvizError"]
+__all__ = ["KINDS", "PATTERNS", "VIEWS", "Client", "RoomvizError"]

@@ -9,14 +9,14 @@ import hashlib
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
-
-import numpy as np
+from dataclasses import replace
 
 from roomviz.imaging.codec import encode_png
 from roomviz.runtime import database, objects
 from services.catalog.adapters.postgres import PostgresProducts
 from services.catalog.domain.demo_range import ITEMS, RANGE_VERSION, Item
-from services.catalog.domain.product import Material, Product, texture_key
+from services.catalog.domain.product import Material, Product, mean_color, texture_key
+from services.catalog.domain.textures import Texture
 from services.catalog.settings import Settings
 
 
@@ -30,25 +30,42 @@ def _etag(item: Item) -> str:
         item.finish,
         item.piece_m,
         item.color,
+        item.layout,
+        item.packaging,
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
-def draw(index: int) -> tuple[Material, bytes]:
-    """The material of an item and its texture's PNG (empty for paint)."""
+def draw(index: int) -> tuple[Material, dict[str, bytes]]:
+    """The material of an item, and the PNGs of its texture and its face by their digests (none for paint)."""
     item = ITEMS[index]
-    made = item.texture()
-    if made is None:
+    texture = item.texture()
+    if texture is None:
         r, g, b = item.color or (0, 0, 0)
-        return Material(0, 0, 0, 0, item.finish, "", r << 16 | g << 8 | b), b""
-    texture, width, height = made
-    png = encode_png(texture)
-    # The mean is taken in linear light, as the eye does from afar.
-    mean = np.mean((texture.reshape(-1, 3) / 255) ** 2.2, axis=0) ** (1 / 2.2) * 255
-    r, g, b = (int(v + 0.5) for v in mean)
-    return Material(
-        width, height, *item.piece_m, item.finish, hashlib.sha256(png).hexdigest(), r << 16 | g << 8 | b
-    ), png
+        color = r << 16 | g << 8 | b
+        return Material(0, 0, 0, 0, item.finish, "", color, packaging=item.packaging), {}
+    pictures = {}
+
+    def stored(picture: Texture) -> str:
+        png = encode_png(picture)
+        digest = hashlib.sha256(png).hexdigest()
+        pictures[digest] = png
+        return digest
+
+    made = Material(
+        *texture[1:],
+        *item.piece_m,
+        item.finish,
+        stored(texture[0]),
+        mean_color(texture[0]),
+        layout=item.layout,
+        rectified=item.rectified,
+        packaging=item.packaging,
+    )
+    face = item.face()
+    if face is not None:
+        made = replace(made, face_digest=stored(face[0]), face_width_m=face[1], face_height_m=face[2])
+    return made, pictures
 
 
 async def seed(settings: Settings, tenant: str) -> None:
@@ -63,17 +80,17 @@ async def seed(settings: Settings, tenant: str) -> None:
         with ProcessPoolExecutor(os.cpu_count()) as drawers:
             loop = asyncio.get_running_loop()
             for done, job in enumerate([loop.run_in_executor(drawers, draw, i) for i in missing]):
-                material, png = await job
+                material, pictures = await job
                 item = ITEMS[missing[done]]
-                if png:
-                    await store.put(texture_key(material.texture_digest), png, "image/png")
+                for digest, png in pictures.items():
+                    await store.put(texture_key(digest), png, "image/png")
                 products.append(
                     Product(item.sku, item.display_name, item.category, item.price, "EUR", material, _etag(item))
                 )
                 if sys.stdout.isatty() or done + 1 == len(missing):
                     print(f"\r  seeding the catalogue {done + 1}/{len(missing)}", end="", flush=True)
         print()
-        # Textures first, rows after: a product never points at a texture that is not there.
+        # Pictures first, rows after: a product never points at a picture that is not there.
         await PostgresProducts(pool).upsert(tenant, products)
 
 

@@ -98,7 +98,9 @@ def made_of(picture: bytes, pattern: Pattern) -> tuple[Material, bytes]:
     png = encode_png(texture)
     height, width = texture.shape[:2]
     digest = hashlib.sha256(png).hexdigest()
-    return Material(width * metres, height * metres, 0, 0, Finish.MATTE, digest, mean_color(texture)), png
+    size = width * metres, height * metres
+    # A pattern has no joints: it is its own face, for strips that meet in another way, or for a mural.
+    return Material(*size, 0, 0, Finish.MATTE, digest, mean_color(texture), digest, *size), png
 
 
 def _within(picture: Image, side: int) -> Image:

@@ -23,6 +23,7 @@ from services.compositor.adapters.pictures import CachedPictures
 from services.compositor.adapters.postgres import PostgresRenders
 from services.compositor.adapters.recipes import StoredRecipes
 from services.compositor.domain.kernel import Texels
+from services.compositor.domain.layout_plate import LayoutPlate
 from services.compositor.domain.plate import Plate
 from services.compositor.domain.splice import Tiles
 from services.compositor.settings import Settings
@@ -48,11 +49,11 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         store = await stack.enter_async_context(objects.connect(settings))
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "compositor"))
-        # Photos, plates and textures share the budget; a plate is the smallest, and the dearest to make.
-        pictures = CachedPictures(store, cpu, settings.cache_bytes // 2)
+        # Photos, plates, layouts and textures share the budget; a plate is the smallest, and the dearest to make.
+        pictures = CachedPictures(store, cpu, settings.cache_bytes * 3 // 8)
         plates, textures = Memory[Plate](settings.cache_bytes // 4), Memory[Texels](settings.cache_bytes // 8)
-        tiles = Memory[Tiles](settings.cache_bytes // 8)
-        renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, textures, tiles)
+        tiles, layouts = Memory[Tiles](settings.cache_bytes // 8), Memory[LayoutPlate](settings.cache_bytes // 8)
+        renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, layouts, textures, tiles)
         recipes = StoredRecipes(store, order_from_recipe)
         backend = (
             await stack.enter_async_context(

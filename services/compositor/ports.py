@@ -9,13 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.compositor.domain.difference import Difference
+from services.compositor.domain.layout import Layout
 
 Write = Callable[[Any], Awaitable[None]]
 
 
 @dataclass(frozen=True)
+class Laid:
+    """A material in pieces: its face, and how its pieces are laid. Lengths in metres, grout_rgb sRGB 0xRRGGBB."""
+
+    layout: Layout
+    face_digest: str
+    face_width_m: float
+    face_height_m: float
+    grout_rgb: int
+    grout_depth_m: float
+    bevel_m: float
+
+
+@dataclass(frozen=True)
 class LayerSpec:
-    """One material on one surface; homography 9 numbers, metres to pixels of the photo, empty where it has no plane."""
+    """One material on one surface; homography 9 numbers, metres to pixels of the photo, empty where it has no plane.
+
+    bbox_px: x, y, width, height of the surface in the photo. laid: None where paint or the texture goes on as it is.
+    """
 
     surface_id: str
     kind: str
@@ -26,6 +43,8 @@ class LayerSpec:
     repeat_height_m: float
     color_rgb: int
     rotation_deg: float
+    bbox_px: tuple[int, ...] = ()
+    laid: Laid | None = None
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from roomviz.internal.segmentation.v1 import segmentation_pb2, segmentation_pb2_
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime.rpc import from_call, from_status
 from roomviz.v1 import (
+    layouts_pb2,
     models_pb2,
     models_pb2_grpc,
     operations_pb2,
@@ -914,7 +915,71 @@ def test_a_picture_to_verify_is_neither_empty_nor_endless(api: Api):
     assert refusal(lambda: api.visualizations.VerifyRender(endless())).reason == "IMAGE_TOO_LARGE"
 
 
+@covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.VisualizationService/ExportVisualization")
+def test_pieces_are_laid_in_the_pattern_that_was_asked(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    photo = decode_rgb(client.photo(analyzed.room))
+    floor = next(s for s in analyzed.surfaces if s.kind == rooms_pb2.SURFACE_KIND_FLOOR)
+    mask = decode_grey(client.mask(floor.name))
+
+    def laid(layout: layouts_pb2.Layout | None) -> np.ndarray:
+        return decode_rgb(client.preview(analyzed.room, [client.apply("FLR-OAK-NATURAL", kind="floor", layout=layout)]))
+
+    own, planks, pattern = laid(None), laid(client.layout("plank")), laid(client.layout("herringbone"))
+    texture, seed = laid(client.layout("texture")), laid(client.layout("plank", seed=5))
+
+    np.testing.assert_array_equal(own, planks)
+    for other in (pattern, texture, seed):
+        assert np.abs(own.astype(int) - other)[mask == 255].mean() > 2
+    # The boards are the same in whatever pattern, and so is the floor's colour.
+    np.testing.assert_allclose(own[mask == 255].mean(0), pattern[mask == 255].mean(0), atol=4)
+    made = client.export(analyzed.room, [client.apply("FLR-OAK-NATURAL", kind="floor")], "png")
+    exported = decode_rgb(client.picture(made.name))
+    np.testing.assert_array_equal(exported[mask == 0], photo[mask == 0])
+
+
+@covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.VisualizationService/ExportVisualization")
+def test_layouts_that_cannot_be_laid_are_refused(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    def ask(sku: str, layout: layouts_pb2.Layout) -> RoomvizError:
+        wanted = [client.apply(sku, kind="floor", layout=layout)]
+        export = visualizations_pb2.ExportVisualizationRequest(room=analyzed.room, applications=wanted)
+        preview = visualizations_pb2.PreviewVisualizationRequest(room=analyzed.room, applications=wanted)
+        refused = refusal(lambda: api.visualizations.PreviewVisualization(preview))
+        try:
+            operation = api.visualizations.ExportVisualization(export)
+        except grpc.RpcError as error:
+            reason = from_call(error).reason  # type: ignore[arg-type]
+        else:
+            reason = from_status(wait(api, operation).error).reason
+        assert reason == refused.reason
+        return refused
+
+    assert ask("TIL-CHECKER", client.layout("grid")).reason == "PATTERN_WITHOUT_FACE"
+    assert ask("PNT-SAGE", client.layout("herringbone")).reason == "LAYOUT_INVALID"
+    assert ask("FLR-WALNUT", client.layout("plank", bevel_m=0.5)).metadata["field"] == "bevel_m"
+    assert "half of the shortest board" in ask("FLR-WALNUT", client.layout("plank", min_stagger_m=1.0)).message
+    assert "twice as long" in ask("TIL-CERAMIC-WHITE", client.layout("basket_weave")).message
+    crossed = layouts_pb2.Border(width_m=0.2, piece_length_m=0.4, outline=[layouts_pb2.PlanePoint()] * 3)
+    assert ask("FLR-WALNUT", client.layout("plank", border=crossed)).reason == "LAYOUT_INVALID"
+
+
 # --- products ---------------------------------------------------------------------------------------
+
+
+@covers("roomviz.v1.ProductService/GetProduct")
+def test_a_product_tells_its_face_how_it_is_laid_and_how_it_is_sold(client: Client):
+    plank, tile, checker, paint = (
+        client.product(sku).material for sku in ("FLR-OAK-NATURAL", "TIL-CERAMIC-WHITE", "TIL-CHECKER", "PNT-SAGE")
+    )
+
+    assert len(plank.face_digest) == 64 != plank.texture_digest
+    assert plank.face_height_m > 7 * plank.piece_width_m
+    assert plank.layout.pattern == layouts_pb2.PATTERN_PLANK
+    assert plank.rectified
+    assert plank.packaging.pieces_per_box * plank.piece_width_m * plank.piece_length_m == pytest.approx(2, rel=0.1)
+    assert tile.layout.grout == layouts_pb2.Grout(width_m=0.003, color_rgb=0xBEBCB7, depth_m=0.001)
+    assert not checker.face_digest
+    assert not checker.HasField("layout")
+    assert (paint.packaging.coverage_m2_per_l, paint.packaging.can_l) == (12, 2.5)
 
 
 @covers("roomviz.v1.ProductService/ListProducts")

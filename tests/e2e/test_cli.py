@@ -141,6 +141,23 @@ def test_an_output_that_cannot_be_gets_one_clear_line(
     assert not (tmp_path / name).exists()
 
 
+def test_a_pattern_is_laid_where_one_is_asked(running: Running, tmp_path: Path):
+    def rendered(name: str, *arguments: str) -> np.ndarray:
+        chosen = ["--surface", "floor", "--material", "TIL-CERAMIC-WHITE", "--out", tmp_path / name, "--preview"]
+        done = running.roomviz("render", ROOM, *chosen, *arguments)
+        assert done.returncode == 0, done.stderr
+        return image(tmp_path / name).astype(int)
+
+    own = rendered("own.jpg")
+    thin, wide = (
+        rendered(f"{mm}.jpg", "--pattern", "hexagon", "--grout-mm", mm, "--grout-color", "101010") for mm in ("2", "20")
+    )
+
+    assert np.abs(own - thin).max() > 40
+    # The more grout, the darker the floor.
+    assert wide.mean() < thin.mean() - 2
+
+
 def test_materials_are_listed_and_found(running: Running):
     listed = running.roomviz("materials", "--category", "flooring", "--json")
     table = running.roomviz("materials")
@@ -224,6 +241,9 @@ def test_a_bad_file_gets_one_clear_line_and_a_failing_exit(running: Running, tmp
         (["--surface", "floor", "--material", "NO-SUCH-SKU"], "PRODUCT_NOT_FOUND"),
         (["--surface", "pool", "--material", "FLR-WALNUT"], "SURFACE_NOT_FOUND"),
         (["--surface", "floor", "--surface", "wall", "--material", "FLR-WALNUT"], "APPLICATIONS_INVALID"),
+        (["--surface", "floor", "--material", "FLR-WALNUT", "--pattern", "spiral"], "LAYOUT_INVALID"),
+        (["--surface", "floor", "--material", "FLR-WALNUT", "--pattern", "grid", "--grout-mm", "-1"], "LAYOUT_INVALID"),
+        (["--surface", "floor", "--material", "TIL-CHECKER", "--pattern", "grid"], "PATTERN_WITHOUT_FACE"),
     ],
 )
 def test_a_wrong_sku_or_surface_gets_one_clear_line(

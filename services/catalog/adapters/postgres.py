@@ -1,14 +1,17 @@
 """Products in PostgreSQL."""
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 import asyncpg
 
 from roomviz.runtime.database import reachable
-from services.catalog.domain.product import Finish, Material, Product
+from services.catalog.domain.product import Finish, Layout, Material, Packaging, Product
 
 _COLUMNS = """sku, display_name, category, price, currency, repeat_width_m, repeat_height_m, piece_width_m, piece_length_m,
-              finish, texture_digest, color_rgb, etag, update_time"""
+              finish, texture_digest, color_rgb, face_digest, face_width_m, face_height_m, layout, rectified, packaging,
+              etag, update_time"""
 
 
 def _product(row: Any) -> Product:
@@ -20,6 +23,12 @@ def _product(row: Any) -> Product:
         Finish(row["finish"]),
         row["texture_digest"],
         row["color_rgb"],
+        row["face_digest"],
+        row["face_width_m"],
+        row["face_height_m"],
+        Layout(**json.loads(row["layout"])) if row["layout"] else None,
+        row["rectified"],
+        Packaging(**json.loads(row["packaging"])),
     )
     return Product(
         row["sku"],
@@ -90,13 +99,17 @@ class PostgresProducts:
                     changed += bool(
                         await connection.fetchval(
                             """INSERT INTO products AS p (tenant, sku, display_name, category, price, currency, repeat_width_m, repeat_height_m,
-                                    piece_width_m, piece_length_m, finish, texture_digest, color_rgb, etag)
-                               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                    piece_width_m, piece_length_m, finish, texture_digest, color_rgb, face_digest, face_width_m,
+                                    face_height_m, layout, rectified, packaging, etag)
+                               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
                                ON CONFLICT (tenant, sku) DO UPDATE SET display_name = EXCLUDED.display_name, category = EXCLUDED.category,
                                     price = EXCLUDED.price, currency = EXCLUDED.currency, repeat_width_m = EXCLUDED.repeat_width_m,
                                     repeat_height_m = EXCLUDED.repeat_height_m, piece_width_m = EXCLUDED.piece_width_m,
                                     piece_length_m = EXCLUDED.piece_length_m, finish = EXCLUDED.finish, texture_digest = EXCLUDED.texture_digest,
-                                    color_rgb = EXCLUDED.color_rgb, etag = EXCLUDED.etag, update_time = now()
+                                    color_rgb = EXCLUDED.color_rgb, face_digest = EXCLUDED.face_digest,
+                                    face_width_m = EXCLUDED.face_width_m, face_height_m = EXCLUDED.face_height_m,
+                                    layout = EXCLUDED.layout, rectified = EXCLUDED.rectified, packaging = EXCLUDED.packaging,
+                                    etag = EXCLUDED.etag, update_time = now()
                                WHERE p.etag <> EXCLUDED.etag RETURNING true""",
                             tenant,
                             p.sku,
@@ -111,6 +124,12 @@ class PostgresProducts:
                             m.finish.value,
                             m.texture_digest,
                             m.color_rgb,
+                            m.face_digest,
+                            m.face_width_m,
+                            m.face_height_m,
+                            json.dumps(asdict(m.layout)) if m.layout else None,
+                            m.rectified,
+                            json.dumps(asdict(m.packaging)),
                             p.etag,
                         )
                     )

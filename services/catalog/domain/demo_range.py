@@ -1,17 +1,20 @@
 """The demonstration range: materials that `make up` puts into the demo tenant's catalogue."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
 
+from services.catalog.domain import faces as f
 from services.catalog.domain import textures as t
-from services.catalog.domain.product import Finish
+from services.catalog.domain.product import Finish, Layout, Packaging
 from services.catalog.domain.textures import Color, Rng, Texture
 
 # Raised when a generator changes, so that a seeded catalogue is brought up to date.
-RANGE_VERSION = 1
+RANGE_VERSION = 2
+# Of all that is random in pictures: the same from version to version, as long as their generators are.
+SEED = 1
 
 OAK: list[Color] = [(150, 112, 72), (190, 152, 106), (214, 182, 138)]
 PALE_OAK: list[Color] = [(186, 166, 138), (212, 196, 172), (230, 218, 198)]
@@ -26,7 +29,7 @@ Draw = Callable[[Rng], tuple[Texture, float, float]]
 
 @dataclass(frozen=True)
 class Item:
-    """One article; `draw` is None for paint, whose colour is `color`."""
+    """One article; `draw` is None for paint, whose colour is `color`. What comes by the roll has its texture for a face."""
 
     sku: str
     display_name: str
@@ -36,13 +39,39 @@ class Item:
     piece_m: tuple[float, float] = (0.0, 0.0)
     draw: Draw | None = None
     color: Color | None = None
+    draw_face: Draw | None = None
+    layout: Layout | None = None
+    rectified: bool = False
+    packaging: Packaging = field(default_factory=Packaging)
 
     def texture(self) -> tuple[Texture, float, float] | None:
-        """(texture, repeat width m, repeat height m); the same for the same SKU and range version."""
-        if self.draw is None:
+        """(texture, repeat width m, repeat height m); the same for the same SKU."""
+        return None if self.draw is None else self.draw(np.random.default_rng([SEED, *self.sku.encode()]))
+
+    def face(self) -> tuple[Texture, float, float] | None:
+        """(face, width m, height m), None where it has none; the same for the same SKU."""
+        if self.layout is None:
             return None
-        seed = [RANGE_VERSION, *self.sku.encode()]
-        return self.draw(np.random.default_rng(seed))
+        if self.draw_face is None:
+            return self.texture()
+        return self.draw_face(np.random.default_rng([SEED, 1, *self.sku.encode()]))
+
+
+def _grout(color: Color) -> int:
+    return color[0] << 16 | color[1] << 8 | color[2]
+
+
+def _box(length: float, width: float, area: float) -> Packaging:
+    """About so many square metres in a box."""
+    return Packaging(pieces_per_box=max(1, round(area / (length * width))))
+
+
+JOINT_M, JOINT_DEPTH_M, TILE_BEVEL_M = 0.003, 0.001, 0.0008
+
+
+def _boards(pattern: str) -> Layout:
+    """Boards against each other, their edges broken; between them is a hair of dark."""
+    return Layout(pattern, grout_width_m=0.0004, grout_color_rgb=0x1C140E, grout_depth_m=0.002, bevel_m=0.0012)
 
 
 def _plank(
@@ -63,6 +92,10 @@ def _plank(
         finish,
         (w, length),
         lambda rng: t.planks(colors, rng, w, length, figure=figure),
+        draw_face=lambda rng: f.wood(colors, rng, length, 1.44, figure),
+        layout=_boards("plank"),
+        rectified=True,
+        packaging=_box(length, w, 2.0),
     )
 
 
@@ -75,12 +108,26 @@ def _herringbone(sku: str, name: str, price: str, colors: list[Color]) -> Item:
         Finish.SATIN,
         (0.09, 0.45),
         lambda rng: t.herringbone(colors, rng),
+        draw_face=lambda rng: f.wood(colors, rng, 0.9, 1.08, 0.9),
+        layout=_boards("herringbone"),
+        rectified=True,
+        packaging=_box(0.45, 0.09, 1.0),
     )
 
 
 def _parquet(sku: str, name: str, price: str, colors: list[Color]) -> Item:
     return Item(
-        sku, name, "flooring.parquet", Decimal(price), Finish.SATIN, (0.06, 0.30), lambda rng: t.parquet(colors, rng)
+        sku,
+        name,
+        "flooring.parquet",
+        Decimal(price),
+        Finish.SATIN,
+        (0.06, 0.30),
+        lambda rng: t.parquet(colors, rng),
+        draw_face=lambda rng: f.wood(colors, rng, 0.9, 1.08, 0.7),
+        layout=_boards("basket_weave"),
+        rectified=True,
+        packaging=_box(0.30, 0.06, 1.0),
     )
 
 
@@ -101,11 +148,81 @@ def _tile(
     def draw(rng: Rng) -> tuple[Texture, float, float]:
         return t.tiles(field, rng, tile, grid, base, accent, grout, density=density)
 
-    return Item(sku, name, f"flooring.tile.{kind}", Decimal(price), finish, (tile, tile), draw)
+    faces: dict[str, Draw] = {
+        "ceramic": lambda rng: f.ceramic(base, rng),
+        "marble": lambda rng: f.marble(base, accent, density, tile, rng),
+        "terrazzo": lambda rng: f.terrazzo(base, accent, rng),
+    }
+    laid = Layout(
+        "grid",
+        grout_width_m=JOINT_M,
+        grout_color_rgb=_grout(grout),
+        grout_depth_m=JOINT_DEPTH_M,
+        bevel_m=TILE_BEVEL_M,
+    )
+    # Tiles of two colours have no one face.
+    whole = field in faces
+    return Item(
+        sku,
+        name,
+        f"flooring.tile.{kind}",
+        Decimal(price),
+        finish,
+        (tile, tile),
+        draw,
+        draw_face=faces.get(field),
+        layout=laid if whole else None,
+        rectified=field != "ceramic",
+        packaging=_box(tile, tile, 1.44),
+    )
 
 
 def _paint(sku: str, name: str, color: Color, finish: Finish = Finish.MATTE) -> Item:
-    return Item(f"PNT-{sku}", f"{name} wall paint", "paint", Decimal("18.50"), finish, color=color)
+    sold = Packaging(coverage_m2_per_l=12.0, can_l=2.5)
+    return Item(f"PNT-{sku}", f"{name} wall paint", "paint", Decimal("18.50"), finish, color=color, packaging=sold)
+
+
+def _brick(sku: str, name: str, price: str, base: Color, spread: float, mortar: Color) -> Item:
+    return Item(
+        sku,
+        name,
+        "wall.brick",
+        Decimal(price),
+        Finish.MATTE,
+        (0.065, 0.21),
+        lambda rng: t.bricks(base, spread, mortar, rng),
+        draw_face=lambda rng: f.clay(base, spread, rng),
+        layout=Layout(
+            "running_bond", grout_width_m=0.011, grout_color_rgb=_grout(mortar), grout_depth_m=0.004, bevel_m=0.002
+        ),
+        packaging=_box(0.21, 0.065, 0.5),
+    )
+
+
+def _carpet(sku: str, name: str, price: str, base: Color, fleck: float) -> Item:
+    return Item(
+        sku,
+        name,
+        "flooring.carpet",
+        Decimal(price),
+        Finish.MATTE,
+        draw=lambda rng: t.carpet(base, fleck, rng),
+        layout=Layout("carpet"),
+    )
+
+
+def _paper(sku: str, name: str, price: str, finish: Finish, draw: Draw) -> Item:
+    return Item(
+        f"WPR-{sku}",
+        f"{name} wallpaper",
+        "wall.wallpaper",
+        Decimal(price),
+        finish,
+        (0.53, 10.05),
+        draw,
+        layout=Layout("wallpaper", match="straight"),
+        packaging=Packaging(roll_length_m=10.05),
+    )
 
 
 ITEMS: tuple[Item, ...] = (
@@ -240,82 +357,37 @@ ITEMS: tuple[Item, ...] = (
         (222, 214, 196),
         (112, 130, 118),
     ),
-    Item(
-        "WAL-BRICK-RED",
-        "Red brick slip",
-        "wall.brick",
-        Decimal("46.00"),
-        Finish.MATTE,
-        (0.065, 0.21),
-        lambda rng: t.bricks((158, 84, 62), 0.13, (186, 178, 166), rng),
-    ),
-    Item(
-        "WAL-BRICK-WHITE",
-        "Whitewashed brick slip",
-        "wall.brick",
-        Decimal("48.00"),
-        Finish.MATTE,
-        (0.065, 0.21),
-        lambda rng: t.bricks((222, 216, 208), 0.05, (204, 199, 190), rng),
-    ),
-    Item(
-        "CRP-WOOL-BEIGE",
-        "Beige wool carpet",
-        "flooring.carpet",
-        Decimal("36.00"),
-        Finish.MATTE,
-        draw=lambda rng: t.carpet((196, 180, 156), 0.03, rng),
-    ),
-    Item(
-        "CRP-LOOP-GREY",
-        "Grey loop carpet",
-        "flooring.carpet",
-        Decimal("28.00"),
-        Finish.MATTE,
-        draw=lambda rng: t.carpet((132, 134, 138), 0.05, rng),
-    ),
-    Item(
-        "CRP-VELVET-NAVY",
-        "Navy velvet carpet",
-        "flooring.carpet",
-        Decimal("42.00"),
-        Finish.MATTE,
-        draw=lambda rng: t.carpet((38, 52, 82), 0.03, rng),
-    ),
-    Item(
-        "WPR-DAMASK-SAGE",
-        "Sage damask wallpaper",
-        "wall.wallpaper",
-        Decimal("32.00"),
+    _brick("WAL-BRICK-RED", "Red brick slip", "46.00", (158, 84, 62), 0.13, (186, 178, 166)),
+    _brick("WAL-BRICK-WHITE", "Whitewashed brick slip", "48.00", (222, 216, 208), 0.05, (204, 199, 190)),
+    _carpet("CRP-WOOL-BEIGE", "Beige wool carpet", "36.00", (196, 180, 156), 0.03),
+    _carpet("CRP-LOOP-GREY", "Grey loop carpet", "28.00", (132, 134, 138), 0.05),
+    _carpet("CRP-VELVET-NAVY", "Navy velvet carpet", "42.00", (38, 52, 82), 0.03),
+    _paper(
+        "DAMASK-SAGE",
+        "Sage damask",
+        "32.00",
         Finish.SATIN,
-        (0.53, 10.05),
         lambda rng: t.damask_paper((198, 206, 188), (168, 180, 158), rng),
     ),
-    Item(
-        "WPR-STRIPE-BLUE",
-        "Blue stripe wallpaper",
-        "wall.wallpaper",
-        Decimal("27.00"),
+    _paper(
+        "STRIPE-BLUE",
+        "Blue stripe",
+        "27.00",
         Finish.MATTE,
-        (0.53, 10.05),
         lambda rng: t.stripe_paper((236, 234, 226), (150, 172, 194), rng),
     ),
-    Item(
-        "WPR-BOTANICAL",
-        "Botanical wallpaper",
-        "wall.wallpaper",
-        Decimal("41.00"),
+    _paper(
+        "BOTANICAL",
+        "Botanical",
+        "41.00",
         Finish.MATTE,
-        (0.53, 10.05),
         lambda rng: t.leaf_paper((240, 236, 224), [(92, 122, 86), (132, 156, 112), (176, 180, 138)], rng),
     ),
-    Item(
-        "WPR-FAN-INDIGO",
-        "Indigo fan wallpaper",
-        "wall.wallpaper",
-        Decimal("38.00"),
+    _paper(
+        "FAN-INDIGO",
+        "Indigo fan",
+        "38.00",
         Finish.MATTE,
-        (0.53, 10.05),
         lambda rng: t.fan_paper((44, 58, 92), (206, 196, 168), rng),
     ),
     _paint("CHALK", "Chalk", (244, 242, 236)),

@@ -19,8 +19,42 @@ class Finish(StrEnum):
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How a material's pieces are laid where nothing else is asked.
+
+    Names are those of the proto `roomviz.v1.Layout`: pattern as in Pattern, in small letters without its prefix, match
+    as in WallpaperMatch; 0 and empty are the pattern's own defaults. Lengths in metres; grout_color_rgb sRGB 0xRRGGBB.
+    """
+
+    pattern: str
+    offset: float = 0.0
+    min_stagger_m: float = 0.0
+    angle_deg: float = 0.0
+    match: str = ""
+    reverse_hang: bool = False
+    grout_width_m: float = 0.0
+    grout_color_rgb: int = 0
+    grout_depth_m: float = 0.0
+    bevel_m: float = 0.0
+
+
+@dataclass(frozen=True)
+class Packaging:
+    """How a material is sold; what does not apply is 0."""
+
+    pieces_per_box: int = 0
+    roll_length_m: float = 0.0
+    coverage_m2_per_l: float = 0.0
+    can_l: float = 0.0
+
+
+@dataclass(frozen=True)
 class Material:
-    """Lengths in metres; color_rgb sRGB 0xRRGGBB; texture_digest empty for paint."""
+    """Lengths in metres; color_rgb sRGB 0xRRGGBB; texture_digest empty for paint.
+
+    The face is a seamless picture of the material without joints, a piece's length along its rows; its digest is empty
+    where there is none, and then there is no layout. rectified: edges are ground to size.
+    """
 
     repeat_width_m: float
     repeat_height_m: float
@@ -29,6 +63,12 @@ class Material:
     finish: Finish
     texture_digest: str
     color_rgb: int
+    face_digest: str = ""
+    face_width_m: float = 0.0
+    face_height_m: float = 0.0
+    layout: Layout | None = None
+    rectified: bool = False
+    packaging: Packaging = Packaging()
 
 
 @dataclass(frozen=True)
@@ -44,7 +84,7 @@ class Product:
 
 
 def texture_key(digest: str) -> str:
-    """Where a texture lies: by its content, so that it never changes under its key."""
+    """Where a texture or a face lies: by its content, so that it never changes under its key."""
     return f"textures/{digest}.png"
 
 

@@ -15,11 +15,11 @@ Rng = np.random.Generator
 Color = tuple[int, int, int]  # sRGB, 0 to 255
 
 
-def _rgb(color: Color) -> Float:
+def rgb(color: Color) -> Float:
     return np.asarray(np.asarray(color, np.float32) / 255, np.float32)
 
 
-def _finish(image: Float) -> Texture:
+def finish(image: Float) -> Texture:
     return np.asarray(np.clip(image, 0, 1) * 255 + 0.5, np.uint8)
 
 
@@ -34,10 +34,10 @@ def noise(shape: tuple[int, int], fine_y: float, fine_x: float, rng: Rng) -> Flo
     return np.asarray(out / max(float(out.std()), 1e-9), np.float32)
 
 
-def _ramp(t: Float, colors: list[Color]) -> Float:
+def ramp(t: Float, colors: list[Color]) -> Float:
     """Colour along a list of stops, t in [0, 1]."""
     stops = np.linspace(0, 1, len(colors))
-    table = np.stack([_rgb(c) for c in colors])
+    table = np.stack([rgb(c) for c in colors])
     return np.stack([np.interp(np.clip(t, 0, 1), stops, table[:, k]) for k in range(3)], -1).astype(np.float32)
 
 
@@ -54,7 +54,7 @@ def board(height: int, width: int, px_per_m: float, colors: list[Color], figure:
     depth = np.sqrt((x - heart) ** 2 + (0.02 + 0.012 * (y - rng.uniform(-1, 1)) ** 2)) + 0.007 * bend
     rings = 0.5 + 0.5 * np.sin(2 * np.pi * depth / rng.uniform(0.012, 0.02))
     tone = 0.5 + figure * 0.32 * (rings**1.5 - 0.4) + 0.11 * fine + rng.normal(0, 0.13)
-    wood = _ramp(tone, colors)
+    wood = ramp(tone, colors)
     wood *= 1 - 0.16 * np.clip(pores - 1.1, 0, 1)[..., None]
     return np.asarray(wood, np.float32)
 
@@ -86,7 +86,7 @@ def planks(
         shift = (shift + rng.uniform(0.25, 0.75)) % 1.0
         strip = np.vstack([_joint(board(bl, bw, px_per_m, colors, figure, rng), 1.6, 0.45) for _ in range(2)])
         out[:, c * bw : (c + 1) * bw] = np.roll(strip, round(shift * bl), axis=0)
-    return _finish(out), width / px_per_m, height / px_per_m
+    return finish(out), width / px_per_m, height / px_per_m
 
 
 def herringbone(
@@ -105,7 +105,7 @@ def herringbone(
         upright = _joint(board(length, w, px_per_m, colors, 0.9, rng), 1.6, 0.45)
         rows, cols = np.arange((i + 1) * w, (i + 1) * w + length) % size, np.arange(i * w, (i + 1) * w)
         out[np.ix_(rows, cols)] = upright
-    return _finish(out), size / px_per_m, size / px_per_m
+    return finish(out), size / px_per_m, size / px_per_m
 
 
 def parquet(
@@ -120,18 +120,20 @@ def parquet(
         for c in range(blocks):
             part = np.hstack([_joint(board(block, w, px_per_m, colors, 0.7, rng), 1.4, 0.4) for _ in range(strips)])
             out[r * block : (r + 1) * block, c * block : (c + 1) * block] = part if (r + c) % 2 else np.rot90(part)
-    return _finish(out), size / px_per_m, size / px_per_m
+    return finish(out), size / px_per_m, size / px_per_m
 
 
-def marble_field(shape: tuple[int, int], base: Color, vein: Color, density: float, rng: Rng) -> Float:
-    """Stone with veins: the zero lines of warped noise, thin and thick."""
-    size = max(shape)
+def marble_field(
+    shape: tuple[int, int], base: Color, vein: Color, density: float, rng: Rng, size: int | None = None
+) -> Float:
+    """Stone with veins: the zero lines of warped noise, thin and thick. `size`: pixels of one piece, if not of all."""
+    size = size or max(shape)
     cloud = noise(shape, size / 5, size / 5, rng)
-    out = np.broadcast_to(_rgb(base), (*shape, 3)) * (1 + 0.035 * cloud + 0.012 * noise(shape, 3, 3, rng))[..., None]
+    out = np.broadcast_to(rgb(base), (*shape, 3)) * (1 + 0.035 * cloud + 0.012 * noise(shape, 3, 3, rng))[..., None]
     for scale, width, strength in ((size / 4, 0.035, 0.75), (size / 8, 0.05, 0.4), (size / 14, 0.06, 0.22)):
         field = noise(shape, scale, scale * 0.6, rng) + 0.35 * noise(shape, scale / 5, scale / 5, rng)
         line = np.exp(-np.abs(field) / (width * density)) * np.clip(0.5 + 0.5 * noise(shape, scale, scale, rng), 0, 1)
-        out = out * (1 - strength * line[..., None]) + _rgb(vein) * strength * line[..., None]
+        out = out * (1 - strength * line[..., None]) + rgb(vein) * strength * line[..., None]
     return np.asarray(out, np.float32)
 
 
@@ -162,37 +164,37 @@ def tiles(
                 mottle = (
                     0.02 * noise((t, t), t / 6, t / 6, rng) + 0.008 * noise((t, t), 2, 2, rng) + rng.normal(0, 0.012)
                 )
-                part = np.asarray(_rgb(color) * (1 + mottle)[..., None], np.float32)
+                part = np.asarray(rgb(color) * (1 + mottle)[..., None], np.float32)
             out[r * t : (r + 1) * t, c * t : (c + 1) * t] = _joint(np.asarray(part, np.float32), 2.0, 0.08)
     at = np.arange(size) % t + 0.5
     near = np.minimum(at, t - at)
     cover = np.clip(line / 2 + 0.5 - np.minimum(near[:, None], near[None]), 0, 1)[..., None]
-    sand = _rgb(grout) * (1 + 0.04 * noise((size, size), 1.5, 1.5, rng))[..., None]
-    return _finish(out * (1 - cover) + sand * cover), size / px_per_m, size / px_per_m
+    sand = rgb(grout) * (1 + 0.04 * noise((size, size), 1.5, 1.5, rng))[..., None]
+    return finish(out * (1 - cover) + sand * cover), size / px_per_m, size / px_per_m
 
 
-def terrazzo_field(shape: tuple[int, int], base: Color, accent: Color, px_per_m: float, rng: Rng) -> Float:
-    """Stone chips in cement: cells nearest to random points, shrunk, in a few tones."""
+def terrazzo_field(
+    shape: tuple[int, int], base: Color, accent: Color, px_per_m: float, rng: Rng, wrap: bool = False
+) -> Float:
+    """Stone chips in cement: cells nearest to random points, shrunk, in a few tones. `wrap`: it repeats seamlessly."""
     height, width = shape
-    out = np.broadcast_to(_rgb(base), (*shape, 3)) * (1 + 0.02 * noise(shape, 3, 3, rng))[..., None]
-    tones = [_rgb(accent), _rgb(base) * 0.55, np.minimum(_rgb(base) * 1.2, 1), _rgb(accent) * 0.6]
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    out = np.broadcast_to(rgb(base), (*shape, 3)) * (1 + 0.02 * noise(shape, 3, 3, rng))[..., None]
+    tones = [rgb(accent), rgb(base) * 0.55, np.minimum(rgb(base) * 1.2, 1), rgb(accent) * 0.6]
     count = int(height * width / px_per_m**2 * 5200)
     for _ in range(count):
         cy, cx, r = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(0.002, 0.008) * px_per_m
         a, squeeze = rng.uniform(0, np.pi), rng.uniform(0.4, 1)
-        y0, y1, x0, x1 = (
-            int(max(0, cy - r - 2)),
-            int(min(height, cy + r + 3)),
-            int(max(0, cx - r - 2)),
-            int(min(width, cx + r + 3)),
-        )
-        dy, dx = y[y0:y1, x0:x1] - cy, x[y0:y1, x0:x1] - cx
+        rows, columns = np.arange(int(cy - r - 2), int(cy + r + 3)), np.arange(int(cx - r - 2), int(cx + r + 3))
+        if not wrap:
+            rows = rows[(rows >= 0) & (rows < height)]
+            columns = columns[(columns >= 0) & (columns < width)]
+        dy, dx = (rows - cy)[:, None].astype(np.float32), (columns - cx)[None].astype(np.float32)
         u, v = np.cos(a) * dx + np.sin(a) * dy, (np.cos(a) * dy - np.sin(a) * dx) / squeeze
         angle = np.arctan2(v, u)
         edge = r * (1 - 0.16 * np.abs(np.sin(1.5 * angle + a)) - 0.1 * np.abs(np.cos(2.5 * angle)))
         cover = np.clip(edge - np.hypot(u, v) + 0.5, 0, 1)[..., None]
-        out[y0:y1, x0:x1] = out[y0:y1, x0:x1] * (1 - cover) + tones[rng.integers(len(tones))] * cover
+        part = np.ix_(rows % height, columns % width)
+        out[part] = out[part] * (1 - cover) + tones[rng.integers(len(tones))] * cover
     return np.asarray(out, np.float32)
 
 
@@ -221,14 +223,14 @@ def bricks(
     cover = np.clip(inner, 0, 1)[..., None]
     tone = rng.normal(0, spread, (rows, columns))[row, col]
     hue = rng.normal(0, spread * 0.35, (rows, columns))[row, col]
-    clay = _rgb(base) * (1 + tone + 0.07 * noise(shape, 2, 2, rng) + 0.08 * noise(shape, 14, 14, rng))[..., None]
+    clay = rgb(base) * (1 + tone + 0.07 * noise(shape, 2, 2, rng) + 0.08 * noise(shape, 14, 14, rng))[..., None]
     clay = (
         clay
         * np.stack([1 + hue, np.ones_like(hue), 1 - hue], -1)
         * (1 - 0.25 * np.clip(1 - inner / 3, 0, 1))[..., None]
     )
-    bed = _rgb(mortar) * (0.9 + 0.06 * noise(shape, 1.5, 1.5, rng))[..., None]
-    return _finish(clay * cover + bed * (1 - cover)), width / px_per_m, height / px_per_m
+    bed = rgb(mortar) * (0.9 + 0.06 * noise(shape, 1.5, 1.5, rng))[..., None]
+    return finish(clay * cover + bed * (1 - cover)), width / px_per_m, height / px_per_m
 
 
 def carpet(
@@ -239,9 +241,9 @@ def carpet(
     shape = (n, n)
     tuft = noise(shape, 2.2, 2.2, rng)
     slow = noise(shape, n / 6, n / 6, rng)
-    out = _rgb(base) * (1 + 0.13 * tuft + 0.03 * slow + 0.05 * noise(shape, 6, 6, rng))[..., None]
+    out = rgb(base) * (1 + 0.13 * tuft + 0.03 * slow + 0.05 * noise(shape, 6, 6, rng))[..., None]
     out = out * (1 + fleck * np.stack([noise(shape, 3, 3, rng) for _ in range(3)], -1))
-    return _finish(out), n / px_per_m, n / px_per_m
+    return finish(out), n / px_per_m, n / px_per_m
 
 
 def stripe_paper(light: Color, dark: Color, rng: Rng, px_per_m: float = 1000) -> tuple[Texture, float, float]:
@@ -250,9 +252,9 @@ def stripe_paper(light: Color, dark: Color, rng: Rng, px_per_m: float = 1000) ->
     x = np.arange(width) / width * 4
     wide, line = (x % 1) < 0.5, np.abs((x % 0.5) - 0.04) < 0.006
     t = np.where(wide, 1.0, 0.0) + np.where(line, 0.35, 0.0) * np.where(wide, -1, 1)
-    out = _rgb(light) * (1 - t)[None, :, None] + _rgb(dark) * t[None, :, None]
+    out = rgb(light) * (1 - t)[None, :, None] + rgb(dark) * t[None, :, None]
     out = out * (1 + 0.02 * noise((height, width), 1, 8, rng) + 0.02 * noise((height, width), 8, 1, rng))[..., None]
-    return _finish(out), width / px_per_m, height / px_per_m
+    return finish(out), width / px_per_m, height / px_per_m
 
 
 def damask_paper(ground: Color, figure: Color, rng: Rng, px_per_m: float = 1000) -> tuple[Texture, float, float]:
@@ -272,8 +274,8 @@ def damask_paper(ground: Color, figure: Color, rng: Rng, px_per_m: float = 1000)
         )
         out = np.maximum(out, np.maximum(outline - 0.8 * inner, 0.7 * stem))
     weave = 1 + 0.018 * noise((height, width), 1, 5, rng)
-    image = (_rgb(ground) * (1 - out)[..., None] + _rgb(figure) * out[..., None]) * weave[..., None]
-    return _finish(image), width / px_per_m, height / px_per_m
+    image = (rgb(ground) * (1 - out)[..., None] + rgb(figure) * out[..., None]) * weave[..., None]
+    return finish(image), width / px_per_m, height / px_per_m
 
 
 def leaf_paper(
@@ -281,7 +283,7 @@ def leaf_paper(
 ) -> tuple[Texture, float, float]:
     """Scattered leaves with a midrib, wrapping at the edges; 0.53 x 0.53 m."""
     n = 530
-    image = np.broadcast_to(_rgb(ground), (n, n, 3)).copy()
+    image = np.broadcast_to(rgb(ground), (n, n, 3)).copy()
     y, x = np.mgrid[0:n, 0:n].astype(np.float32)
     for _ in range(count):
         cy, cx, length, a = rng.uniform(0, n), rng.uniform(0, n), rng.uniform(38, 75), rng.uniform(0, 2 * np.pi)
@@ -294,12 +296,12 @@ def leaf_paper(
             + 0.4 * np.clip(np.cos((u * 1.6 + np.abs(v) * 2.2) * 22) - 0.86, 0, 1) * 6
         )
         color = (
-            _rgb(leaves[rng.integers(len(leaves))])
+            rgb(leaves[rng.integers(len(leaves))])
             * (1 + 0.14 * v[..., None] * 3)
             * (1 + 0.2 * np.clip(rib, 0, 1))[..., None]
         )
         image = image * (1 - cover[..., None]) + color * cover[..., None]
-    return _finish(image * (1 + 0.012 * noise((n, n), 2, 2, rng))[..., None]), n / px_per_m, n / px_per_m
+    return finish(image * (1 + 0.012 * noise((n, n), 2, 2, rng))[..., None]), n / px_per_m, n / px_per_m
 
 
 def fan_paper(ground: Color, line: Color, rng: Rng, px_per_m: float = 1000) -> tuple[Texture, float, float]:
@@ -315,5 +317,5 @@ def fan_paper(ground: Color, line: Color, rng: Rng, px_per_m: float = 1000) -> t
         inside = (r < cell / 2) & (v <= 0.5)
         ring = np.clip(2.2 - np.abs((r + 8) % 16 - 8), 0, 1)
         out = np.where(inside, ring, out)
-    image = _rgb(ground) * (1 - out)[..., None] + _rgb(line) * out[..., None]
-    return _finish(image * (1 + 0.012 * noise((n, n), 2, 2, rng))[..., None]), n / px_per_m, n / px_per_m
+    image = rgb(ground) * (1 - out)[..., None] + rgb(line) * out[..., None]
+    return finish(image * (1 + 0.012 * noise((n, n), 2, 2, rng))[..., None]), n / px_per_m, n / px_per_m

@@ -6,8 +6,8 @@ from google.type import money_pb2
 from roomviz.errors import InvalidArgument
 from roomviz.internal.catalog.v1 import catalog_pb2, catalog_pb2_grpc
 from roomviz.runtime.context import current
-from roomviz.v1 import products_pb2, products_pb2_grpc
-from services.catalog.domain.product import Finish, Product
+from roomviz.v1 import layouts_pb2, products_pb2, products_pb2_grpc
+from services.catalog.domain.product import Finish, Layout, Product
 from services.catalog.usecases import Catalog, Pattern, Patterns
 
 _FINISH = {
@@ -16,6 +16,21 @@ _FINISH = {
     Finish.GLOSS: products_pb2.FINISH_GLOSS,
     Finish.POLISHED: products_pb2.FINISH_POLISHED,
 }
+
+
+def layout_to_proto(layout: Layout) -> layouts_pb2.Layout:
+    return layouts_pb2.Layout(
+        pattern=f"PATTERN_{layout.pattern.upper()}",
+        offset=layout.offset,
+        min_stagger_m=layout.min_stagger_m,
+        angle_deg=layout.angle_deg,
+        match=f"WALLPAPER_MATCH_{layout.match.upper() or 'UNSPECIFIED'}",
+        reverse_hang=layout.reverse_hang,
+        grout=layouts_pb2.Grout(
+            width_m=layout.grout_width_m, color_rgb=layout.grout_color_rgb, depth_m=layout.grout_depth_m
+        ),
+        bevel_m=layout.bevel_m,
+    )
 
 
 def to_proto(p: Product) -> products_pb2.Product:
@@ -35,6 +50,17 @@ def to_proto(p: Product) -> products_pb2.Product:
             finish=_FINISH[m.finish],
             texture_digest=m.texture_digest,
             color_rgb=m.color_rgb,
+            face_digest=m.face_digest,
+            face_width_m=m.face_width_m,
+            face_height_m=m.face_height_m,
+            layout=layout_to_proto(m.layout) if m.layout else None,
+            rectified=m.rectified,
+            packaging=products_pb2.Packaging(
+                pieces_per_box=m.packaging.pieces_per_box,
+                roll_length_m=m.packaging.roll_length_m,
+                coverage_m2_per_l=m.packaging.coverage_m2_per_l,
+                can_l=m.packaging.can_l,
+            ),
         ),
         etag=p.etag,
     )

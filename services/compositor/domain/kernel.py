@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, to_linear, to_srgb
+from services.compositor.domain.layout_plate import LayoutPlate
 from services.compositor.domain.plate import BLOCK, Plate
 from services.compositor.domain.shading import response
 
@@ -45,6 +46,12 @@ class _Job(ctypes.Structure):
         ("shown_linear", ctypes.c_void_p),
         ("linear", ctypes.c_void_p),
         ("srgb", ctypes.c_void_p),
+        ("entry", ctypes.c_void_p),
+        ("frames", ctypes.c_void_p),
+        ("first", ctypes.c_void_p),
+        ("taps", ctypes.c_void_p),
+        ("shares", ctypes.c_void_p),
+        ("grout", ctypes.c_uint16 * 4),
     )
 
 
@@ -78,6 +85,14 @@ def texels(levels: Sequence[LinearImage]) -> Texels:
     return Texels(tuple(made))
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Pieces and the grout between them: color (3,) linear RGB."""
+
+    plate: LayoutPlate
+    color: NDArray[np.float32]
+
+
 @cache
 def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(LIBRARY))
@@ -104,6 +119,7 @@ def lay(
     repeat_m: tuple[float, float] = (1.0, 1.0),
     rotation_deg: float = 0.0,
     parts: int = 1,
+    pieces: Joined | None = None,
 ) -> list[Callable[[], None]]:
     """Work that lays a texture over `out` where the plate is, in parts that may run at the same time.
 
@@ -114,6 +130,7 @@ def lay(
         repeat_m: width and height in metres after which the texture repeats.
         rotation_deg: turns the pattern on its plane.
         parts: how many.
+        pieces: how it is laid in pieces; the texture is then the material's face, and the rotation the layout's.
 
     Raises:
         ValueError: a texture has no place on a plate without a plane.
@@ -138,7 +155,7 @@ def lay(
         x,
         y,
         w,
-        on.alpha.ctypes.data,
+        (pieces.plate if pieces else on).alpha.ctypes.data,
         on.spans.ctypes.data,
         on.gain.ctypes.data,
         footprints.ctypes.data,
@@ -152,13 +169,23 @@ def lay(
         shown_linear.ctypes.data,
         linear.ctypes.data,
         srgb.ctypes.data,
+        *(_joined(pieces) if pieces else ()),
     )
     run, rows = _library().roomviz_lay, [h * k // parts for k in range(parts + 1)]
     # What the job points to. The tables too: two threads that are the first to ask may each get their own.
-    held = (out, on, texture, levels, footprints, tables)
+    held = (out, on, texture, levels, footprints, tables, pieces)
 
     def part(top: int, bottom: int) -> None:
         run(ctypes.byref(job), top, bottom)
         assert held
 
     return [partial(part, top, bottom) for top, bottom in pairwise(rows)]
+
+
+def _joined(pieces: Joined) -> tuple[object, ...]:
+    """The last fields of a job."""
+    p = pieces.plate
+    arrays = (p.entry, p.frame, p.first, p.taps, p.shares)
+    assert all(a.flags.c_contiguous for a in arrays)
+    grout = np.append(np.clip(pieces.color, 0, 1), 0) * 65535 + 0.5
+    return *(a.ctypes.data for a in arrays), (ctypes.c_uint16 * 4)(*grout.astype(np.uint16).tolist())

@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
-from roomviz.imaging.color import to_linear, to_srgb
+from roomviz.imaging.color import LinearImage, to_linear, to_srgb
 from roomviz.imaging.homography import Matrix
+from services.compositor.domain.layout import NO_PIECE, locate, sample, window
+from services.compositor.domain.layout_plate import Pieces, spread
 from services.compositor.domain.plate import PAINT_DETAIL, box_of
+from services.compositor.domain.relief import relief
 from services.compositor.domain.shading import light_in, response, shading
-from services.compositor.domain.texture import Pyramid, footprint, lay
+from services.compositor.domain.texture import Float, Footprint, Pyramid, footprint, lay, taps_of
 
 STRIP_ROWS = 256
+POINTS = 16  # that a pixel is looked up at where there are pieces
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Layer:
     """A material on a surface. alpha (H, W) uint8 of the photo's size; pixel_from_plane in its pixels.
 
     Either `pyramid` is laid on the plane, or, where there is none, the surface is painted in `color`,
-    (3,) linear RGB, which needs no plane.
+    (3,) linear RGB, which needs no plane. With `pieces` the pyramid is the material's face, and `color` the grout's.
     """
 
     kind: str
@@ -31,6 +35,7 @@ class Layer:
     pixel_from_plane: Matrix | None
     pyramid: Pyramid | None
     color: NDArray[np.float32]
+    pieces: Pieces | None = None
 
 
 def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: Image | None = None) -> Image:
@@ -63,7 +68,11 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: I
             alpha = layer.alpha[strip]
             if layer.pyramid is not None and layer.pixel_from_plane is not None:
                 at = footprint(layer.pixel_from_plane, (x, y + rows.start, w, rows.stop - rows.start))
-                albedo = lay(layer.pyramid, at)
+                if layer.pieces is None:
+                    albedo = lay(layer.pyramid, at)
+                else:
+                    albedo, there = lay_pieces(layer.pyramid, layer.pieces, layer.color, at)
+                    alpha = np.asarray(alpha * there + 0.5, np.uint8)
             else:
                 albedo = np.broadcast_to(layer.color, (*alpha.shape, 3))
             new = response(albedo * lit[rows, :, None] * tint)
@@ -71,3 +80,29 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: I
             mixed = to_linear(out[strip]) * (1 - share) + new * share
             np.copyto(out[strip], to_srgb(np.asarray(mixed, np.float32)), where=(alpha > 0)[..., None])
     return out
+
+
+def lay_pieces(face: Pyramid, pieces: Pieces, grout: NDArray[np.float32], at: Footprint) -> tuple[LinearImage, Float]:
+    """A material in pieces as the camera sees it: (h, w, 3) float32 linear; and the part of each pixel where some lies.
+
+    Every pixel is looked up at several points spread over its footprint, each in its own piece, at the sharpness that a
+    texture has there.
+    """
+    layout, source = pieces.layout, pieces.source
+    size = np.asarray(np.maximum(at.long / taps_of(face, at), at.short), np.float32)
+    none = np.zeros_like(size)
+    total, there = np.zeros((*size.shape, 3), np.float32), np.zeros_like(size)
+    ratio = at.short / np.maximum(at.long, np.float32(1e-9))
+    for along, aside in zip(*spread(POINTS), strict=True):
+        x = np.asarray(at.x + along * at.ax - aside * at.ay * ratio, np.float32)
+        y = np.asarray(at.y + along * at.ay + aside * at.ax * ratio, np.float32)
+        found = locate(layout, x, y)
+        s, t = sample(source, found, window(layout, found, source))
+        lies = found.piece != NO_PIECE
+        s, t = (np.where(lies, v, 0).astype(np.float32) for v in (s, t))
+        total += lay(face, Footprint(s, t, none, none, size, size)) * lies[..., None]
+        there += lies
+    mean = total / np.maximum(there, 1)[..., None]
+    shares = relief(layout, locate(layout, at.x, at.y), at.ax, at.ay, at.short, pieces.bevel_m, pieces.depth_m)
+    albedo = mean * shares[0][..., None] + grout * shares[1][..., None]
+    return np.asarray(np.minimum(albedo, 1), np.float32), np.asarray(there / POINTS, np.float32)

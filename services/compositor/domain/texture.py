@@ -87,14 +87,21 @@ def footprint(pixel_from_plane: Matrix, box: tuple[int, int, int, int], every: i
     )
 
 
+def density_of(source: Pyramid) -> float:
+    """Texels a metre."""
+    height, width = source.levels[0].shape[:2]
+    return float(np.sqrt(width / source.width_m * height / source.height_m))
+
+
+def taps_of(source: Pyramid, at: Footprint) -> Float:
+    """As many as the ellipse is longer than wide; each covers its share of the long side, or the short side."""
+    taps = np.clip(np.floor(at.long / np.maximum(at.short, 1e-9) + 0.8), 1, TAPS)
+    return np.where(at.long * density_of(source) <= 1, 1, taps).astype(np.float32)
+
+
 def lay(source: Pyramid, at: Footprint) -> LinearImage:
     """The texture as the camera sees it: (h, w, 3) float32 linear."""
-    base = source.levels[0]
-    texels_x, texels_y = base.shape[1] / source.width_m, base.shape[0] / source.height_m
-    density = float(np.sqrt(texels_x * texels_y))
-    # As many taps as the ellipse is longer than wide; each covers its share of the long side, or the short side.
-    taps = np.clip(np.floor(at.long / np.maximum(at.short, 1e-9) + 0.8), 1, TAPS)
-    taps = np.where(at.long * density <= 1, 1, taps).astype(np.float32)
+    density, taps = density_of(source), taps_of(source, at)
     depth = np.log2(np.maximum(np.maximum(at.long / taps, at.short) * density, 1.0))
     depth = np.minimum(depth, len(source.levels) - 1).astype(np.float32)
     # Near a level that level alone is read: nobody sees the difference, and it is half of the work.

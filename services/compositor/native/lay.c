@@ -40,6 +40,13 @@ typedef struct {
     const float *shown_linear;
     const float *linear;    // of an sRGB value
     const uint8_t *srgb;    // of a linear value, 4095 is 1
+    // Where the material is laid in pieces, its face in place of the texture; else null.
+    const int32_t *entry;   // for each block of each row: which of the blocks that pieces meet in; -1: one piece alone
+    const float *frames;    // for each block of each row: from metres on the plane to metres on the face, 2 x 2, plus 2
+    const int32_t *first;   // for each block that pieces meet in: its first tap, up to the next one's
+    const uint16_t *taps;   // where on the face, 65536 is its width and height: x of each pixel of the block, then y
+    const uint16_t *shares; // for each block that pieces meet in: of the face for each pixel, then of the grout; 32768 is 1
+    uint16_t grout[4];      // linear
 } Job;
 
 static inline Wide high(Wide a, Wide b) {
@@ -111,7 +118,13 @@ static void blend(const Job *job, uint8_t *pixel, uint8_t alpha, Wide sum, uint1
     }
 }
 
-static void block(const Job *job, const uint32_t *u, const uint32_t *v, int count, const float *footprint, Wide *sum) {
+// How a footprint reads the texture: in so many taps along its long side, from a level and a part of the next.
+typedef struct {
+    int taps, level;
+    float between;
+} Reading;
+
+static inline Reading reading(const Job *job, const float *footprint) {
     float longer = footprint[2], shorter = footprint[3];
     const Level *base = job->levels;
     float density = sqrtf(base->width / job->repeat[0] * base->height / job->repeat[1]);
@@ -121,10 +134,16 @@ static void block(const Job *job, const uint32_t *u, const uint32_t *v, int coun
     depth = fminf(depth, (float)(job->level_count - 1));
     int level = (int)depth;
     // Near a level that level alone is read: nobody sees the difference, and it is half of the work.
-    float between = fminf(fmaxf((depth - level - 0.15f) / 0.7f, 0), 1);
-    uint32_t second = (uint32_t)(between * 65535) / taps, first = 65535 / taps - second;
-    float along[2] = {(job->turn[0] * footprint[0] + job->turn[1] * footprint[1]) / job->repeat[0],
-                      (job->turn[2] * footprint[0] + job->turn[3] * footprint[1]) / job->repeat[1]};
+    return (Reading){taps, level, fminf(fmaxf((depth - level - 0.15f) / 0.7f, 0), 1)};
+}
+
+static void block(const Job *job, const uint32_t *u, const uint32_t *v, int count, const float *footprint,
+                  const float *turn, Wide *sum) {
+    Reading read = reading(job, footprint);
+    int taps = read.taps, level = read.level;
+    uint32_t second = (uint32_t)(read.between * 65535) / taps, first = 65535 / taps - second;
+    float along[2] = {(turn[0] * footprint[0] + turn[1] * footprint[1]) / job->repeat[0],
+                      (turn[2] * footprint[0] + turn[3] * footprint[1]) / job->repeat[1]};
     for (int tap = 0; tap < taps; tap++) {
         float offset = ((tap + 0.5f) / taps - 0.5f) * (1 << REPEAT);
         int32_t du = (int32_t)(offset * along[0]), dv = (int32_t)(offset * along[1]);
@@ -135,10 +154,35 @@ static void block(const Job *job, const uint32_t *u, const uint32_t *v, int coun
     }
 }
 
+// A block that pieces meet in: every tap looks where it was told to.
+static void pieces(const Job *job, int32_t entry, int count, const float *footprint, Wide *sum) {
+    Reading read = reading(job, footprint);
+    const int taps = job->first[entry + 1] - job->first[entry];
+    const uint16_t *at = job->taps + (int64_t)job->first[entry] * 2 * BLOCK;
+    const uint32_t share = 65535 / taps;
+    for (int tap = 0; tap < taps; tap++, at += 2 * BLOCK) {
+        uint32_t u[BLOCK], v[BLOCK];
+        for (int i = 0; i < BLOCK; i++) u[i] = (uint32_t)at[i] << (REPEAT - 16), v[i] = (uint32_t)at[BLOCK + i] << (REPEAT - 16);
+        // Between two levels some taps, spread evenly, read one and the rest the other: half of the work of both.
+        float rank = (__builtin_bitreverse32(tap) >> 1) * 0x1p-31f + 0.5f / taps;
+        sample(job->levels + read.level + (rank < read.between), u, v, count, share, sum);
+    }
+    const uint16_t *face = job->shares + (int64_t)entry * 2 * BLOCK, *grout = face + BLOCK;
+    const uint32_t lost = taps;
+    Wide color = all(0);
+    memcpy(&color, job->grout, 8);
+    for (int i = 0; i < count; i++) {
+        // What is cut off at each tap is one in the mean; with many taps a dark material would be darker.
+        Wider texel = __builtin_convertvector(sum[i], Wider) + lost;
+        Wider lit = (texel * face[i] + __builtin_convertvector(color, Wider) * grout[i]) >> 15;
+        Wider over = (Wider)(lit > 65535);  // all bits where true
+        sum[i] = __builtin_convertvector((lit & ~over) | (over & 65535), Wide);
+    }
+}
+
 // Where a block's pixels look, in parts of the texture's repeat.
-static void places(const Job *job, int32_t x, int32_t y, uint32_t *u, uint32_t *v) {
+static void places(const Job *job, int32_t x, int32_t y, const float *t, float right0, float down0, uint32_t *u, uint32_t *v) {
     const double *m = job->plane;
-    const float *t = job->turn;
     const float scale = (float)(1 << REPEAT);
     double px = x + 0.5, py = y + 0.5;
     float a0 = (float)(m[0] * px + m[1] * py + m[2]), a = (float)m[0];
@@ -147,7 +191,8 @@ static void places(const Job *job, int32_t x, int32_t y, uint32_t *u, uint32_t *
     for (int i = 0; i < BLOCK; i++) {
         float over = 1 / fmaxf(c0 + c * i, 1e-9f);
         float right = (a0 + a * i) * over, down = (b0 + b * i) * over;
-        float pu = (t[0] * right + t[1] * down) / job->repeat[0], pv = (t[2] * right + t[3] * down) / job->repeat[1];
+        float pu = (t[0] * right + t[1] * down + right0) / job->repeat[0];
+        float pv = (t[2] * right + t[3] * down + down0) / job->repeat[1];
         u[i] = (uint32_t)(int32_t)(fminf(fmaxf(pu, -FAR), FAR) * scale);
         v[i] = (uint32_t)(int32_t)(fminf(fmaxf(pv, -FAR), FAR) * scale);
     }
@@ -177,9 +222,19 @@ __attribute__((visibility("default"))) void roomviz_lay(const Job *job, int32_t 
                 for (int i = 0; i < BLOCK; i++) sum[i] = color;
             } else {
                 memset(sum, 0, sizeof sum);
+                const int64_t number = (int64_t)y * blocks + x / BLOCK;
+                const float *footprint = job->footprints + number * 4;
+                const float *frame = job->entry ? job->frames + number * 6 : 0;
                 uint32_t u[BLOCK], v[BLOCK];
-                places(job, x, y, u, v);
-                block(job, u, v, count, job->footprints + ((int64_t)y * blocks + x / BLOCK) * 4, sum);
+                if (frame && job->entry[number] >= 0) {
+                    pieces(job, job->entry[number], count, footprint, sum);
+                } else if (frame) {
+                    places(job, x, y, frame, frame[4], frame[5], u, v);
+                    block(job, u, v, count, footprint, frame, sum);
+                } else {
+                    places(job, x, y, job->turn, 0, 0, u, v);
+                    block(job, u, v, count, footprint, job->turn, sum);
+                }
             }
             if ((bits[0] & bits[1]) == ~0ull) {
                 show(job, row + 3 * x, sum, gain + x, tint);

@@ -3,7 +3,8 @@
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.v1 import rooms_pb2, visualizations_pb2
 from services.compositor.domain.version import renderer
-from services.compositor.ports import Export, Generation, LayerSpec, Order, Output, RenderSpec
+from services.compositor.ports import Export, Generation, Laid, LayerSpec, Order, Output, RenderSpec
+from services.compositor.transport.layouts import layout_from_proto
 from services.compositor.usecases.receipts import Verified
 
 FORMATS = {
@@ -68,11 +69,26 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
             layer.material.repeat_height_m,
             layer.material.color_rgb,
             layer.rotation_deg,
+            tuple(layer.surface.bbox_px),
+            laid_from_proto(layer) if layer.HasField("layout") else None,
         )
         for layer in p.layers
     )
     return RenderSpec(
         p.room, p.photo_key, p.working_key, p.width_px, p.height_px, layers, tuple(p.white_mask_keys), p.light_key
+    )
+
+
+def laid_from_proto(layer: compositor_pb2.Layer) -> Laid:
+    layout, material = layer.layout, layer.material
+    return Laid(
+        layout_from_proto(layout, material, layer.rotation_deg),
+        material.face_digest,
+        material.face_width_m,
+        material.face_height_m,
+        layout.grout.color_rgb,
+        layout.grout.depth_m,
+        layout.bevel_m,
     )
 
 

@@ -1,10 +1,12 @@
 """Compose a picture: what all ways of rendering share."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import TypeVar, TypeVarTuple
 
 import cv2
@@ -18,19 +20,23 @@ from roomviz.imaging.homography import scaled
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import kernel, splice
+from services.compositor.domain.corners import Wall, unfolded
 from services.compositor.domain.encode import STRIP
-from services.compositor.domain.kernel import Texels
+from services.compositor.domain.kernel import Joined, Texels
+from services.compositor.domain.layout import Source
+from services.compositor.domain.layout_plate import LayoutPlate, Pieces, joined, layout_plate
 from services.compositor.domain.plate import Plate, Surface, box_of, surface
 from services.compositor.domain.shading import Box, Light, light_in
 from services.compositor.domain.splice import Tiles
 from services.compositor.domain.texture import pyramid
-from services.compositor.ports import LayerSpec, Pictures, RenderSpec
+from services.compositor.ports import Laid, LayerSpec, Pictures, RenderSpec
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
 
 LAYERS_MAX = 64
 PREVIEW_QUALITY = 88
+VARIANTS = 4096  # windows on a face; so many that hardly two pieces in a room show the same
 _NOWHERE = np.zeros((1, 1), bool)
 
 
@@ -71,6 +77,7 @@ class Renderer:
     cpu: Executor
     threads: int
     plates: Memory[Plate]
+    layouts: Memory[LayoutPlate]
     textures: Memory[Texels]
     tiles: Memory[Tiles]
 
@@ -84,18 +91,21 @@ class Renderer:
     ) -> Composed:
         """The composed picture at this size; `keep` its plates for the next one, or make them in strips that are gone
         once they are used."""
+        spec = replace(spec, layers=around_corners(spec))
         photo, textures = await asyncio.gather(self.photo(photo_key, height, width), self._textures(spec))
         made: Sequence[Plate | Surface | None]
         with stage("plate"):
             made = await self._plates(spec, photo_key, photo) if keep else await self._surfaces(spec, photo)
+        with stage("layout"):
+            joints = await self._joints(spec, photo_key, photo, made)
         with stage("render"):
             whole = await self.run(splice.padded, photo)
             out = whole[:height, :width]
             touched = np.full((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), not keep)
             cover = np.zeros((height, width), np.uint8) if coverage else None
-            for layer, on, texels in zip(spec.layers, made, textures, strict=True):
+            for layer, on, pieces, texels in zip(spec.layers, made, joints, textures, strict=True):
                 if isinstance(on, Plate):
-                    parts = _work(layer, out, on, texels, self.threads)
+                    parts = _work(layer, out, on, pieces, texels, self.threads)
                     touched |= on.touched
                 elif on is not None:
                     parts = [
@@ -120,11 +130,7 @@ class Renderer:
 
     async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image) -> list[Plate | None]:
         """A plate a layer; None where its mask is empty."""
-        light_keys = spec.light_key or spec.white_mask_keys  # what the light is read from
-        keys = [
-            (photo_key, photo.shape, light_keys, layer.mask_key, layer.homography, not layer.texture_digest)
-            for layer in spec.layers
-        ]
+        keys = [_plate_key(spec, photo_key, photo, layer) for layer in spec.layers]
         found = [self.plates.get(key) for key in keys]
         missing = [n for n, plate in enumerate(found) if plate is None]
         if missing:
@@ -148,6 +154,27 @@ class Renderer:
 
         return await asyncio.gather(*(one(layer) for layer in spec.layers))
 
+    async def _joints(
+        self, spec: RenderSpec, photo_key: str, photo: Image, plates: Sequence[Plate | Surface | None]
+    ) -> list[Joined | None]:
+        """Where the pieces of each layer lie; None where it has none, or is laid in strips. Products of the same sizes
+        share it."""
+        out: list[Joined | None] = []
+        for layer, on in zip(spec.layers, plates, strict=True):
+            if layer.laid is None or not isinstance(on, Plate):
+                out.append(None)
+                continue
+            pieces = _pieces(layer.laid)
+            key = (*_plate_key(spec, photo_key, photo, layer), pieces)
+            found = self.layouts.get(key)
+            if found is None:
+                rows = [on.box[3] * k // self.threads for k in range(self.threads + 1)]
+                parts = (self.run(layout_plate, on, pieces, *part) for part in pairwise(rows))
+                found = joined(await asyncio.gather(*parts))
+                self.layouts.put(key, found)
+            out.append(Joined(found, linear_from_rgb24(layer.laid.grout_rgb)))
+        return out
+
     async def _surface(
         self, spec: RenderSpec, layer: LayerSpec, photo: Image, light: Callable[[Box], Light]
     ) -> Surface | None:
@@ -168,16 +195,54 @@ class Renderer:
     async def _texels(self, layer: LayerSpec) -> Texels:
         if not layer.texture_digest:
             return kernel.paint(linear_from_rgb24(layer.color_rgb))
-        found = self.textures.get(layer.texture_digest)
+        digest = layer.laid.face_digest if layer.laid else layer.texture_digest
+        found = self.textures.get(digest)
         if found is None:
-            texture = await self.pictures.rgb(f"textures/{layer.texture_digest}.png")
+            texture = await self.pictures.rgb(f"textures/{digest}.png")
             found = await self.run(_make_texels, texture)
-            self.textures.put(layer.texture_digest, found)
+            self.textures.put(digest, found)
         return found
 
     async def run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
         """In a thread of its own."""
         return await asyncio.get_running_loop().run_in_executor(self.cpu, function, *arguments)
+
+
+def around_corners(spec: RenderSpec) -> tuple[LayerSpec, ...]:
+    """Its layers; what is laid alike on several walls runs on from one to the next."""
+    layers = spec.layers
+    out = list(layers)
+    alike = defaultdict[Laid, list[int]](list)
+    for n, layer in enumerate(layers):
+        if layer.kind == "wall" and layer.laid is not None and layer.homography and layer.bbox_px:
+            alike[layer.laid].append(n)
+    for laid, numbers in alike.items():
+        walls = [_wall(layers[n]) for n in numbers]
+        for n, along in zip(numbers, unfolded(walls, spec.width, spec.height), strict=True):
+            moved = replace(laid.layout, origin_x_m=laid.layout.origin_x_m - along)
+            out[n] = replace(layers[n], laid=replace(laid, layout=moved))
+    return tuple(out)
+
+
+def _wall(layer: LayerSpec) -> Wall:
+    x, _, width, _ = layer.bbox_px
+    return Wall(np.array(layer.homography).reshape(3, 3), x, x + width)
+
+
+def _plate_key(spec: RenderSpec, photo_key: str, photo: Image, layer: LayerSpec) -> tuple[object, ...]:
+    light_keys = spec.light_key or spec.white_mask_keys  # what the light is read from
+    return (photo_key, photo.shape, light_keys, layer.mask_key, layer.homography, not layer.texture_digest)
+
+
+def _pieces(laid: Laid) -> Pieces:
+    source = Source(laid.face_width_m, laid.face_height_m, variants=VARIANTS)
+    return Pieces(laid.layout, source, laid.bevel_m, laid.grout_depth_m)
+
+
+def _repeat(layer: LayerSpec) -> tuple[float, float]:
+    if layer.laid:
+        return layer.laid.face_width_m, layer.laid.face_height_m
+    return (layer.repeat_width_m, layer.repeat_height_m) if layer.texture_digest else (1.0, 1.0)
 
 
 def _make_surface(
@@ -193,10 +258,11 @@ def _make_surface(
     return surface(photo, alpha, layer.kind, light(box_of(alpha)), plane, not layer.texture_digest)
 
 
-def _work(layer: LayerSpec, out: Image, on: Plate, texels: Texels, parts: int) -> list[Callable[[], None]]:
+def _work(
+    layer: LayerSpec, out: Image, on: Plate, pieces: Joined | None, texels: Texels, parts: int
+) -> list[Callable[[], None]]:
     """What is to be done to lay a layer on a plate."""
-    repeat = (layer.repeat_width_m, layer.repeat_height_m) if layer.texture_digest else (1.0, 1.0)
-    return kernel.lay(out, on, texels, repeat, layer.rotation_deg, parts)
+    return kernel.lay(out, on, texels, _repeat(layer), layer.rotation_deg, parts, pieces)
 
 
 def _lay_strip(
@@ -209,13 +275,17 @@ def _lay_strip(
 ) -> None:
     """Lay some rows of a layer. The strips of a layer share no row, and so may be laid at the same time."""
     plate = on.plate(top, min(top + STRIP, len(on.alpha)))
-    for part in _work(layer, out, plate, texels, 1):
+    pieces, alpha = None, plate.alpha
+    if layer.laid is not None:
+        found = layout_plate(plate, _pieces(layer.laid), 0, len(alpha))
+        pieces, alpha = Joined(found, linear_from_rgb24(layer.laid.grout_rgb)), found.alpha
+    for part in _work(layer, out, plate, pieces, texels, 1):
         part()
     if cover is not None:
         x, y, w, h = plate.box
         under = cover[y : y + h, x : x + w]
         # What shows through both: the other way round.
-        clear = (255 - under.astype(np.uint16)) * (255 - plate.alpha)
+        clear = (255 - under.astype(np.uint16)) * (255 - alpha)
         under[...] = 255 - (clear + 127) // 255
 
 

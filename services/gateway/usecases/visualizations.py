@@ -14,6 +14,7 @@ from roomviz.runtime.rpc import invoke, invoke_for_stream, invoke_with_stream
 from roomviz.v1 import products_pb2, rooms_pb2, visualizations_pb2
 from services.gateway.domain.records import Operation, Visualization
 from services.gateway.ports import Calls, Objects, Operations, Visualizations
+from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.rooms import RoomCases, envelope
 
@@ -130,9 +131,15 @@ class VisualizationCases:
             product = (
                 await invoke(self.calls.products.GetProduct, products_pb2.GetProductRequest(name=application.product))
             ).product
+            layout = layout_of(application.layout if application.HasField("layout") else None, product)
             for surface, key in _targets(application, found):
                 spec.layers.add(
-                    surface=surface, mask_key=key, material=product.material, rotation_deg=application.rotation_deg
+                    surface=surface,
+                    mask_key=key,
+                    material=product.material,
+                    rotation_deg=application.rotation_deg,
+                    layout=layout,
+                    product=product.name,
                 )
         if len(spec.layers) > LAYERS_MAX:
             raise InvalidArgument(

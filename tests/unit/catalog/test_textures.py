@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from services.catalog.domain.demo_range import ITEMS
+from services.catalog.domain.product import Packaging
 from services.catalog.seed import draw
 
 TEXTURED = [i for i in ITEMS if i.draw is not None]
@@ -40,6 +41,37 @@ def test_a_texture_is_the_same_each_time():
     np.testing.assert_array_equal(item.texture()[0], item.texture()[0])
 
 
+@pytest.mark.parametrize("item", [i for i in TEXTURED if i.draw_face], ids=lambda i: i.sku)
+def test_a_face_goes_on_at_its_edges_and_is_larger_than_its_pieces(item):
+    face, width, height = item.face()
+    image = face.astype(float)
+
+    assert width >= max(item.piece_m)
+    assert height >= 2 * min(item.piece_m)
+    for axis in (0, 1):
+        steps = np.abs(np.diff(image, axis=axis)).mean(tuple({0, 1, 2} - {axis}))
+        seam = np.abs(np.take(image, 0, axis) - np.take(image, -1, axis)).mean()
+        assert seam <= np.quantile(steps, 0.99) * 1.1 + 0.5
+
+
+def test_pieces_cut_from_a_face_anywhere_differ():
+    item = next(i for i in ITEMS if i.sku == "FLR-OAK-NATURAL")
+    face, _, height = item.face()
+    rows = round(item.piece_m[0] / height * len(face))
+
+    tones = [face[k : k + rows].mean() for k in range(0, len(face) - rows, rows)]
+
+    assert len(tones) >= 7
+    assert np.std(tones) > 3
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda i: i.sku)
+def test_what_is_laid_in_a_pattern_has_a_face_and_everything_with_pieces_is_sold_in_something(item):
+    assert (item.face() is not None) == (item.layout is not None)
+    if "carpet" not in item.category:
+        assert item.packaging != Packaging()
+
+
 def test_boards_keep_their_real_width():
     item = next(i for i in ITEMS if i.sku == "FLR-OAK-NATURAL")
     texture, width, _ = item.texture()
@@ -54,8 +86,8 @@ def test_boards_keep_their_real_width():
 def test_paint_has_a_colour_and_no_texture():
     index = next(k for k, i in enumerate(ITEMS) if i.sku == "PNT-SAGE")
 
-    material, png = draw(index)
+    material, pictures = draw(index)
 
-    assert png == b""
+    assert pictures == {}
     assert material.texture_digest == ""
     assert material.color_rgb == (164 << 16 | 178 << 8 | 154)

@@ -15,7 +15,7 @@ from roomviz.errors import FailedPrecondition, NotFound
 from roomviz.imaging.codec import encode_jpeg, encode_png
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
-from roomviz.v1 import rooms_pb2, visualizations_pb2
+from roomviz.v1 import layouts_pb2, rooms_pb2, visualizations_pb2
 from services.compositor.domain import xmp
 from services.compositor.domain.difference import Difference, difference
 from services.compositor.ports import Order
@@ -97,7 +97,7 @@ def fresh():
     with ThreadPoolExecutor(2) as pool:
 
         def worker(threads: int = 2) -> tuple[MakePicture, Rerender, Verify]:
-            renderer = Renderer(Stored(), pool, threads, Memory(1 << 28), Memory(1 << 28), Memory(1 << 28))
+            renderer = Renderer(Stored(), pool, threads, *(Memory(1 << 28) for _ in range(4)))
             make = MakePicture(renderer, shelf)
             again = Rerender(make, shelf)
             return make, again, Verify(again, shelf, Here())
@@ -125,6 +125,24 @@ async def test_a_receipt_gives_the_same_bytes_on_another_worker(fresh: Callable,
     assert xmp.mark_in(made.data) == xmp.Mark(order.receipt, order.renderer, False)
     assert Image.open(io.BytesIO(made.data)).size == (made.width, made.height)
     assert (await verify("a", made.data)).verdict is Verdict.UNTOUCHED
+
+
+@pytest.mark.parametrize("wanted", [PREVIEW, output("PNG"), output("PNG", "LAYER")], ids=str)
+async def test_a_receipt_of_pieces_gives_the_same_bytes_on_another_worker(
+    fresh: Callable, wanted: compositor_pb2.Output
+):
+    laid = spec()
+    material = laid.layers[0].material
+    material.face_digest, material.face_width_m, material.face_height_m = "t", 1.0, 1.0
+    material.piece_width_m, material.piece_length_m = 0.1, 0.5
+    laid.layers[0].layout.CopyFrom(layouts_pb2.Layout(pattern="PATTERN_HERRINGBONE", bevel_m=0.002, seed=3))
+    make, _, _ = fresh(threads=1)
+    made, texture = await make(order_of("a", laid, wanted)), await make(order_of("a", spec(), wanted))
+
+    _, again, _ = fresh(threads=3)
+
+    assert (await again("a", order_of("a", laid, wanted).receipt)).data == made.data
+    assert made.data != texture.data
 
 
 async def test_views_are_of_the_same_picture(fresh: Callable):

@@ -56,18 +56,23 @@ def window(layout: Layout, located: Located, source: Source) -> Window:
     if fixed is not None:
         return Window(np.zeros(located.piece.shape, np.int64), *fixed, none, none)
     bits = scramble(located.piece, layout.seed)
-    variant = ((bits >> np.uint64(8)) % np.uint64(source.variants)).astype(np.int64)
+    # By multiplication in place of division, which takes longer than all the rest.
+    variant = (((bits >> np.uint64(40)) * np.uint64(source.variants)) >> np.uint64(24)).astype(np.int64)
     wide, tall = (located.width, located.length) if source.turned else (located.length, located.width)
     free_x = source.width_m if source.seamless else np.maximum(source.width_m - wide, 0)
     free_y = source.height_m if source.seamless else np.maximum(source.height_m - tall, 0)
     f = located.u.dtype
     return Window(
         variant,
-        np.mod((variant + 1) * R2[0], 1).astype(f) * free_x,
-        np.mod((variant + 1) * R2[1], 1).astype(f) * free_y,
+        _fraction((variant + 1) * R2[0]).astype(f) * free_x,
+        _fraction((variant + 1) * R2[1]).astype(f) * free_y,
         (bits & np.uint64(1)).astype(np.bool_) & source.flip_ends,
         (bits & np.uint64(2)).astype(np.bool_) & source.flip_sides,
     )
+
+
+def _fraction(x: Array) -> Array:
+    return np.asarray(x - np.floor(x))
 
 
 def sample(source: Source, located: Located, shown: Window) -> tuple[Array, Array]:

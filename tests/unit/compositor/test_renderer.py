@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from services.compositor.domain.layout import Bond, Layout
+from services.compositor.ports import Laid, LayerSpec, RenderSpec
+from services.compositor.usecases.renderer import around_corners
+
+# Two walls that meet 2 m right of the camera and 4 m ahead of it: one across, one along. y = 0 at the floor.
+K = np.array([[800.0, 0, 500], [0, 800, 300], [0, 0, 1]])
+ACROSS = K @ np.array([[1.0, 0, 0], [0, 1, 1.4], [0, 0, 4]])
+ALONG = K @ np.array([[0.0, 0, 2], [0, 1, 1.4], [-1, 0, 0]])
+TILES = Laid(Layout(Bond(0.3, 0.3, 0.003)), "face", 1.2, 1.2, 0, 0.001, 0.001)
+
+
+def layer(surface: str, kind: str, homography: np.ndarray, bbox: tuple[int, ...], laid: Laid | None) -> LayerSpec:
+    flat = tuple(homography.ravel().tolist())
+    return LayerSpec(surface, kind, flat, "mask", "texture", 1, 1, 0, 0.0, bbox, laid)
+
+
+BACK = layer("wall-1", "wall", ACROSS, (100, 0, 800, 600), TILES)
+SIDE = layer("wall-2", "wall", ALONG, (900, 0, 100, 700), TILES)
+
+
+def moved(*layers: LayerSpec) -> list[float]:
+    spec = RenderSpec("rooms/1", "photo", "working", 1000, 700, layers, ())
+    return [la.laid.layout.origin_x_m if la.laid else 0.0 for la in around_corners(spec)]
+
+
+def test_what_is_laid_alike_on_two_walls_runs_on_around_the_corner():
+    back, side = moved(BACK, SIDE)
+
+    # The corner: x = 2 of the wall across, x = -4 of the wall along.
+    assert back == 0
+    assert -4 - side == pytest.approx(2 - back, abs=1e-6)
+
+
+def test_what_is_laid_in_another_way_begins_on_its_own():
+    other = replace(SIDE, laid=replace(TILES, bevel_m=0.002))
+
+    assert moved(BACK, other) == [0, 0]
+
+
+def test_floors_and_paints_stay_where_they_are():
+    floor = replace(SIDE, kind="floor")
+    paint = replace(SIDE, laid=None)
+
+    assert moved(BACK, floor, paint) == [0, 0, 0]
