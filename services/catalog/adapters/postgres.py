@@ -5,13 +5,18 @@ from typing import Any
 import asyncpg
 
 from roomviz.runtime.database import reachable
-from services.catalog.domain.product import Finish, Material, Product
+from services.catalog.domain.product import Cutout, Finish, Material, Mount, Product
 
 _COLUMNS = """sku, display_name, category, price, currency, repeat_width_m, repeat_height_m, piece_width_m, piece_length_m,
-              finish, texture_digest, color_rgb, etag, update_time"""
+              finish, texture_digest, color_rgb, etag, update_time, cutout_digest, cutout_width_m,
+              cutout_height_m, cutout_depth_m, mount"""
+_NO_MATERIAL = (0.0, 0.0, 0.0, 0.0, "", "", 0)
+_NO_CUTOUT = ("", 0.0, 0.0, 0.0, "")
 
 
 def _product(row: Any) -> Product:
+    if row["mount"]:
+        return _with(row, None, _cutout(row))
     material = Material(
         row["repeat_width_m"],
         row["repeat_height_m"],
@@ -21,6 +26,16 @@ def _product(row: Any) -> Product:
         row["texture_digest"],
         row["color_rgb"],
     )
+    return _with(row, material, None)
+
+
+def _cutout(row: Any) -> Cutout:
+    return Cutout(
+        row["cutout_digest"], row["cutout_width_m"], row["cutout_height_m"], row["cutout_depth_m"], Mount(row["mount"])
+    )
+
+
+def _with(row: Any, material: Material | None, cutout: Cutout | None) -> Product:
     return Product(
         row["sku"],
         row["display_name"],
@@ -30,7 +45,26 @@ def _product(row: Any) -> Product:
         material,
         row["etag"],
         row["update_time"],
+        cutout,
     )
+
+
+def _material_values(m: Material | None) -> tuple[Any, ...]:
+    if m is None:
+        return _NO_MATERIAL
+    return (
+        m.repeat_width_m,
+        m.repeat_height_m,
+        m.piece_width_m,
+        m.piece_length_m,
+        m.finish.value,
+        m.texture_digest,
+        m.color_rgb,
+    )
+
+
+def _cutout_values(c: Cutout | None) -> tuple[Any, ...]:
+    return (c.image_digest, c.width_m, c.height_m, c.depth_m, c.mount.value) if c else _NO_CUTOUT
 
 
 class PostgresProducts:
@@ -86,17 +120,19 @@ class PostgresProducts:
         with reachable():
             async with self._pool.acquire() as connection, connection.transaction():
                 for p in products:
-                    m = p.material
                     changed += bool(
                         await connection.fetchval(
                             """INSERT INTO products AS p (tenant, sku, display_name, category, price, currency, repeat_width_m, repeat_height_m,
-                                    piece_width_m, piece_length_m, finish, texture_digest, color_rgb, etag)
-                               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                    piece_width_m, piece_length_m, finish, texture_digest, color_rgb, cutout_digest, cutout_width_m,
+                                    cutout_height_m, cutout_depth_m, mount, etag)
+                               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
                                ON CONFLICT (tenant, sku) DO UPDATE SET display_name = EXCLUDED.display_name, category = EXCLUDED.category,
                                     price = EXCLUDED.price, currency = EXCLUDED.currency, repeat_width_m = EXCLUDED.repeat_width_m,
                                     repeat_height_m = EXCLUDED.repeat_height_m, piece_width_m = EXCLUDED.piece_width_m,
                                     piece_length_m = EXCLUDED.piece_length_m, finish = EXCLUDED.finish, texture_digest = EXCLUDED.texture_digest,
-                                    color_rgb = EXCLUDED.color_rgb, etag = EXCLUDED.etag, update_time = now()
+                                    color_rgb = EXCLUDED.color_rgb, cutout_digest = EXCLUDED.cutout_digest,
+                                    cutout_width_m = EXCLUDED.cutout_width_m, cutout_height_m = EXCLUDED.cutout_height_m,
+                                    cutout_depth_m = EXCLUDED.cutout_depth_m, mount = EXCLUDED.mount, etag = EXCLUDED.etag, update_time = now()
                                WHERE p.etag <> EXCLUDED.etag RETURNING true""",
                             tenant,
                             p.sku,
@@ -104,13 +140,8 @@ class PostgresProducts:
                             p.category,
                             p.price,
                             p.currency,
-                            m.repeat_width_m,
-                            m.repeat_height_m,
-                            m.piece_width_m,
-                            m.piece_length_m,
-                            m.finish.value,
-                            m.texture_digest,
-                            m.color_rgb,
+                            *_material_values(p.material),
+                            *_cutout_values(p.cutout),
                             p.etag,
                         )
                     )

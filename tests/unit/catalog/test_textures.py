@@ -54,7 +54,8 @@ def test_boards_keep_their_real_width():
 def test_paint_has_a_colour_and_no_texture():
     index = next(k for k, i in enumerate(ITEMS) if i.sku == "PNT-SAGE")
 
-    material, png = draw(index)
+    product, _, png = draw(index)
+    material = product.material
 
     assert png == b""
     assert material.texture_digest == ""
