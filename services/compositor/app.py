@@ -25,6 +25,8 @@ from services.compositor.adapters.recipes import StoredRecipes
 from services.compositor.domain.kernel import Texels
 from services.compositor.domain.plate import Plate
 from services.compositor.domain.splice import Tiles
+from services.compositor.domain.staging.cutout import Sheet
+from services.compositor.domain.staging.place import Backdrop
 from services.compositor.settings import Settings
 from services.compositor.transport.jobs import ExportJob
 from services.compositor.transport.messages import order_from_recipe
@@ -34,6 +36,7 @@ from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.receipts import Rerender, Verify
 from services.compositor.usecases.renderer import Renderer
+from services.compositor.usecases.things import Furniture, Staging
 
 SCHEMA, MIGRATIONS = "compositor", Path(__file__).parent / "migrations"
 
@@ -49,10 +52,17 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "compositor"))
         # Photos, plates and textures share the budget; a plate is the smallest, and the dearest to make.
-        pictures = CachedPictures(store, cpu, settings.cache_bytes // 2)
-        plates, textures = Memory[Plate](settings.cache_bytes // 4), Memory[Texels](settings.cache_bytes // 8)
-        tiles = Memory[Tiles](settings.cache_bytes // 8)
-        renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, textures, tiles)
+        pictures = CachedPictures(store, cpu, settings.cache_bytes * 3 // 8)
+        plates, textures = Memory[Plate](settings.cache_bytes * 3 // 16), Memory[Texels](settings.cache_bytes // 8)
+        tiles = Memory[Tiles](settings.cache_bytes // 16)
+        staging = Staging(
+            pictures,
+            cpu,
+            Memory[Sheet](settings.cache_bytes // 8),
+            Memory[Backdrop](settings.cache_bytes // 16),
+            Memory[Furniture](settings.cache_bytes // 16),
+        )
+        renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, textures, tiles, staging)
         recipes = StoredRecipes(store, order_from_recipe)
         backend = (
             await stack.enter_async_context(
