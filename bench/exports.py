@@ -34,6 +34,7 @@ from services.compositor.ports import Order
 from services.compositor.transport.messages import order_from_recipe, order_of
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.renderer import Renderer
+from services.compositor.usecases.things import Staging
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "living-room.jpg"
 TEXTURES = 8
@@ -58,6 +59,9 @@ class Files:
 
     async def grey(self, key: str) -> np.ndarray:
         return await asyncio.get_running_loop().run_in_executor(None, self._read, key, decode_grey)
+
+    async def rgba(self, key: str) -> np.ndarray:
+        raise NotImplementedError
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         raise NotImplementedError
@@ -118,8 +122,8 @@ def room(folder: Path, megapixels: float) -> compositor_pb2.RenderSpec:
 
 
 def maker(folder: Path, pool: ThreadPoolExecutor, keep: bool, threads: int = THREADS) -> MakePicture:
-    memory = [Memory(1 << 29 if keep else 0) for _ in range(4)]
-    return MakePicture(Renderer(Files(folder, keep), pool, threads, *memory), Forgotten())
+    files, memory = Files(folder, keep), [Memory(1 << 29 if keep else 0) for _ in range(7)]
+    return MakePicture(Renderer(files, pool, threads, *memory[:4], Staging(files, pool, *memory[4:])), Forgotten())
 
 
 def peak_mb() -> float:

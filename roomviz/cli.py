@@ -376,15 +376,35 @@ def asked_layout(
     return Client.layout(pattern, **fields)
 
 
+def placement(text: str) -> visualizations_pb2.Placement:
+    """A thing as in RUG-JUTE-ROUND@820,900,30,1.2: SKU, pixel, degrees, scale."""
+    sku, at, rest = text.partition("@")
+    try:
+        given = [float(v) for v in rest.split(",")] if at else []
+    except ValueError:
+        given = [0.0]
+    if at and not 2 <= len(given) <= 4:
+        raise InvalidArgument("PLACEMENT_INVALID", f"{text!r}: give SKU, or SKU@X,Y with degrees and scale after it")
+    turn, scale = (*given[2:], *(0.0, 1.0)[max(0, len(given) - 2) :])
+    return Client.place(sku, (given[0], given[1]) if at else None, rotation_deg=turn, scale=scale)
+
+
 @app.command()
 def render(
     room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
-    surface: Annotated[
-        list[str],
-        typer.Option("--surface", help="floor, wall, ceiling …, or the id of one surface. Once for each material."),
-    ],
-    material: Annotated[list[str], typer.Option("--material", help="SKU. Once for each surface.")],
     after: Annotated[Path, typer.Option("--out", help="The picture: .jpg, .png, .webp or .avif.")],
+    surface: Annotated[
+        list[str] | None,
+        typer.Option("--surface", help="floor, wall, ceiling …, or the id of one surface. Once for each material."),
+    ] = None,
+    material: Annotated[list[str] | None, typer.Option("--material", help="SKU. Once for each surface.")] = None,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SKU[@X,Y[,DEGREES[,SCALE]]]",
+            help="A rug, a picture, furniture …, at a pixel of the upright photo, or where there is most room.",
+        ),
+    ] = None,
     compare: Annotated[Path | None, typer.Option(help="Also write before and after side by side.")] = None,
     rotate: Annotated[float, typer.Option(help="Turn the pattern, degrees.")] = 0.0,
     format: Annotated[str, typer.Option(help="jpeg, png, webp or avif, whatever --out is called.")] = "",
@@ -405,7 +425,8 @@ def render(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a room with other materials."""
+    """Show a room with other materials, and with things in it."""
+    surface, material = surface or [], material or []
     if len(surface) != len(material):
         raise InvalidArgument("APPLICATIONS_INVALID", "give one --material for each --surface")
     if pattern and len(pattern) != len(material):
@@ -420,6 +441,9 @@ def render(
         raise InvalidArgument("VIEW_INVALID", "--compare goes with the picture itself, not with another --view")
     if preview and (kind != "jpeg" or view != "after"):
         raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "a preview is a JPEG of the room after")
+    placements = [placement(text) for text in place or []]
+    staging = visualizations_pb2.Staging(placements=placements) if placements else None
+    placed: list[dict[str, Any]] = []
     with gateway() as client:
         for sku in material:
             client.product(sku)
@@ -433,10 +457,12 @@ def render(
             for name, sku, layout in zip(surface, material, layouts, strict=True)
         ]
         if preview:
-            data, visualization = client.preview(found.room, wanted), ""
+            details = client.preview_details(found.room, wanted, staging)
+            data, visualization = details.image, ""
+            placed = [plain(p) for p in details.placed]
         else:
             with progress("render", as_json) as tell:
-                made = client.export(found.room, wanted, kind, tell, view.replace("-", "_"))
+                made = client.export(found.room, wanted, kind, tell, view.replace("-", "_"), staging)
             data, visualization = client.picture(made.name), made.name
         write(after, data)
         if compare is not None:
@@ -452,6 +478,7 @@ def render(
                     "out": str(after),
                     "compare": str(compare) if compare else None,
                 }
+                | ({"placed": placed} if preview else {})
             )
         )
     else:
@@ -528,16 +555,20 @@ def materials(
     search: Annotated[str, typer.Option(help="Words to look for.")] = "",
     as_json: Json = False,
 ) -> None:
-    """List the materials of the catalogue."""
+    """List the catalogue: materials, and things to place."""
     with gateway() as client:
         found = client.products(category, search)
     if as_json:
         print(json.dumps([MessageToDict(p, preserving_proto_field_name=True) for p in found]))
         return
-    table = Table("SKU", "name", "category", "piece", "finish", "price")
+    table = Table("SKU", "name", "category", "size", "finish or mount", "price")
     for p in found:
-        m = p.material
+        m, thing = p.material, p.cutout
         piece = f"{m.piece_width_m:g} x {m.piece_length_m:g} m" if m.piece_width_m else ""
+        how = products_pb2.Finish.Name(m.finish).removeprefix("FINISH_").lower()
+        if p.HasField("cutout"):
+            piece = f"{thing.width_m:.3g} x {thing.height_m:.3g} m"
+            how = products_pb2.Mount.Name(thing.mount).removeprefix("MOUNT_").lower()
         price = f"{p.price.units + p.price.nanos / 1e9:.2f} {p.price.currency_code}"
         price = "" if p.price.currency_code == "XXX" else price  # a customer's own, which is not for sale
         table.add_row(
@@ -545,11 +576,11 @@ def materials(
             p.display_name,
             p.category,
             piece,
-            products_pb2.Finish.Name(m.finish).removeprefix("FINISH_").lower(),
+            how,
             price,
         )
     out.print(table)
-    out.print(f"{len(found)} materials")
+    out.print(f"{len(found)} products")
 
 
 @app.command("import-pattern")

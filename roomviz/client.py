@@ -242,18 +242,60 @@ class Client:
             raise InvalidArgument("SURFACE_KIND_INVALID", f"a surface is one of {', '.join(KINDS)} or the id of one")
         return out
 
-    def preview(self, room: str, applications: list[visualizations_pb2.Application]) -> bytes:
+    @staticmethod
+    def place(
+        sku: str,
+        at_px: tuple[float, float] | None = None,
+        at_m: tuple[float, float] | None = None,
+        surface_id: str = "",
+        rotation_deg: float = 0.0,
+        scale: float = 1.0,
+        mirrored: bool = False,
+    ) -> visualizations_pb2.Placement:
+        """A thing at a pixel of the photo or at metres on its surface; without either, where there is most room."""
+        out = visualizations_pb2.Placement(
+            product=f"products/{sku}",
+            surface_id=surface_id,
+            rotation_deg=rotation_deg,
+            scale=scale,
+            mirrored=mirrored,
+        )
+        if at_m is not None:
+            out.at_m.x_m, out.at_m.y_m = at_m
+        elif at_px is not None:
+            out.at_px.x, out.at_px.y = at_px
+        return out
+
+    def preview(
+        self,
+        room: str,
+        applications: Sequence[visualizations_pb2.Application] = (),
+        staging: visualizations_pb2.Staging | None = None,
+    ) -> bytes:
         """A JPEG of at most 2 megapixels."""
-        request = visualizations_pb2.PreviewVisualizationRequest(room=room, applications=applications)
-        return self._call(self._visualizations.PreviewVisualization, lambda: request, lambda a: bytes(a.image))
+        return bytes(self.preview_details(room, applications, staging).image)
+
+    def preview_details(
+        self,
+        room: str,
+        applications: Sequence[visualizations_pb2.Application] = (),
+        staging: visualizations_pb2.Staging | None = None,
+    ) -> visualizations_pb2.PreviewVisualizationResponse:
+        """A preview with what is told of it: where things went."""
+        request = visualizations_pb2.PreviewVisualizationRequest(room=room, applications=applications, staging=staging)
+        made: visualizations_pb2.PreviewVisualizationResponse = self._call(
+            self._visualizations.PreviewVisualization, lambda: request, lambda a: a
+        )
+        return made
 
     def export(
         self,
         room: str,
-        applications: list[visualizations_pb2.Application],
+        applications: Sequence[visualizations_pb2.Application] = (),
         format: str = "jpeg",
         on_progress: OnProgress | None = None,
         view: str = "after",
+        staging: visualizations_pb2.Staging | None = None,
     ) -> visualizations_pb2.Visualization:
         """Render at full size, as `jpeg`, `png`, `webp` or `avif`, and wait for it; `view` is one of VIEWS."""
         if view not in VIEWS:
@@ -264,6 +306,7 @@ class Client:
             format=f"IMAGE_FORMAT_{format.upper()}",
             view=VIEWS[view],  # type: ignore[arg-type]
             request_id=str(uuid.uuid4()),
+            staging=staging,
         )
         operation = self._call(self._visualizations.ExportVisualization, lambda: request, lambda a: a)
         answer = visualizations_pb2.Visualization()

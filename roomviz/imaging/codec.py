@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from roomviz.errors import Internal
 
-Image = NDArray[np.uint8]  # (H, W, 3) sRGB, or (H, W) grey
+Image = NDArray[np.uint8]  # (H, W, 3) sRGB, (H, W, 4) with alpha, or (H, W) grey
 PREVIEW_PIXELS = 2_000_000
 
 
@@ -26,9 +26,20 @@ def decode_grey(data: bytes) -> Image:
     return image.astype(np.uint8, copy=False)
 
 
+def decode_rgba(data: bytes) -> Image:
+    """(H, W, 4) uint8 sRGB with alpha of a PNG; opaque where it has none."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint8:
+        raise Internal("STORED_IMAGE_CORRUPT", "a stored cut-out cannot be read")
+    if image.ndim == 2:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGBA), np.uint8)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGBA), np.uint8)
+
+
 def encode(image: Image, extension: str, *parameters: int) -> bytes:
-    """File bytes of an RGB or grey picture; `extension` as in `.png`, `parameters` as OpenCV's."""
-    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    """File bytes of an RGB, RGBA or grey picture; `extension` as in `.png`, `parameters` as OpenCV's."""
+    order = cv2.COLOR_RGBA2BGRA if image.shape[-1] == 4 else cv2.COLOR_RGB2BGR
+    pixels = cv2.cvtColor(image, order) if image.ndim == 3 else image
     done, data = cv2.imencode(extension, pixels, list(parameters))
     if not done:
         raise Internal("ENCODE_FAILED", f"the picture cannot be written as {extension}")

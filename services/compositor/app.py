@@ -26,6 +26,8 @@ from services.compositor.domain.kernel import Texels
 from services.compositor.domain.layout_plate import LayoutPlate
 from services.compositor.domain.plate import Plate
 from services.compositor.domain.splice import Tiles
+from services.compositor.domain.staging.cutout import Sheet
+from services.compositor.domain.staging.place import Backdrop
 from services.compositor.settings import Settings
 from services.compositor.transport.jobs import ExportJob
 from services.compositor.transport.messages import order_from_recipe
@@ -35,6 +37,7 @@ from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.receipts import Rerender, Verify
 from services.compositor.usecases.renderer import Renderer
+from services.compositor.usecases.things import Furniture, Staging
 
 SCHEMA, MIGRATIONS = "compositor", Path(__file__).parent / "migrations"
 
@@ -49,11 +52,13 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         store = await stack.enter_async_context(objects.connect(settings))
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "compositor"))
-        # Photos, plates, layouts and textures share the budget; a plate is the smallest, and the dearest to make.
-        pictures = CachedPictures(store, cpu, settings.cache_bytes * 3 // 8)
-        plates, textures = Memory[Plate](settings.cache_bytes // 4), Memory[Texels](settings.cache_bytes // 8)
-        tiles, layouts = Memory[Tiles](settings.cache_bytes // 8), Memory[LayoutPlate](settings.cache_bytes // 8)
-        renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, layouts, textures, tiles)
+        # Photos, plates, layouts, textures and things share the budget; a plate is the smallest, and the dearest to make.
+        share = settings.cache_bytes // 16
+        pictures = CachedPictures(store, cpu, 5 * share)
+        plates, textures, layouts = Memory[Plate](3 * share), Memory[Texels](2 * share), Memory[LayoutPlate](2 * share)
+        tiles = Memory[Tiles](share)
+        staging = Staging(pictures, cpu, Memory[Sheet](share), Memory[Backdrop](share), Memory[Furniture](share))
+        renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, layouts, textures, tiles, staging)
         recipes = StoredRecipes(store, order_from_recipe)
         backend = (
             await stack.enter_async_context(

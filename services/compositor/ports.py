@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from services.compositor.domain.difference import Difference
 from services.compositor.domain.layout import Layout
+from services.compositor.domain.staging.pose import Mount
 
 Write = Callable[[Any], Awaitable[None]]
 
@@ -48,6 +49,45 @@ class LayerSpec:
 
 
 @dataclass(frozen=True)
+class ThingSpec:
+    """One cut-out on one surface. homography as a layer's; lengths in metres; at_m on the plane or at_px in the photo,
+    neither: where the surface has most room. scale of the whole thing. mount: see domain.staging.pose."""
+
+    product: str
+    surface_id: str
+    homography: tuple[float, ...]
+    mount: Mount
+    image_digest: str
+    width_m: float
+    height_m: float
+    depth_m: float
+    at_m: tuple[float, float] | None
+    at_px: tuple[float, float] | None
+    rotation_deg: float
+    scale: float
+    mirrored: bool
+
+
+@dataclass(frozen=True)
+class MaskedSurface:
+    """A surface of the room: its homography (empty where it has no plane) and the key of its mask."""
+
+    surface_id: str
+    kind: str
+    homography: tuple[float, ...]
+    mask_key: str
+
+
+@dataclass(frozen=True)
+class PlacedThing:
+    """Where a thing went: metres on its surface's plane, and its corners in pixels of the photo, from top left on."""
+
+    surface_id: str
+    at_m: tuple[float, float]
+    corners: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
 class RenderSpec:
     """All that a picture depends on; keys name pictures that never change."""
 
@@ -59,6 +99,9 @@ class RenderSpec:
     layers: tuple[LayerSpec, ...]
     white_mask_keys: tuple[str, ...]
     light_key: str = ""
+    things: tuple[ThingSpec, ...] = ()
+    surfaces: tuple[MaskedSurface, ...] = ()
+    focal_length_px: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +164,8 @@ class Pictures(Protocol):
     async def rgb(self, key: str) -> NDArray[np.uint8]: ...
 
     async def grey(self, key: str) -> NDArray[np.uint8]: ...
+
+    async def rgba(self, key: str) -> NDArray[np.uint8]: ...
 
     async def put(self, key: str, data: bytes, content_type: str) -> None: ...
 

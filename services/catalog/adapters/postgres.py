@@ -7,39 +7,46 @@ from typing import Any
 import asyncpg
 
 from roomviz.runtime.database import reachable
-from services.catalog.domain.product import Finish, Layout, Material, Packaging, Product
+from services.catalog.domain.product import Cutout, Finish, Layout, Material, Mount, Packaging, Product
 
-_COLUMNS = """sku, display_name, category, price, currency, repeat_width_m, repeat_height_m, piece_width_m, piece_length_m,
-              finish, texture_digest, color_rgb, face_digest, face_width_m, face_height_m, layout, rectified, packaging,
-              etag, update_time"""
+_MATERIAL = (
+    *("repeat_width_m", "repeat_height_m", "piece_width_m", "piece_length_m", "finish", "texture_digest", "color_rgb"),
+    *("face_digest", "face_width_m", "face_height_m", "layout", "rectified", "packaging"),
+)
+_NO_MATERIAL = (0.0, 0.0, 0.0, 0.0, "", "", 0, "", 0.0, 0.0, None, False, "{}")
+_CUTOUT = ("cutout_digest", "cutout_width_m", "cutout_height_m", "cutout_depth_m", "mount")
+_NO_CUTOUT = ("", 0.0, 0.0, 0.0, "")
+_WRITTEN = ("tenant", "sku", "display_name", "category", "price", "currency", *_MATERIAL, *_CUTOUT, "etag")
+_COLUMNS = ", ".join((*_WRITTEN[1:], "update_time"))
+_UPSERT = f"""INSERT INTO products AS p ({", ".join(_WRITTEN)})
+    VALUES ({", ".join(f"${n + 1}" for n in range(len(_WRITTEN)))})
+    ON CONFLICT (tenant, sku) DO UPDATE SET {", ".join(f"{c} = EXCLUDED.{c}" for c in _WRITTEN[2:])}, update_time = now()
+    WHERE p.etag <> EXCLUDED.etag RETURNING true"""
 
 
 def _product(row: Any) -> Product:
-    material = Material(
-        row["repeat_width_m"],
-        row["repeat_height_m"],
-        row["piece_width_m"],
-        row["piece_length_m"],
-        Finish(row["finish"]),
-        row["texture_digest"],
-        row["color_rgb"],
-        row["face_digest"],
-        row["face_width_m"],
-        row["face_height_m"],
-        Layout(**json.loads(row["layout"])) if row["layout"] else None,
-        row["rectified"],
-        Packaging(**json.loads(row["packaging"])),
-    )
-    return Product(
-        row["sku"],
-        row["display_name"],
-        row["category"],
-        row["price"],
-        row["currency"],
-        material,
-        row["etag"],
-        row["update_time"],
-    )
+    told = (row["sku"], row["display_name"], row["category"], row["price"], row["currency"])
+    if row["mount"]:
+        size = (row["cutout_width_m"], row["cutout_height_m"], row["cutout_depth_m"])
+        cutout = Cutout(row["cutout_digest"], *size, Mount(row["mount"]))
+        return Product(*told, None, row["etag"], row["update_time"], cutout)
+    values = {c: row[c] for c in _MATERIAL}
+    values["finish"] = Finish(row["finish"])
+    values["layout"] = Layout(**json.loads(row["layout"])) if row["layout"] else None
+    values["packaging"] = Packaging(**json.loads(row["packaging"]))
+    material = Material(**values)
+    return Product(*told, material, row["etag"], row["update_time"])
+
+
+def _material_values(m: Material | None) -> tuple[Any, ...]:
+    if m is None:
+        return _NO_MATERIAL
+    layout = json.dumps(asdict(m.layout)) if m.layout else None
+    return (*(getattr(m, c) for c in _MATERIAL[:-3]), layout, m.rectified, json.dumps(asdict(m.packaging)))
+
+
+def _cutout_values(c: Cutout | None) -> tuple[Any, ...]:
+    return (c.image_digest, c.width_m, c.height_m, c.depth_m, c.mount.value) if c else _NO_CUTOUT
 
 
 class PostgresProducts:
@@ -95,42 +102,7 @@ class PostgresProducts:
         with reachable():
             async with self._pool.acquire() as connection, connection.transaction():
                 for p in products:
-                    m = p.material
-                    changed += bool(
-                        await connection.fetchval(
-                            """INSERT INTO products AS p (tenant, sku, display_name, category, price, currency, repeat_width_m, repeat_height_m,
-                                    piece_width_m, piece_length_m, finish, texture_digest, color_rgb, face_digest, face_width_m,
-                                    face_height_m, layout, rectified, packaging, etag)
-                               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-                               ON CONFLICT (tenant, sku) DO UPDATE SET display_name = EXCLUDED.display_name, category = EXCLUDED.category,
-                                    price = EXCLUDED.price, currency = EXCLUDED.currency, repeat_width_m = EXCLUDED.repeat_width_m,
-                                    repeat_height_m = EXCLUDED.repeat_height_m, piece_width_m = EXCLUDED.piece_width_m,
-                                    piece_length_m = EXCLUDED.piece_length_m, finish = EXCLUDED.finish, texture_digest = EXCLUDED.texture_digest,
-                                    color_rgb = EXCLUDED.color_rgb, face_digest = EXCLUDED.face_digest,
-                                    face_width_m = EXCLUDED.face_width_m, face_height_m = EXCLUDED.face_height_m,
-                                    layout = EXCLUDED.layout, rectified = EXCLUDED.rectified, packaging = EXCLUDED.packaging,
-                                    etag = EXCLUDED.etag, update_time = now()
-                               WHERE p.etag <> EXCLUDED.etag RETURNING true""",
-                            tenant,
-                            p.sku,
-                            p.display_name,
-                            p.category,
-                            p.price,
-                            p.currency,
-                            m.repeat_width_m,
-                            m.repeat_height_m,
-                            m.piece_width_m,
-                            m.piece_length_m,
-                            m.finish.value,
-                            m.texture_digest,
-                            m.color_rgb,
-                            m.face_digest,
-                            m.face_width_m,
-                            m.face_height_m,
-                            json.dumps(asdict(m.layout)) if m.layout else None,
-                            m.rectified,
-                            json.dumps(asdict(m.packaging)),
-                            p.etag,
-                        )
-                    )
+                    told = (tenant, p.sku, p.display_name, p.category, p.price, p.currency)
+                    values = (*told, *_material_values(p.material), *_cutout_values(p.cutout), p.etag)
+                    changed += bool(await connection.fetchval(_UPSERT, *values))
         return changed

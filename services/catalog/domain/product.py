@@ -71,21 +71,50 @@ class Material:
     packaging: Packaging = Packaging()
 
 
+class Mount(StrEnum):
+    """How a thing is put into a room."""
+
+    LYING = "lying"
+    WALL = "wall"
+    STANDING = "standing"
+    CEILING = "ceiling"
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """image_digest: of its PNG with alpha, the albedo of the thing. Lengths in metres; depth_m is the thickness of what
+    lies or hangs flat."""
+
+    image_digest: str
+    width_m: float
+    height_m: float
+    depth_m: float
+    mount: Mount
+
+
 @dataclass(frozen=True)
 class Product:
+    """What covers a surface has a material, a thing has a cutout."""
+
     sku: str
     display_name: str
     category: str
     price: Decimal
     currency: str
-    material: Material
+    material: Material | None
     etag: str = ""
     update_time: datetime | None = None
+    cutout: Cutout | None = None
 
 
 def texture_key(digest: str) -> str:
     """Where a texture or a face lies: by its content, so that it never changes under its key."""
     return f"textures/{digest}.png"
+
+
+def cutout_key(digest: str) -> str:
+    """Where the picture of a thing lies, by its content."""
+    return f"cutouts/{digest}.png"
 
 
 def mean_color(texture: Image) -> int:

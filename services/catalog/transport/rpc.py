@@ -7,7 +7,7 @@ from roomviz.errors import InvalidArgument
 from roomviz.internal.catalog.v1 import catalog_pb2, catalog_pb2_grpc
 from roomviz.runtime.context import current
 from roomviz.v1 import layouts_pb2, products_pb2, products_pb2_grpc
-from services.catalog.domain.product import Finish, Layout, Product
+from services.catalog.domain.product import Cutout, Finish, Layout, Material, Mount, Product
 from services.catalog.usecases import Catalog, Pattern, Patterns
 
 _FINISH = {
@@ -15,6 +15,13 @@ _FINISH = {
     Finish.SATIN: products_pb2.FINISH_SATIN,
     Finish.GLOSS: products_pb2.FINISH_GLOSS,
     Finish.POLISHED: products_pb2.FINISH_POLISHED,
+}
+
+_MOUNT = {
+    Mount.LYING: products_pb2.MOUNT_LYING,
+    Mount.WALL: products_pb2.MOUNT_WALL,
+    Mount.STANDING: products_pb2.MOUNT_STANDING,
+    Mount.CEILING: products_pb2.MOUNT_CEILING,
 }
 
 
@@ -34,7 +41,6 @@ def layout_to_proto(layout: Layout) -> layouts_pb2.Layout:
 
 
 def to_proto(p: Product) -> products_pb2.Product:
-    m = p.material
     units = int(p.price)
     out = products_pb2.Product(
         name=f"products/{p.sku}",
@@ -42,31 +48,42 @@ def to_proto(p: Product) -> products_pb2.Product:
         display_name=p.display_name,
         category=p.category,
         price=money_pb2.Money(currency_code=p.currency, units=units, nanos=int((p.price - units) * 1_000_000_000)),
-        material=products_pb2.Material(
-            repeat_width_m=m.repeat_width_m,
-            repeat_height_m=m.repeat_height_m,
-            piece_width_m=m.piece_width_m,
-            piece_length_m=m.piece_length_m,
-            finish=_FINISH[m.finish],
-            texture_digest=m.texture_digest,
-            color_rgb=m.color_rgb,
-            face_digest=m.face_digest,
-            face_width_m=m.face_width_m,
-            face_height_m=m.face_height_m,
-            layout=layout_to_proto(m.layout) if m.layout else None,
-            rectified=m.rectified,
-            packaging=products_pb2.Packaging(
-                pieces_per_box=m.packaging.pieces_per_box,
-                roll_length_m=m.packaging.roll_length_m,
-                coverage_m2_per_l=m.packaging.coverage_m2_per_l,
-                can_l=m.packaging.can_l,
-            ),
-        ),
+        material=material_to_proto(p.material) if p.material else None,
+        cutout=cutout_to_proto(p.cutout) if p.cutout else None,
         etag=p.etag,
     )
     if p.update_time:
         out.update_time.FromDatetime(p.update_time)
     return out
+
+
+def material_to_proto(m: Material) -> products_pb2.Material:
+    return products_pb2.Material(
+        repeat_width_m=m.repeat_width_m,
+        repeat_height_m=m.repeat_height_m,
+        piece_width_m=m.piece_width_m,
+        piece_length_m=m.piece_length_m,
+        finish=_FINISH[m.finish],
+        texture_digest=m.texture_digest,
+        color_rgb=m.color_rgb,
+        face_digest=m.face_digest,
+        face_width_m=m.face_width_m,
+        face_height_m=m.face_height_m,
+        layout=layout_to_proto(m.layout) if m.layout else None,
+        rectified=m.rectified,
+        packaging=products_pb2.Packaging(
+            pieces_per_box=m.packaging.pieces_per_box,
+            roll_length_m=m.packaging.roll_length_m,
+            coverage_m2_per_l=m.packaging.coverage_m2_per_l,
+            can_l=m.packaging.can_l,
+        ),
+    )
+
+
+def cutout_to_proto(c: Cutout) -> products_pb2.Cutout:
+    return products_pb2.Cutout(
+        image_digest=c.image_digest, width_m=c.width_m, height_m=c.height_m, depth_m=c.depth_m, mount=_MOUNT[c.mount]
+    )
 
 
 class ProductService(products_pb2_grpc.ProductServiceServicer):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from roomviz.imaging.codec import Image, decode_grey, decode_rgb
+from roomviz.imaging.codec import Image, decode_grey, decode_rgb, decode_rgba
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.objects import Objects
 
@@ -22,6 +22,9 @@ class CachedPictures:
 
     async def grey(self, key: str) -> Image:
         return await self._get(key, decode_grey)
+
+    async def rgba(self, key: str) -> Image:
+        return await self._get(key, decode_rgba)
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         await self._objects.put(key, data, content_type)

@@ -1,9 +1,21 @@
 """Between protos and the compositor's own words."""
 
 from roomviz.internal.compositor.v1 import compositor_pb2
-from roomviz.v1 import rooms_pb2, visualizations_pb2
+from roomviz.v1 import layouts_pb2, products_pb2, refinements_pb2, rooms_pb2, visualizations_pb2
+from services.compositor.domain.staging.pose import Mount
 from services.compositor.domain.version import renderer
-from services.compositor.ports import Export, Generation, Laid, LayerSpec, Order, Output, RenderSpec
+from services.compositor.ports import (
+    Export,
+    Generation,
+    Laid,
+    LayerSpec,
+    MaskedSurface,
+    Order,
+    Output,
+    PlacedThing,
+    RenderSpec,
+    ThingSpec,
+)
 from services.compositor.transport.layouts import layout_from_proto
 from services.compositor.usecases.receipts import Verified
 
@@ -57,11 +69,19 @@ def verified_to_proto(v: Verified) -> visualizations_pb2.VerifyRenderResponse:
     )
 
 
+MOUNTS: dict[products_pb2.Mount, Mount] = {
+    products_pb2.MOUNT_LYING: "lying",
+    products_pb2.MOUNT_WALL: "wall",
+    products_pb2.MOUNT_STANDING: "standing",
+    products_pb2.MOUNT_CEILING: "ceiling",
+}
+
+
 def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
     layers = tuple(
         LayerSpec(
             layer.surface.surface_id,
-            rooms_pb2.SurfaceKind.Name(layer.surface.kind).removeprefix("SURFACE_KIND_").lower(),
+            _kind(layer.surface),
             tuple(layer.surface.plane.homography),
             layer.mask_key,
             layer.material.texture_digest,
@@ -75,7 +95,51 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
         for layer in p.layers
     )
     return RenderSpec(
-        p.room, p.photo_key, p.working_key, p.width_px, p.height_px, layers, tuple(p.white_mask_keys), p.light_key
+        p.room,
+        p.photo_key,
+        p.working_key,
+        p.width_px,
+        p.height_px,
+        layers,
+        tuple(p.white_mask_keys),
+        p.light_key,
+        tuple(_thing(thing) for thing in p.things),
+        tuple(
+            MaskedSurface(s.surface.surface_id, _kind(s.surface), tuple(s.surface.plane.homography), s.mask_key)
+            for s in p.surfaces
+        ),
+        p.focal_length_px,
+    )
+
+
+def _kind(surface: rooms_pb2.Surface) -> str:
+    return rooms_pb2.SurfaceKind.Name(surface.kind).removeprefix("SURFACE_KIND_").lower()
+
+
+def _thing(p: compositor_pb2.Thing) -> ThingSpec:
+    given, cutout, position = p.placement, p.cutout, p.placement.WhichOneof("position")
+    return ThingSpec(
+        given.product,
+        p.surface.surface_id,
+        tuple(p.surface.plane.homography),
+        MOUNTS[cutout.mount],
+        cutout.image_digest,
+        cutout.width_m,
+        cutout.height_m,
+        cutout.depth_m,
+        (given.at_m.x_m, given.at_m.y_m) if position == "at_m" else None,
+        (given.at_px.x, given.at_px.y) if position == "at_px" else None,
+        given.rotation_deg,
+        given.scale or 1.0,
+        given.mirrored,
+    )
+
+
+def placed_to_proto(p: PlacedThing) -> visualizations_pb2.PlacedThing:
+    return visualizations_pb2.PlacedThing(
+        surface_id=p.surface_id,
+        at_m=layouts_pb2.PlanePoint(x_m=p.at_m[0], y_m=p.at_m[1]),
+        corners=[refinements_pb2.PointPx(x=x, y=y) for x, y in p.corners],
     )
 
 

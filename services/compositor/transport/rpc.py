@@ -9,7 +9,7 @@ from roomviz.errors import InvalidArgument
 from roomviz.internal.compositor.v1 import compositor_pb2, compositor_pb2_grpc
 from roomviz.runtime.context import current
 from roomviz.runtime.rpc import CHUNK_BYTES
-from services.compositor.transport.messages import order_of, verified_to_proto
+from services.compositor.transport.messages import order_of, placed_to_proto, verified_to_proto
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.receipts import Rerender, Verify
 
@@ -29,7 +29,11 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
         order = order_of(current().tenant, request.spec, PREVIEW)
         made = await self._make(order)
         return compositor_pb2.RenderPreviewResponse(
-            image=made.data, width_px=made.width, height_px=made.height, receipt=order.receipt
+            image=made.data,
+            width_px=made.width,
+            height_px=made.height,
+            receipt=order.receipt,
+            placed=[placed_to_proto(p) for p in made.placed],
         )
 
     async def Rerender(

@@ -9,7 +9,7 @@ from roomviz.imaging.codec import Image, preview_size
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode, views, xmp
 from services.compositor.domain.encode import Rows
-from services.compositor.ports import Order, Recipes
+from services.compositor.ports import Order, PlacedThing, Recipes
 from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.renderer import Renderer, check
 
@@ -25,6 +25,7 @@ class Made:
     data: bytes = field(repr=False)
     width: int
     height: int
+    placed: tuple[PlacedThing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class MakePicture:
         if output.preview:
             made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
             with stage("encode"):
-                return Made(xmp.in_jpeg(await self.renderer.jpeg(made, spec.working_key), packet), width, height)
+                data = xmp.in_jpeg(await self.renderer.jpeg(made, spec.working_key), packet)
+            return Made(data, width, height, made.placed)
         picture = await self._view(order, height, width)
         await progress("encode", 70)
         with stage("encode"):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.errors import FailedPrecondition, InvalidArgument
-from roomviz.imaging.codec import Image, resize
+from roomviz.imaging.codec import Image, preview_size, resize
 from roomviz.imaging.color import linear_from_rgb24
 from roomviz.imaging.homography import scaled
 from roomviz.runtime.memory import Memory
@@ -29,7 +29,8 @@ from services.compositor.domain.plate import Plate, Surface, box_of, surface
 from services.compositor.domain.shading import Box, Light, light_in
 from services.compositor.domain.splice import Tiles
 from services.compositor.domain.texture import pyramid
-from services.compositor.ports import Laid, LayerSpec, Pictures, RenderSpec
+from services.compositor.ports import Laid, LayerSpec, Pictures, PlacedThing, RenderSpec
+from services.compositor.usecases.things import Staging
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
@@ -42,8 +43,8 @@ _NOWHERE = np.zeros((1, 1), bool)
 
 def check(spec: RenderSpec) -> None:
     """Refuse what cannot be rendered before anything is read."""
-    if not 1 <= len(spec.layers) <= LAYERS_MAX:
-        raise InvalidArgument("APPLICATIONS_INVALID", f"a picture needs 1 to {LAYERS_MAX} layers")
+    if len(spec.layers) > LAYERS_MAX or not (spec.layers or spec.things):
+        raise InvalidArgument("APPLICATIONS_INVALID", f"a picture needs 1 to {LAYERS_MAX} layers, or things")
     for layer in spec.layers:
         if layer.texture_digest and not layer.homography:
             raise FailedPrecondition(
@@ -56,12 +57,13 @@ def check(spec: RenderSpec) -> None:
 @dataclass(frozen=True)
 class Composed:
     """photo (H, W, 3) uint8 as it was; whole: the picture, padded to whole units; touched: units that may differ;
-    coverage (H, W) uint8: how much of each pixel is new, where it was asked for."""
+    coverage (H, W) uint8: how much of each pixel is new, where it was asked for; placed: where its things went."""
 
     photo: Image
     whole: Image
     touched: NDArray[np.bool_]
     coverage: NDArray[np.uint8] | None = None
+    placed: tuple[PlacedThing, ...] = ()
 
     @property
     def picture(self) -> Image:
@@ -80,6 +82,7 @@ class Renderer:
     layouts: Memory[LayoutPlate]
     textures: Memory[Texels]
     tiles: Memory[Tiles]
+    staging: Staging
 
     async def photo(self, photo_key: str, height: int, width: int) -> Image:
         """The room as it was, at this size."""
@@ -115,8 +118,15 @@ class Renderer:
                 else:
                     parts = []
                 await asyncio.gather(*(self.run(part) for part in parts))
-            splice.pad_again(whole, height, width)
-        return Composed(photo, whole, touched, cover)
+        placed: list[PlacedThing] = []
+        if spec.things:
+            with stage("things"):
+                working = await self.run(resize, photo, *preview_size(height, width))
+                light = await self._light(spec, working)
+                placed, changed = await self.staging.put(spec, photo_key, photo, working, light, out, cover)
+                touched |= splice.units_of(changed, (height, width), (0, 0))
+        splice.pad_again(whole, height, width)
+        return Composed(photo, whole, touched, cover, tuple(placed))
 
     async def jpeg(self, made: Composed, photo_key: str) -> bytes:
         """The picture as a JPEG; what the layers do not touch is encoded once a photo and size."""

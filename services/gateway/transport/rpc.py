@@ -139,7 +139,11 @@ class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer)
     ) -> visualizations_pb2.PreviewVisualizationResponse:
         made = await self._visualizations.preview(request)
         return visualizations_pb2.PreviewVisualizationResponse(
-            image=made.image, width_px=made.width_px, height_px=made.height_px, receipt=made.receipt
+            image=made.image,
+            width_px=made.width_px,
+            height_px=made.height_px,
+            receipt=made.receipt,
+            placed=made.placed,
         )
 
     async def ExportVisualization(

@@ -156,6 +156,8 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
     if operation.verb == "export":
         asked = visualizations_pb2.ExportVisualizationRequest.FromString(request)
         visualization.applications.extend(asked.applications)
+        if asked.HasField("staging"):
+            visualization.staging.CopyFrom(asked.staging)
         visualization.view = asked.view or visualizations_pb2.VIEW_AFTER
     visualization.create_time.GetCurrentTime()
     await connection.execute(

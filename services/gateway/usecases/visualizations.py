@@ -17,6 +17,7 @@ from services.gateway.ports import Calls, Objects, Operations, Visualizations
 from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.rooms import RoomCases, envelope
+from services.gateway.usecases.things import add_things
 
 APPLICATIONS_MAX, LAYERS_MAX = 16, 64
 VERIFY_BYTES_MAX = 200_000_000
@@ -35,7 +36,7 @@ class VisualizationCases:
     async def preview(
         self, request: visualizations_pb2.PreviewVisualizationRequest
     ) -> compositor_pb2.RenderPreviewResponse:
-        spec = await self._spec(request.room, list(request.applications))
+        spec = await self._spec(request.room, list(request.applications), request.staging)
         made: compositor_pb2.RenderPreviewResponse = await invoke(
             self.calls.compositor.RenderPreview, compositor_pb2.RenderPreviewRequest(spec=spec)
         )
@@ -52,7 +53,7 @@ class VisualizationCases:
                 "IMAGE_FORMAT_UNSUPPORTED", "a JPEG has no transparency: ask for the layer as PNG, WebP or AVIF"
             )
         check_request_id(request.request_id)
-        spec = await self._spec(request.room, list(request.applications))
+        spec = await self._spec(request.room, list(request.applications), request.staging)
         operation_id = new_id()
         carried, deadline = envelope(operation_id, self.job_limit_s)
         output = compositor_pb2.Output(
@@ -111,10 +112,16 @@ class VisualizationCases:
         return answer.verdict
 
     async def _spec(
-        self, room_name: str, applications: list[visualizations_pb2.Application]
+        self,
+        room_name: str,
+        applications: list[visualizations_pb2.Application],
+        staging: visualizations_pb2.Staging,
     ) -> compositor_pb2.RenderSpec:
-        if not 1 <= len(applications) <= APPLICATIONS_MAX:
-            raise InvalidArgument("APPLICATIONS_INVALID", f"a picture needs 1 to {APPLICATIONS_MAX} applications")
+        if len(applications) > APPLICATIONS_MAX or not (applications or staging.ByteSize()):
+            raise InvalidArgument(
+                "APPLICATIONS_INVALID",
+                f"a picture needs 1 to {APPLICATIONS_MAX} applications, or something placed in it",
+            )
         room = await self.rooms.get(room_name)
         found = await self.rooms.analysis(room)
         spec = compositor_pb2.RenderSpec(
@@ -131,6 +138,12 @@ class VisualizationCases:
             product = (
                 await invoke(self.calls.products.GetProduct, products_pb2.GetProductRequest(name=application.product))
             ).product
+            if not product.HasField("material"):
+                raise InvalidArgument(
+                    "PRODUCT_NOT_A_MATERIAL",
+                    f"{product.sku} is a thing; place it instead of applying it",
+                    {"product": application.product[:80]},
+                )
             layout = layout_of(application.layout if application.HasField("layout") else None, product)
             for surface, key in _targets(application, found):
                 spec.layers.add(
@@ -141,6 +154,7 @@ class VisualizationCases:
                     layout=layout,
                     product=product.name,
                 )
+        await add_things(spec, list(staging.placements), found, self.calls)
         if len(spec.layers) > LAYERS_MAX:
             raise InvalidArgument(
                 "APPLICATIONS_INVALID", f"this would lay {len(spec.layers)} layers; at most {LAYERS_MAX} go"

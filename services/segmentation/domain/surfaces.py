@@ -4,7 +4,7 @@ probabilities -> camera -> horizon vote -> sunlit floor -> specks and islands ->
 -> soft masks at full size -> straight junctions
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -40,6 +40,8 @@ class Surface:
 
 @dataclass(frozen=True)
 class Analysis:
+    """camera: in pixels of the photo."""
+
     surfaces: list[Surface]
     camera: Camera
     quality: Quality
@@ -125,7 +127,9 @@ def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
     confidence = float(found.probability.max(0).mean())
     area_of = {k: sum(s.area_fraction for s in surfaces if s.kind == k) for k in ("floor", "wall", "ceiling")}
     quality = assess(photo, working, found.camera, confidence, area_of["floor"], sum(area_of.values()))
-    return Analysis(surfaces, found.camera, quality)
+    seen_by = found.camera
+    camera = replace(seen_by, focal=seen_by.focal * sx, cx=seen_by.cx * sx, cy=seen_by.cy * sy)
+    return Analysis(surfaces, camera, quality)
 
 
 def straightened(refined: Float, index: NDArray[np.int16], found: Layout) -> tuple[Float, NDArray[np.int16]]:

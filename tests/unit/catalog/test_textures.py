@@ -86,7 +86,8 @@ def test_boards_keep_their_real_width():
 def test_paint_has_a_colour_and_no_texture():
     index = next(k for k, i in enumerate(ITEMS) if i.sku == "PNT-SAGE")
 
-    material, pictures = draw(index)
+    product, pictures = draw(index)
+    material = product.material
 
     assert pictures == {}
     assert material.texture_digest == ""

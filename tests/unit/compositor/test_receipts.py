@@ -15,7 +15,7 @@ from roomviz.errors import FailedPrecondition, NotFound
 from roomviz.imaging.codec import encode_jpeg, encode_png
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
-from roomviz.v1 import layouts_pb2, rooms_pb2, visualizations_pb2
+from roomviz.v1 import layouts_pb2, products_pb2, rooms_pb2, visualizations_pb2
 from services.compositor.domain import xmp
 from services.compositor.domain.difference import Difference, difference
 from services.compositor.ports import Order
@@ -23,6 +23,7 @@ from services.compositor.transport.messages import order_from_recipe, order_of
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.receipts import Rerender, Verdict, Verify
 from services.compositor.usecases.renderer import Renderer
+from services.compositor.usecases.things import Staging
 
 H, W = 301, 405
 RNG = np.random.default_rng(0)
@@ -41,11 +42,12 @@ class Stored:
 
     def __init__(self) -> None:
         self.kept = {"photo": PHOTO, "floor": MASK, "wall": WALL, "textures/t.png": TEXTURE, "light": CARD}
+        self.kept["cutouts/c.png"] = np.dstack([TEXTURE, np.full(TEXTURE.shape[:2], 255, np.uint8)])
 
     async def rgb(self, key: str) -> np.ndarray:
         return self.kept[key]
 
-    grey = rgb
+    grey = rgba = rgb
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         raise AssertionError("nothing here is kept")
@@ -80,6 +82,11 @@ def spec() -> compositor_pb2.RenderSpec:
     wall = out.layers.add(mask_key="wall")
     wall.surface.surface_id, wall.surface.kind = "wall-1", rooms_pb2.SURFACE_KIND_WALL
     wall.material.color_rgb = 0x607080
+    rug = out.things.add(surface=floor.surface)
+    rug.cutout.image_digest, rug.cutout.mount = "c", products_pb2.MOUNT_LYING
+    rug.cutout.width_m, rug.cutout.height_m, rug.placement.rotation_deg = 0.2, 0.3, 20
+    out.surfaces.add(surface=floor.surface, mask_key="floor")
+    out.focal_length_px = W
     return out
 
 
@@ -97,7 +104,8 @@ def fresh():
     with ThreadPoolExecutor(2) as pool:
 
         def worker(threads: int = 2) -> tuple[MakePicture, Rerender, Verify]:
-            renderer = Renderer(Stored(), pool, threads, *(Memory(1 << 28) for _ in range(4)))
+            staging = Staging(Stored(), pool, *(Memory(1 << 28) for _ in range(3)))
+            renderer = Renderer(Stored(), pool, threads, *(Memory(1 << 28) for _ in range(4)), staging)
             make = MakePicture(renderer, shelf)
             again = Rerender(make, shelf)
             return make, again, Verify(again, shelf, Here())

@@ -93,6 +93,17 @@ def test_a_photo_twice_as_large_has_its_homographies_in_its_own_pixels():
     np.testing.assert_allclose(b.plane.pixel_from_plane, h)
 
 
+def test_a_photo_twice_as_large_has_its_camera_in_its_own_pixels():
+    photo = photo_of(scene())
+    large = np.kron(photo, np.ones((2, 2, 1), np.uint8))
+    found = surfaces.layout(photo, *answer(scene()))
+
+    a = surfaces.analyze(photo, photo, found).camera
+    b = surfaces.analyze(large, photo, found).camera
+
+    assert (b.focal, b.cx, b.cy) == (2 * a.focal, 2 * a.cx, 2 * a.cy)
+
+
 def test_an_unsure_network_asks_for_refinement():
     photo = photo_of(scene())
     logits, normals = answer(scene(), margin=0.3)
