@@ -820,7 +820,7 @@ def test_a_receipt_gives_the_same_bytes_from_a_compositor_that_never_saw_it(
     before = running.pid("compositor")
     running.stack.rpc().stopProcess("compositor")
     running.stack.rpc().startProcess("compositor")
-    running.stack.wait_for(lambda: running.ready("compositor"), 30, "compositor")
+    running.stack.wait_for(lambda: running.ready("compositor"), 90, "compositor")
 
     assert running.pid("compositor") != before
     for receipt, data in pictures.items():
