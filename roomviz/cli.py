@@ -1,5 +1,6 @@
 """The `roomviz` command. Talks to nothing but the gateway's gRPC API."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from roomviz import __version__
-from roomviz.client import KINDS, PATTERNS, Client, OnProgress
+from roomviz.client import KINDS, PATTERNS, Client, OnProgress, from_status
 from roomviz.errors import InvalidArgument, NotFound, RoomvizError, Unavailable
 from roomviz.imaging import codec
 from roomviz.v1 import layouts_pb2, products_pb2, rooms_pb2, visualizations_pb2
@@ -483,6 +484,196 @@ def render(
         )
     else:
         out.print(str(compare or after), highlight=False)
+
+
+def designs(texts: list[str], rotate: float, have: list[str]) -> list[list[visualizations_pb2.Application]]:
+    """Designs as in "floor=FLR-OAK,wall-1=PNT-SKY"."""
+    out: list[list[visualizations_pb2.Application]] = []
+    for text in texts:
+        out.append([])
+        for pair in text.split(","):
+            name, _, sku = pair.strip().partition("=")
+            if not name or not sku:
+                raise InvalidArgument("VARIANT_INVALID", f"{text!r}: write floor=SKU, or floor=SKU,wall-1=SKU")
+            if name not in KINDS and name not in have:
+                raise NotFound("SURFACE_NOT_FOUND", f"the room has no surface {name}; it has {', '.join(have)}")
+            kind = name in KINDS
+            out[-1].append(Client.apply(sku, "" if kind else name, name if kind else "", rotate))
+    return out
+
+
+@app.command()
+def compare(
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    across: Annotated[
+        list[str],
+        typer.Option("--across", metavar="SURFACE=SKU[,…]", help="A design; once for each column."),
+    ],
+    sheet: Annotated[Path, typer.Option("--out", help="The sheet, a .jpg.")],
+    down: Annotated[
+        list[str] | None,
+        typer.Option("--down", metavar="SURFACE=SKU[,…]", help="What each row adds to all designs; once for each row."),
+    ] = None,
+    tiles: Annotated[Path | None, typer.Option(help="Folder for the tiles too.")] = None,
+    tile_px: Annotated[int, typer.Option("--tile-px", help="Long side of a tile in pixels.")] = 0,
+    rotate: Annotated[float, typer.Option(help="Turn the patterns, degrees.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Show designs of a room beside each other; with --down, each with each."""
+    if sheet.suffix.lower() not in (".jpg", ".jpeg"):
+        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", f"{sheet}: the name must end in .jpg")
+    failed: dict[int, RoomvizError] = {}
+    with gateway() as client:
+        found = uploaded(client, room, as_json)
+        have = [s.surface_id for s in found.surfaces]
+        columns, rows = designs(across, rotate, have), designs(down or [], rotate, have) or [[]]
+        variants = [column + row for row in rows for column in columns]
+        done = 0
+        with progress("compare", as_json) as tell:
+            for part in client.compare(found.room, variants, len(columns) if down else 0, tile_px):
+                if part.HasField("sheet"):
+                    write(sheet, part.sheet.image)
+                    continue
+                done += 1
+                tell("render", 100 * done // len(variants))
+                if part.tile.HasField("error"):
+                    failed[part.tile.index] = from_status(part.tile.error)
+                elif tiles is not None:
+                    write(tiles / f"{part.tile.row + 1}-{part.tile.column + 1}.jpg", part.tile.image)
+    if as_json:
+        errors = [{"index": n, "reason": e.reason, "message": e.message} for n, e in sorted(failed.items())]
+        print(json.dumps({"room": found.room, "variants": len(variants), "out": str(sheet), "errors": errors}))
+    else:
+        for n, error in sorted(failed.items()):
+            err.print(f"variant {n + 1}: {error.message} [dim]({error.reason})[/]", highlight=False)
+        out.print(str(sheet), highlight=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def batch(
+    room: Annotated[Path | None, typer.Argument(help="A photo: JPEG, PNG or WebP.")] = None,
+    surface: Annotated[str, typer.Option(help="floor, wall, ceiling …, or the id of one surface.")] = "floor",
+    material: Annotated[list[str] | None, typer.Option("--material", help="SKU. Once for each product.")] = None,
+    skus: Annotated[Path | None, typer.Option(help="A file with a SKU a line.")] = None,
+    category: Annotated[str, typer.Option(help="All materials of it, such as flooring.")] = "",
+    rotate: Annotated[float, typer.Option(help="Turn the patterns, degrees.")] = 0.0,
+    format: Annotated[str, typer.Option(help="jpeg, png or webp.")] = "jpeg",
+    long_side: Annotated[int, typer.Option("--long-side", help="Of the pictures, in pixels; 0: a preview's.")] = 0,
+    resume: Annotated[str, typer.Option(metavar="OPERATION", help="Go on with a batch: operations/…")] = "",
+    cancel: Annotated[bool, typer.Option("--cancel", help="With --resume: end it; keep what is rendered.")] = False,
+    out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures, named by their SKU.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Render each of many products on one room. It goes on when this command is interrupted: see --resume."""
+    if (room is None) == (not resume) or (cancel and not resume):
+        raise InvalidArgument("BATCH_INVALID", "give a photo to begin a batch, or --resume OPERATION to go on with one")
+    if format not in FORMATS.values():
+        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "--format is jpeg, png or webp")
+    with gateway() as client:
+        operation = resume
+        if room is not None:
+            wanted = [*(material or []), *(read(skus).decode(errors="replace").split() if skus else [])]
+            wanted += [p.sku for p in client.products(category) if p.HasField("material")] if category else []
+            found = uploaded(client, room, as_json)
+            kind = surface in KINDS
+            target = client.target("" if kind else surface, surface if kind else "", rotate)
+            operation = client.start_batch(found.room, target, list(dict.fromkeys(wanted)), format, long_side)
+            err.print(f"{operation} runs; if this is interrupted: roomviz batch --resume {operation}", highlight=False)
+        if cancel:
+            client.cancel(operation)
+        else:
+            with progress("batch", as_json) as tell:
+                client.finish_batch(operation, tell)
+        items = list(client.batch_items(operation))
+        if out_dir is not None:
+            fetch_pictures(client, items, out_dir)
+    tell_batch(operation, items, as_json)
+
+
+def fetch_pictures(client: Client, items: list[visualizations_pb2.BatchItem], folder: Path) -> None:
+    """Write the pictures of a batch that are not there yet."""
+    for item in items:
+        if not item.visualization:
+            continue
+        made = client.visualization(item.visualization)
+        format = visualizations_pb2.ImageFormat.Name(made.format).removeprefix("IMAGE_FORMAT_").lower()
+        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in item.product.removeprefix("products/"))
+        path = folder / f"{name}.{ {'jpeg': 'jpg'}.get(format, format) }"
+        if not path.exists() or hashlib.sha256(read(path)).hexdigest() != made.content_digest:
+            write(path, client.picture(made.name))
+
+
+def tell_batch(operation: str, items: list[visualizations_pb2.BatchItem], as_json: bool) -> None:
+    failed = [(i.product, from_status(i.error)) for i in items if i.HasField("error")]
+    pictures = sum(bool(i.visualization) for i in items)
+    if as_json:
+        print(json.dumps({"operation": operation, "items": [plain(i) for i in items]}))
+    else:
+        for product, error in failed:
+            err.print(f"{product}: {error.message} [dim]({error.reason})[/]", highlight=False)
+        rest = len(items) - pictures - len(failed)
+        out.print(
+            f"{operation}: {pictures} pictures, {len(failed)} errors" + (f", {rest} not rendered" if rest else "")
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def quantity(
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    material: Annotated[str, typer.Option("--material", help="SKU.")],
+    surface: Annotated[str, typer.Option(help="The id of a surface.")] = "floor-1",
+    outline: Annotated[
+        str, typer.Option(metavar='"X,Y X,Y …"', help="Instead of what is seen: metres on the surface's plane.")
+    ] = "",
+    hole: Annotated[
+        list[str] | None, typer.Option(metavar='"X,Y X,Y …"', help="What to leave out; once for each.")
+    ] = None,
+    rotate: Annotated[float, typer.Option(help="Turn the pattern, degrees.")] = 0.0,
+    coats: Annotated[int, typer.Option(help="Of paint; 0: two.")] = 0,
+    true_scale: Annotated[float, typer.Option("--true-scale", help="A measured length over the estimated one.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Tell how much of a material to buy."""
+    with gateway() as client:
+        found = uploaded(client, room, as_json)
+        made = client.quantity(
+            found.room,
+            surface,
+            material,
+            line(outline),
+            [line(h) for h in hole or []],
+            rotate,
+            coats,
+            true_scale,
+        )
+    if as_json:
+        print(json.dumps({"room": found.room} | plain(made)))
+        return
+
+    def between(i: Any, unit: str, digits: int = 0) -> str:
+        return f"{i.value:.{digits}f} {unit} ({i.low:.{digits}f} to {i.high:.{digits}f})"
+
+    out.print(f"area: {between(made.area_m2, 'm²', 1)}", highlight=False)
+    if made.HasField("boxes"):
+        b = made.boxes
+        out.print(f"boxes: {between(b.boxes, 'boxes')}", highlight=False)
+        out.print(
+            f"{b.pieces} pieces: {b.whole} whole, {b.cut} cut ({b.from_offcuts} of them from offcuts), waste {b.waste:.0%}",
+            highlight=False,
+        )
+    elif made.HasField("rolls"):
+        out.print(f"rolls: {between(made.rolls.rolls, 'rolls')}, {made.rolls.drops} drops", highlight=False)
+    elif made.HasField("paint"):
+        paint = made.paint
+        out.print(f"paint: {between(paint.litres, 'l', 1)}, {between(paint.cans, 'cans')}", highlight=False)
+    if made.open_border > 0.02:
+        out.print("the surface goes on beyond the picture: only what is seen was counted; --outline counts all of it")
+    for warning in made.warnings:
+        out.print(f"[yellow]{warning.rule}[/]: {warning.message}", highlight=False)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import grpc
 import stamina
 from google.longrunning import operations_pb2 as longrunning
+from google.longrunning import operations_pb2_grpc as longrunning_grpc
 
 from roomviz.errors import DeadlineExceeded, InvalidArgument, RoomvizError, Unavailable
 from roomviz.runtime.rpc import CHUNK_BYTES, MESSAGE_BYTES_MAX, from_call, from_status
@@ -28,6 +29,8 @@ from roomviz.v1 import (
     products_pb2_grpc,
     proposals_pb2,
     proposals_pb2_grpc,
+    quantities_pb2,
+    quantities_pb2_grpc,
     refinements_pb2,
     refinements_pb2_grpc,
     rooms_pb2,
@@ -53,6 +56,10 @@ def _points(points: Points) -> list[refinements_pb2.PointPx]:
     return [refinements_pb2.PointPx(x=x, y=y) for x, y in points]
 
 
+def _corners(points: Points) -> quantities_pb2.PlanePolygon:
+    return quantities_pb2.PlanePolygon(corners=[layouts_pb2.PlanePoint(x_m=x, y_m=y) for x, y in points])
+
+
 class Client:
     """Blocking. One channel; safe to share between threads."""
 
@@ -71,6 +78,8 @@ class Client:
         self._visualizations = visualizations_pb2_grpc.VisualizationServiceStub(self._channel)
         self._products = products_pb2_grpc.ProductServiceStub(self._channel)
         self._operations = operations_pb2_grpc.OperationServiceStub(self._channel)
+        self._longrunning = longrunning_grpc.OperationsStub(self._channel)
+        self._quantities = quantities_pb2_grpc.QuantityServiceStub(self._channel)
         self._proposals = proposals_pb2_grpc.ProposalServiceStub(self._channel)
         self._models = models_pb2_grpc.ModelServiceStub(self._channel)
         self._system = system_pb2_grpc.SystemServiceStub(self._channel)
@@ -233,7 +242,16 @@ class Client:
         layout: layouts_pb2.Layout | None = None,
     ) -> visualizations_pb2.Application:
         """A product on one surface (`surface_id`) or on all of a kind (`floor`, `wall` …); see `layout`."""
-        out = visualizations_pb2.Application(product=f"products/{sku}", rotation_deg=rotation_deg, layout=layout)
+        out = Client.target(surface_id, kind, rotation_deg, layout)
+        out.product = f"products/{sku}"
+        return out
+
+    @staticmethod
+    def target(
+        surface_id: str = "", kind: str = "", rotation_deg: float = 0.0, layout: layouts_pb2.Layout | None = None
+    ) -> visualizations_pb2.Application:
+        """Where the products of a batch go, and how they are laid."""
+        out = visualizations_pb2.Application(rotation_deg=rotation_deg, layout=layout)
         if surface_id:
             out.surface_id = surface_id
         elif kind in KINDS:
@@ -336,6 +354,14 @@ class Client:
         self._wait(operation, on_progress).response.Unpack(answer)
         return answer
 
+    def visualization(self, name: str) -> visualizations_pb2.Visualization:
+        """What is known of a kept picture."""
+        request = visualizations_pb2.GetVisualizationRequest(name=name)
+        made: visualizations_pb2.Visualization = self._call(
+            self._visualizations.GetVisualization, lambda: request, lambda a: a.visualization
+        )
+        return made
+
     def picture(self, visualization: str) -> bytes:
         """The picture of an exported visualization."""
         request = visualizations_pb2.DownloadVisualizationRequest(name=visualization)
@@ -361,6 +387,103 @@ class Client:
             self._visualizations.VerifyRender, parts, lambda a: a
         )
         return found
+
+    def compare(
+        self,
+        room: str,
+        variants: Sequence[Sequence[visualizations_pb2.Application]],
+        columns: int = 0,
+        tile_px: int = 0,
+    ) -> Iterator[visualizations_pb2.CompareVisualizationsResponse]:
+        """Variants of a room beside each other: a tile each, as soon as it is ready, then the sheet.
+
+        A variant that cannot be rendered is a tile with an error (`from_status` gives the failure).
+        """
+        request = visualizations_pb2.CompareVisualizationsRequest(
+            room=room,
+            variants=[visualizations_pb2.Variant(applications=v) for v in variants],
+            columns=columns,
+            tile_px=tile_px,
+        )
+        answers = self._visualizations.CompareVisualizations(
+            request, timeout=2 * self._timeout, metadata=self._metadata
+        )
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise from_call(error) from error  # type: ignore[arg-type]
+        finally:
+            answers.cancel()
+
+    def start_batch(
+        self,
+        room: str,
+        target: visualizations_pb2.Application,
+        skus: Sequence[str],
+        format: str = "jpeg",
+        long_side_px: int = 0,
+        request_id: str = "",
+    ) -> str:
+        """Begin to render each of these products on one room; returns `operations/{operation}`, see `finish_batch`."""
+        request = visualizations_pb2.BatchVisualizationsRequest(
+            room=room,
+            application=target,
+            products=[f"products/{sku}" for sku in skus],
+            format=f"IMAGE_FORMAT_{format.upper()}",
+            long_side_px=long_side_px,
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        return self._call(self._visualizations.BatchVisualizations, lambda: request, lambda a: str(a.name))
+
+    def finish_batch(
+        self, operation: str, on_progress: OnProgress | None = None
+    ) -> visualizations_pb2.BatchVisualizationsResponse:
+        """Wait for a batch, whoever began it; `batch_items` tells what came of each product, also before its end."""
+        answer = visualizations_pb2.BatchVisualizationsResponse()
+        self._wait(longrunning.Operation(name=operation), on_progress).response.Unpack(answer)
+        return answer
+
+    def batch_items(self, operation: str) -> Iterator[visualizations_pb2.BatchItem]:
+        """The items of a batch, in the order in which they were asked for."""
+        request = visualizations_pb2.ListBatchItemsRequest(parent=operation, page_size=PAGE_SIZE)
+        for page in self._pages(self._visualizations.ListBatchItems, request):
+            yield from page.items
+
+    def cancel(self, operation: str) -> None:
+        """End an operation; what a batch has rendered stays."""
+        request = longrunning.CancelOperationRequest(name=operation)
+        self._call(self._longrunning.CancelOperation, lambda: request, lambda a: a)
+
+    # --- quantities ---
+
+    def quantity(
+        self,
+        room: str,
+        surface_id: str,
+        sku: str,
+        outline: Points = (),
+        holes: Sequence[Points] = (),
+        rotation_deg: float = 0.0,
+        coats: int = 0,
+        true_scale: float = 0.0,
+        layout: layouts_pb2.Layout | None = None,
+    ) -> quantities_pb2.EstimateQuantityResponse:
+        """How much of a product to buy for a surface, or for an outline on its plane in metres."""
+        request = quantities_pb2.EstimateQuantityRequest(
+            room=room,
+            surface_id=surface_id,
+            product=f"products/{sku}",
+            layout=layout,
+            outline=_corners(outline) if outline else None,
+            holes=[_corners(h) for h in holes],
+            rotation_deg=rotation_deg,
+            coats=coats,
+            true_scale=true_scale,
+        )
+        made: quantities_pb2.EstimateQuantityResponse = self._call(
+            self._quantities.EstimateQuantity, lambda: request, lambda a: a
+        )
+        return made
 
     # --- proposals, models ---
 
@@ -465,4 +588,4 @@ class Client:
         return operation
 
 
-__all__ = ["KINDS", "PATTERNS", "VIEWS", "Client", "RoomvizError"]
+__all__ = ["KINDS", "PATTERNS", "VIEWS", "Client", "RoomvizError", "from_status"]

@@ -12,6 +12,7 @@ RPC_SECONDS = Histogram("roomviz_rpc_seconds", "Time to answer a call.", ("metho
 STAGE_SECONDS = Histogram("roomviz_stage_seconds", "Time of one stage of the work.", ("stage",), buckets=_BUCKETS)
 JOBS = Counter("roomviz_jobs_total", "Jobs that a worker ended.", ("verb", "outcome"))
 JOB_ATTEMPTS = Counter("roomviz_job_attempts_total", "Attempts at jobs.", ("verb",))
+BATCH_ITEMS = Counter("roomviz_batch_items_total", "Items of batches that were worked on.", ("outcome",))
 OUTBOX_PENDING = Gauge("roomviz_outbox_pending", "Messages written but not yet published.")
 DEPENDENCY_UP = Gauge("roomviz_dependency_up", "Whether a dependency works.", ("dependency",))
 

@@ -232,13 +232,16 @@ async def invoke(method: Any, request: Any) -> Any:
 
 
 async def invoke_for_stream(method: Any, request: Any) -> AsyncIterator[Any]:
-    """As `invoke`, for a call that answers with a stream."""
+    """As `invoke`, for a call that answers with a stream; whoever stops reading ends the call."""
     timeout, metadata = _passed_on()
+    call = method(request, timeout=timeout, metadata=metadata)
     try:
-        async for item in method(request, timeout=timeout, metadata=metadata):
+        async for item in call:
             yield item
     except grpc.aio.AioRpcError as error:
         raise from_call(error) from error
+    finally:
+        call.cancel()
 
 
 async def invoke_with_stream(method: Any, requests: AsyncIterator[Any]) -> Any:

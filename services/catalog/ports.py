@@ -19,6 +19,9 @@ class Products(Protocol):
 
     async def get(self, tenant: str, sku: str) -> Product | None: ...
 
+    async def among(self, tenant: str, skus: list[str]) -> list[Product]:
+        """Those of these SKUs that exist, in any order."""
+
     async def near(self, tenant: str, sku: str) -> list[str]:
         """Up to three SKUs that look like this one."""
 

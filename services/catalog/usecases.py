@@ -17,6 +17,7 @@ QUERY_LENGTH_MAX = 200
 # Pixels of a pattern's long side; more than a photo of a room ever shows.
 PATTERN_SIDE_MAX = 2048
 NO_CURRENCY = "XXX"  # ISO 4217
+NAMES_MAX = 1000
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Catalog:
                 "PRODUCT_NOT_FOUND", f"there is no product {sku[:64]}{hint}", {"sku": sku[:64], "near": ",".join(near)}
             )
         return found
+
+    async def batch(self, tenant: str, skus: list[str]) -> tuple[list[Product], list[str]]:
+        """The products of these SKUs in their order, and the SKUs that have none."""
+        if not 1 <= len(skus) <= NAMES_MAX:
+            raise InvalidArgument("NAMES_INVALID", f"ask for 1 to {NAMES_MAX} products")
+        found = {p.sku: p for p in await self.products.among(tenant, skus)}
+        return [found[s] for s in skus if s in found], [s for s in skus if s not in found]
 
     async def search(self, tenant: str, query: str, size: int, token: str) -> tuple[list[Product], str]:
         query = query.strip()

@@ -13,10 +13,12 @@ from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.status.v1 import status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc
 from roomviz.runtime.health import OPEN_METHODS, Health
+from roomviz.runtime.listener import listening
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.sandbox import sandbox
 from roomviz.runtime.worker import Worker
+from services.compositor.adapters.batches import PostgresBatches
 from services.compositor.adapters.diffusion import diffusion
 from services.compositor.adapters.judge import SandboxedJudge
 from services.compositor.adapters.pictures import CachedPictures
@@ -29,9 +31,12 @@ from services.compositor.domain.splice import Tiles
 from services.compositor.domain.staging.cutout import Sheet
 from services.compositor.domain.staging.place import Backdrop
 from services.compositor.settings import Settings
+from services.compositor.transport.batches import BatchJob, BatchPullers, Cancellations
 from services.compositor.transport.jobs import ExportJob
 from services.compositor.transport.messages import order_from_recipe
 from services.compositor.transport.rpc import CompositorService
+from services.compositor.usecases.batch import RenderItem
+from services.compositor.usecases.compare import Compare
 from services.compositor.usecases.export import ExportPicture
 from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.picture import MakePicture
@@ -85,12 +90,13 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         )
         verify = Verify(rerender, recipes, SandboxedJudge(box))
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
+        batches = PostgresBatches(pool, outbox)
         probes = {"postgresql": lambda: database.probe(pool), "nats": queue.probe, "s3": store.probe}
         health = await stack.enter_async_context(Health(probes).running())
 
         def register(server: grpc.aio.Server) -> list[str]:
             compositor_pb2_grpc.add_CompositorServiceServicer_to_server(
-                CompositorService(make, rerender, verify), server
+                CompositorService(make, rerender, verify, Compare(renderer), batches), server
             )
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
             return ["roomviz.internal.compositor.v1.CompositorService", "roomviz.internal.status.v1.StatusService"]
@@ -108,7 +114,8 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 {
                     f"/roomviz.internal.compositor.v1.CompositorService/{m}": settings.rerender_limit_s
                     for m in ("Rerender", "Verify")
-                },
+                }
+                | {"/roomviz.internal.compositor.v1.CompositorService/Compare": settings.compare_limit_s},
             )
         )
         work = ExportJob(ExportPicture(make, pictures, PostgresRenders()))
@@ -124,5 +131,25 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 work,
                 settings.job_concurrency,
             ).running()
+        )
+        await stack.enter_async_context(
+            Worker(
+                queue,
+                pool,
+                outbox,
+                "compositor",
+                "batch",
+                "events.batch.accepted",
+                jobs_pb2.BatchJob,
+                BatchJob(batches, store),
+            ).running()
+        )
+        await stack.enter_async_context(
+            BatchPullers(
+                batches, RenderItem(make, pictures), queue, settings.batch_lease_s, settings.batch_pullers
+            ).running()
+        )
+        await stack.enter_async_context(
+            listening(queue, "events.operation.cancelled", "compositor", Cancellations(batches))
         )
         yield server

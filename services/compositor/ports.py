@@ -1,8 +1,9 @@
 """What the compositor needs from the outside."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -202,3 +203,69 @@ class Files(Protocol):
 
 class Renders(Protocol):
     def save(self, tenant: str, operation: str, room: str, export: Export) -> Write: ...
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """An item of a batch; error: its result, where it is known beforehand that it cannot be rendered."""
+
+    item: bytes
+    error: bytes | None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An item that is ours for the length of a lease. strikes: how often it was begun and did not come to an end, this
+    time included."""
+
+    operation: str
+    index: int
+    attempt: int
+    strikes: int
+    tenant: str
+    plan: bytes
+    item: bytes
+
+
+@dataclass(frozen=True)
+class BatchCount:
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class ItemRecord:
+    """What is known of an item; result and end_time None before its end."""
+
+    index: int
+    item: bytes
+    result: bytes | None
+    end_time: datetime | None
+
+
+class Batches(Protocol):
+    """Batches and their items. Plans, items and results are bytes here: the wire's own messages."""
+
+    def keep(
+        self, operation: str, tenant: str, plan: bytes, envelope: bytes, deadline: datetime, items: Sequence[NewItem]
+    ) -> Write: ...
+
+    async def take(self, lease_s: float) -> Taken | None:
+        """An item that waits, for the length of the lease; None where none does."""
+
+    async def hold(self, taken: Taken, lease_s: float) -> None:
+        """Lengthen the lease from now on."""
+
+    async def give_back(self, taken: Taken, after_s: float, forgive: bool) -> None:
+        """Let others have it after a while; `forgive` the strike where it was no fault of the item's."""
+
+    async def finish(self, taken: Taken, succeeded: bool, result: bytes) -> BatchCount | None:
+        """Record what came of it, and end the batch if it was the last; None where another attempt has it."""
+
+    async def cancel(self, operation: str, tenant: str, envelope: bytes, deadline: datetime) -> None:
+        """Take no more of its items; before the batch itself arrives, too."""
+
+    async def items(
+        self, tenant: str, operation: str, offset: int, limit: int
+    ) -> tuple[bytes | None, list[ItemRecord]]:
+        """The plan and these items; None and nothing where the batch is not known."""

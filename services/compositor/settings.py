@@ -8,6 +8,7 @@ from roomviz.runtime.settings import ServiceSettings
 class Settings(ServiceSettings):
     metrics_port: int = 8552
     cpu_threads: int = 2
+    compare_limit_s: float = 120.0
     job_concurrency: int = 1
     cache_bytes: int = 512 << 20
     # Pictures to verify are decoded in child processes within these limits.
@@ -21,6 +22,11 @@ class Settings(ServiceSettings):
     generative_steps: int = 30
     # How long to render a receipt again, or to verify a picture.
     rerender_limit_s: float = 180.0
+    # Items of batches that this process works on at a time: one is rendered while another is stored. 0: none, where
+    # batches must not take the processor from callers who wait.
+    batch_pullers: int = 2
+    # How long the item of a worker that died waits for another.
+    batch_lease_s: float = 15.0
 
     @property
     def generative_key(self) -> str:

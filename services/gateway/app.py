@@ -46,6 +46,8 @@ from services.gateway.transport.rpc import (
     SystemService,
     VisualizationService,
 )
+from services.gateway.usecases.batches import BatchCases, BatchItems
+from services.gateway.usecases.comparisons import ComparisonCases
 from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
@@ -105,8 +107,25 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         room_cases = RoomCases(
             PostgresRooms(pool), operations, store, decode, calls, settings.upload_bytes_max, settings.job_limit_s
         )
+        batch_items = BatchItems(operations, calls)
         visualization_cases = VisualizationCases(
-            room_cases, operations, PostgresVisualizations(pool), store, calls, settings.job_limit_s
+            room_cases,
+            operations,
+            PostgresVisualizations(pool),
+            store,
+            calls,
+            settings.job_limit_s,
+            batch_items.visualization,
+        )
+        comparison_cases = ComparisonCases(room_cases, visualization_cases, calls)
+        batch_cases = BatchCases(
+            room_cases,
+            visualization_cases,
+            operations,
+            store,
+            calls,
+            settings.job_limit_s,
+            settings.batch_item_limit_s,
         )
         generation_cases = GenerationCases(room_cases, operations, settings.job_limit_s)
         # Ready means that the gateway can do its own part: a service behind it that is down fails its own calls only.
@@ -123,7 +142,10 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 RefinementService(RefinementCases(room_cases, calls)), server
             )
             visualizations_pb2_grpc.add_VisualizationServiceServicer_to_server(
-                VisualizationService(visualization_cases, generation_cases, operation_cases), server
+                VisualizationService(
+                    visualization_cases, generation_cases, comparison_cases, batch_cases, batch_items, operation_cases
+                ),
+                server,
             )
             products_pb2_grpc.add_ProductServiceServicer_to_server(
                 ProductService(calls.products, PatternCases(fetch, decode, store, calls)), server
@@ -153,6 +175,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 {
                     "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
                     "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
+                    "/roomviz.v1.VisualizationService/CompareVisualizations": settings.compare_limit_s,
                     "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
                     "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
                     "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,

@@ -55,9 +55,13 @@ class Operations(Protocol):
 
     async def get(self, tenant: str, operation_id: str) -> Operation | None: ...
 
+    async def request(self, tenant: str, operation_id: str) -> bytes:
+        """What was asked for, as it was serialized; empty where there is no such operation."""
+
     async def last_succeeded(self, tenant: str, verb: str, subject: str) -> Operation | None: ...
 
-    async def cancel(self, tenant: str, operation_id: str) -> None: ...
+    async def cancel(self, tenant: str, operation_id: str) -> None:
+        """End a running operation, and tell those who may be working on it, in one transaction."""
 
 
 class Visualizations(Protocol):

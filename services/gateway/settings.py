@@ -28,8 +28,11 @@ class Settings(ServiceSettings):
 
     # How long a job may take before it is given up, and how long before it is sent again.
     job_limit_s: float = 600.0
+    # What each item of a batch adds to that.
+    batch_item_limit_s: float = 3.0
     republish_after_s: float = 120.0
     watch_limit_s: float = 900.0
+    compare_limit_s: float = 120.0
     upload_limit_s: float = 120.0
     # As the compositor's: how long to render a receipt again, or to verify a picture.
     rerender_limit_s: float = 180.0

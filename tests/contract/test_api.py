@@ -4,10 +4,12 @@
 """
 
 import hashlib
+import importlib
 import io
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -38,6 +40,8 @@ from roomviz.v1 import (
     products_pb2_grpc,
     proposals_pb2,
     proposals_pb2_grpc,
+    quantities_pb2,
+    quantities_pb2_grpc,
     refinements_pb2,
     refinements_pb2_grpc,
     rooms_pb2,
@@ -79,6 +83,7 @@ class Api:
         self.refinements = bind(refinements_pb2_grpc.RefinementServiceStub(self.channel))
         self.visualizations = bind(visualizations_pb2_grpc.VisualizationServiceStub(self.channel))
         self.products = bind(products_pb2_grpc.ProductServiceStub(self.channel))
+        self.quantities = bind(quantities_pb2_grpc.QuantityServiceStub(self.channel))
         self.proposals = bind(proposals_pb2_grpc.ProposalServiceStub(self.channel))
         self.models = bind(models_pb2_grpc.ModelServiceStub(self.channel))
         self.operations = bind(operations_pb2_grpc.OperationsStub(self.channel))
@@ -1286,11 +1291,14 @@ def test_every_answer_carries_the_request_id(running: Running):
 
 
 def test_every_rpc_has_a_contract_test():
+    for path in Path(__file__).parent.glob("test_*.py"):  # also where this file is run alone
+        importlib.import_module(f"tests.contract.{path.stem}")
     files = [
         rooms_pb2,
         refinements_pb2,
         visualizations_pb2,
         products_pb2,
+        quantities_pb2,
         proposals_pb2,
         models_pb2,
         operations_pb2,

@@ -74,6 +74,13 @@ class PostgresProducts:
             )
         return _product(row) if row else None
 
+    async def among(self, tenant: str, skus: list[str]) -> list[Product]:
+        with reachable():
+            rows = await self._pool.fetch(
+                f"SELECT {_COLUMNS} FROM products WHERE tenant = $1 AND sku = ANY($2::text[])", tenant, skus
+            )
+        return [_product(r) for r in rows]
+
     async def near(self, tenant: str, sku: str) -> list[str]:
         with reachable():
             rows = await self._pool.fetch(

@@ -86,6 +86,13 @@ def cutout_to_proto(c: Cutout) -> products_pb2.Cutout:
     )
 
 
+def _sku(name: str) -> str:
+    prefix, _, sku = name.partition("/")
+    if prefix != "products" or not sku:
+        raise InvalidArgument("NAME_INVALID", "name must be products/{sku}")
+    return sku
+
+
 class ProductService(products_pb2_grpc.ProductServiceServicer):
     def __init__(self, catalog: Catalog):
         self._catalog = catalog
@@ -101,10 +108,17 @@ class ProductService(products_pb2_grpc.ProductServiceServicer):
     async def GetProduct(
         self, request: products_pb2.GetProductRequest, rpc: grpc.aio.ServicerContext
     ) -> products_pb2.GetProductResponse:
-        prefix, _, sku = request.name.partition("/")
-        if prefix != "products" or not sku:
-            raise InvalidArgument("NAME_INVALID", "name must be products/{sku}")
-        return products_pb2.GetProductResponse(product=to_proto(await self._catalog.get(current().tenant, sku)))
+        return products_pb2.GetProductResponse(
+            product=to_proto(await self._catalog.get(current().tenant, _sku(request.name)))
+        )
+
+    async def BatchGetProducts(
+        self, request: products_pb2.BatchGetProductsRequest, rpc: grpc.aio.ServicerContext
+    ) -> products_pb2.BatchGetProductsResponse:
+        found, missing = await self._catalog.batch(current().tenant, [_sku(name) for name in request.names])
+        return products_pb2.BatchGetProductsResponse(
+            products=[to_proto(p) for p in found], missing=[f"products/{sku}" for sku in missing]
+        )
 
     async def SearchProducts(
         self, request: products_pb2.SearchProductsRequest, rpc: grpc.aio.ServicerContext

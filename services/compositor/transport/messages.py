@@ -1,6 +1,7 @@
 """Between protos and the compositor's own words."""
 
 from roomviz.internal.compositor.v1 import compositor_pb2
+from roomviz.runtime.rpc import to_status
 from roomviz.v1 import layouts_pb2, products_pb2, refinements_pb2, rooms_pb2, visualizations_pb2
 from services.compositor.domain.staging.pose import Mount
 from services.compositor.domain.version import renderer
@@ -17,6 +18,7 @@ from services.compositor.ports import (
     ThingSpec,
 )
 from services.compositor.transport.layouts import layout_from_proto
+from services.compositor.usecases.compare import Sheet, Tile
 from services.compositor.usecases.receipts import Verified
 
 FORMATS = {
@@ -167,3 +169,19 @@ def export_to_proto(e: Export) -> compositor_pb2.ExportResult:
         content_digest=e.content_digest,
         receipt=e.receipt,
     )
+
+
+def compared_to_proto(part: Tile | Sheet) -> visualizations_pb2.CompareVisualizationsResponse:
+    if isinstance(part, Sheet):
+        sheet = visualizations_pb2.ComparedSheet(
+            image=part.data, width_px=part.width, height_px=part.height, columns=part.columns
+        )
+        return visualizations_pb2.CompareVisualizationsResponse(sheet=sheet)
+    tile = visualizations_pb2.ComparedTile(
+        index=part.index, row=part.row, column=part.column, width_px=part.width, height_px=part.height
+    )
+    if isinstance(part.outcome, bytes):
+        tile.image = part.outcome
+    else:
+        tile.error.CopyFrom(to_status(part.outcome))
+    return visualizations_pb2.CompareVisualizationsResponse(tile=tile)

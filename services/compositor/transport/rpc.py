@@ -1,4 +1,4 @@
-"""CompositorService: previews and receipts."""
+"""CompositorService: previews, receipts, comparisons, the items of batches."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,9 +7,19 @@ import grpc
 
 from roomviz.errors import InvalidArgument
 from roomviz.internal.compositor.v1 import compositor_pb2, compositor_pb2_grpc
+from roomviz.runtime import paging
 from roomviz.runtime.context import current
-from roomviz.runtime.rpc import CHUNK_BYTES
-from services.compositor.transport.messages import order_of, placed_to_proto, verified_to_proto
+from roomviz.runtime.rpc import CHUNK_BYTES, from_status
+from services.compositor.ports import Batches
+from services.compositor.transport.batches import item_to_proto
+from services.compositor.transport.messages import (
+    compared_to_proto,
+    order_of,
+    placed_to_proto,
+    spec_from_proto,
+    verified_to_proto,
+)
+from services.compositor.usecases.compare import Compare
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.receipts import Rerender, Verify
 
@@ -19,9 +29,10 @@ VERIFY_AT_ONCE = 4  # files in memory; the others wait unread
 
 
 class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
-    def __init__(self, make: MakePicture, rerender: Rerender, verify: Verify):
+    def __init__(self, make: MakePicture, rerender: Rerender, verify: Verify, compare: Compare, batches: Batches):
         self._make, self._rerender, self._verify = make, rerender, verify
         self._few = asyncio.Semaphore(VERIFY_AT_ONCE)
+        self._compare, self._batches = compare, batches
 
     async def RenderPreview(
         self, request: compositor_pb2.RenderPreviewRequest, rpc: grpc.aio.ServicerContext
@@ -54,3 +65,25 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
                 data += request.chunk
             found = await self._verify(current().tenant, bytes(data))
         return compositor_pb2.VerifyResponse(verdict=verified_to_proto(found))
+
+    async def Compare(
+        self, request: compositor_pb2.CompareRequest, rpc: grpc.aio.ServicerContext
+    ) -> AsyncIterator[compositor_pb2.CompareResponse]:
+        slots = [
+            from_status(s.error) if s.WhichOneof("slot") == "error" else spec_from_proto(s.spec) for s in request.slots
+        ]
+        async for part in self._compare(slots, request.columns, request.tile_px):
+            yield compositor_pb2.CompareResponse(part=compared_to_proto(part))
+
+    async def ListItems(
+        self, request: compositor_pb2.ListItemsRequest, rpc: grpc.aio.ServicerContext
+    ) -> compositor_pb2.ListItemsResponse:
+        if request.offset < 0 or not 1 <= request.limit <= paging.MAX + 1:
+            raise InvalidArgument("PAGE_SIZE_INVALID", f"ask for 1 to {paging.MAX + 1} items from 0 on")
+        plan, found = await self._batches.items(current().tenant, request.operation, request.offset, request.limit)
+        if plan is None:
+            return compositor_pb2.ListItemsResponse()
+        kept = compositor_pb2.BatchPlan.FromString(plan)
+        return compositor_pb2.ListItemsResponse(
+            items=[item_to_proto(r) for r in found], room=kept.spec.room, application=kept.application
+        )

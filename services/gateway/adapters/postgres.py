@@ -8,6 +8,7 @@ import asyncpg
 from google.protobuf.message import Message
 
 from roomviz.errors import Aborted
+from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
 from services.gateway.domain.records import Operation, OperationState, Room, RoomState, Visualization
@@ -144,6 +145,13 @@ class PostgresOperations:
             )
         return _operation(row) if row else None
 
+    async def request(self, tenant: str, operation_id: str) -> bytes:
+        with reachable():
+            found = await self._pool.fetchval(
+                "SELECT request FROM operations WHERE tenant = $1 AND operation_id = $2", tenant, operation_id
+            )
+        return found or b""
+
     async def last_succeeded(self, tenant: str, verb: str, subject: str) -> Operation | None:
         with reachable():
             row = await self._pool.fetchrow(
@@ -157,11 +165,24 @@ class PostgresOperations:
 
     async def cancel(self, tenant: str, operation_id: str) -> None:
         with reachable():
-            await self._pool.execute(
-                "UPDATE operations SET state = 'CANCELLED', end_time = now() WHERE tenant = $1 AND operation_id = $2 AND state = 'RUNNING'",
-                tenant,
-                operation_id,
-            )
+            async with self._pool.acquire() as connection, connection.transaction():
+                row = await connection.fetchrow(
+                    """UPDATE operations SET state = 'CANCELLED', end_time = now()
+                       WHERE tenant = $1 AND operation_id = $2 AND state = 'RUNNING' RETURNING verb, deadline""",
+                    tenant,
+                    operation_id,
+                )
+                if row is not None:
+                    event = jobs_pb2.OperationCancelled(verb=row["verb"])
+                    event.envelope.operation, event.envelope.tenant = operation_id, tenant
+                    event.envelope.deadline.FromDatetime(row["deadline"])
+                    await self._outbox.write(
+                        connection,
+                        "events.operation.cancelled",
+                        f"{operation_id}-cancelled",
+                        event.SerializeToString(),
+                    )
+        self._outbox.poke()
 
     # --- what events and time do to operations ---
 

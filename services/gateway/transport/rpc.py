@@ -32,6 +32,8 @@ from roomviz.v1 import (
 )
 from services.gateway.domain.records import Operation
 from services.gateway.transport.messages import operation_to_proto, room_to_proto
+from services.gateway.usecases.batches import BatchCases, BatchItems
+from services.gateway.usecases.comparisons import ComparisonCases
 from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.operations import OperationCases
 from services.gateway.usecases.patterns import PatternCases
@@ -131,8 +133,17 @@ class RefinementService(refinements_pb2_grpc.RefinementServiceServicer):
 
 
 class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer):
-    def __init__(self, visualizations: VisualizationCases, generations: GenerationCases, operations: OperationCases):
+    def __init__(
+        self,
+        visualizations: VisualizationCases,
+        generations: GenerationCases,
+        comparisons: ComparisonCases,
+        batches: BatchCases,
+        batch_items: BatchItems,
+        operations: OperationCases,
+    ):
         self._visualizations, self._generations, self._operations = visualizations, generations, operations
+        self._comparisons, self._batches, self._batch_items = comparisons, batches, batch_items
 
     async def PreviewVisualization(
         self, request: visualizations_pb2.PreviewVisualizationRequest, rpc: Context
@@ -190,6 +201,24 @@ class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer)
 
         return await self._visualizations.verify(chunks())
 
+    async def CompareVisualizations(
+        self, request: visualizations_pb2.CompareVisualizationsRequest, rpc: Context
+    ) -> AsyncIterator[visualizations_pb2.CompareVisualizationsResponse]:
+        async for part in self._comparisons.compare(request):
+            yield part
+
+    async def BatchVisualizations(
+        self, request: visualizations_pb2.BatchVisualizationsRequest, rpc: Context
+    ) -> longrunning.Operation:
+        operation = await self._batches.start(request)
+        return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
+
+    async def ListBatchItems(
+        self, request: visualizations_pb2.ListBatchItemsRequest, rpc: Context
+    ) -> visualizations_pb2.ListBatchItemsResponse:
+        items, more = await self._batch_items.page(request.parent, request.page_size, request.page_token)
+        return visualizations_pb2.ListBatchItemsResponse(items=items, next_page_token=more)
+
 
 class ProductService(products_pb2_grpc.ProductServiceServicer):
     """Passed on to the catalog as it is, but for what comes from outside."""
@@ -211,6 +240,11 @@ class ProductService(products_pb2_grpc.ProductServiceServicer):
         self, request: products_pb2.GetProductRequest, rpc: Context
     ) -> products_pb2.GetProductResponse:
         return await invoke(self._products.GetProduct, request)  # type: ignore[no-any-return]
+
+    async def BatchGetProducts(
+        self, request: products_pb2.BatchGetProductsRequest, rpc: Context
+    ) -> products_pb2.BatchGetProductsResponse:
+        return await invoke(self._products.BatchGetProducts, request)  # type: ignore[no-any-return]
 
     async def SearchProducts(
         self, request: products_pb2.SearchProductsRequest, rpc: Context

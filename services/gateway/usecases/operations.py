@@ -139,6 +139,16 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
             state.value,
         )
         return response
+    public = any_pb2.Any()
+    if operation.verb == "batch":
+        ended = compositor_pb2.BatchEnded()
+        packed.Unpack(ended)
+        public.Pack(
+            visualizations_pb2.BatchVisualizationsResponse(
+                batch=f"operations/{operation.operation_id}", succeeded=ended.succeeded, failed=ended.failed
+            )
+        )
+        return public.SerializeToString()
     made = compositor_pb2.ExportResult()
     packed.Unpack(made)
     visualization = visualizations_pb2.Visualization(
@@ -167,7 +177,6 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
         visualization.SerializeToString(),
         made.image_key,
     )
-    public = any_pb2.Any()
     public.Pack(visualization)
     return public.SerializeToString()
 

@@ -5,9 +5,8 @@ import math
 from roomviz.errors import InvalidArgument, NotFound
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2
-from roomviz.runtime.rpc import invoke
 from roomviz.v1 import products_pb2, rooms_pb2, visualizations_pb2
-from services.gateway.ports import Calls
+from services.gateway.usecases.products import Find
 
 PLACEMENTS_MAX = 32
 SCALE_MIN, SCALE_MAX = 0.1, 10.0
@@ -24,7 +23,7 @@ async def add_things(
     spec: compositor_pb2.RenderSpec,
     placements: list[visualizations_pb2.Placement],
     found: segmentation_pb2.GetAnalysisResponse,
-    calls: Calls,
+    find: Find,
 ) -> None:
     """Put the things that are asked for into what is rendered, with what their place in the room depends on.
 
@@ -37,9 +36,7 @@ async def add_things(
     for n, placement in enumerate(placements):
         told = {"placement": str(n), "product": placement.product[:80]}
         _check(placement, told)
-        product = (
-            await invoke(calls.products.GetProduct, products_pb2.GetProductRequest(name=placement.product))
-        ).product
+        product = await find(placement.product)
         if not product.HasField("cutout"):
             raise InvalidArgument(
                 "PRODUCT_NOT_PLACEABLE", f"{product.sku} covers surfaces; apply it to one instead of placing it", told

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from roomviz.errors import InvalidArgument, NotFound
@@ -11,11 +11,12 @@ from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2
 from roomviz.runtime.context import current
 from roomviz.runtime.rpc import invoke, invoke_for_stream, invoke_with_stream
-from roomviz.v1 import products_pb2, rooms_pb2, visualizations_pb2
-from services.gateway.domain.records import Operation, Visualization
+from roomviz.v1 import rooms_pb2, visualizations_pb2
+from services.gateway.domain.records import Operation, Room, Visualization
 from services.gateway.ports import Calls, Objects, Operations, Visualizations
 from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
+from services.gateway.usecases.products import Find, finder
 from services.gateway.usecases.rooms import RoomCases, envelope
 from services.gateway.usecases.things import add_things
 
@@ -32,11 +33,13 @@ class VisualizationCases:
     objects: Objects
     calls: Calls
     job_limit_s: float
+    # Of an item of a batch: what came of those is kept by the compositor.
+    batch_visualization: Callable[[str], Awaitable[Visualization | None]]
 
     async def preview(
         self, request: visualizations_pb2.PreviewVisualizationRequest
     ) -> compositor_pb2.RenderPreviewResponse:
-        spec = await self._spec(request.room, list(request.applications), request.staging)
+        spec = await self._asked(request.room, list(request.applications), request.staging)
         made: compositor_pb2.RenderPreviewResponse = await invoke(
             self.calls.compositor.RenderPreview, compositor_pb2.RenderPreviewRequest(spec=spec)
         )
@@ -53,7 +56,7 @@ class VisualizationCases:
                 "IMAGE_FORMAT_UNSUPPORTED", "a JPEG has no transparency: ask for the layer as PNG, WebP or AVIF"
             )
         check_request_id(request.request_id)
-        spec = await self._spec(request.room, list(request.applications), request.staging)
+        spec = await self._asked(request.room, list(request.applications), request.staging)
         operation_id = new_id()
         carried, deadline = envelope(operation_id, self.job_limit_s)
         output = compositor_pb2.Output(
@@ -76,6 +79,8 @@ class VisualizationCases:
     async def get(self, name: str) -> Visualization:
         (visualization_id,) = parse(name, "visualizations")
         found = await self.visualizations.get(current().tenant, visualization_id)
+        if found is None:
+            found = await self.batch_visualization(visualization_id)
         if found is None:
             raise NotFound("VISUALIZATION_NOT_FOUND", f"there is no visualization {name}")
         return found
@@ -111,19 +116,29 @@ class VisualizationCases:
         answer: compositor_pb2.VerifyResponse = await invoke_with_stream(self.calls.compositor.Verify, requests())
         return answer.verdict
 
-    async def _spec(
+    async def _asked(
         self,
         room_name: str,
         applications: list[visualizations_pb2.Application],
         staging: visualizations_pb2.Staging,
     ) -> compositor_pb2.RenderSpec:
+        room = await self.rooms.get(room_name)
+        return await self.spec(room, await self.rooms.analysis(room), applications, staging, finder(self.calls))
+
+    async def spec(
+        self,
+        room: Room,
+        found: segmentation_pb2.GetAnalysisResponse,
+        applications: list[visualizations_pb2.Application],
+        staging: visualizations_pb2.Staging,
+        find: Find,
+    ) -> compositor_pb2.RenderSpec:
+        """All that a picture of these depends on; `find` gives products by their names."""
         if len(applications) > APPLICATIONS_MAX or not (applications or staging.ByteSize()):
             raise InvalidArgument(
                 "APPLICATIONS_INVALID",
                 f"a picture needs 1 to {APPLICATIONS_MAX} applications, or something placed in it",
             )
-        room = await self.rooms.get(room_name)
-        found = await self.rooms.analysis(room)
         spec = compositor_pb2.RenderSpec(
             room=room.name,
             photo_key=room.photo_key,
@@ -135,9 +150,7 @@ class VisualizationCases:
         for application in applications:
             if not math.isfinite(application.rotation_deg):
                 raise InvalidArgument("ROTATION_INVALID", "rotation_deg must be a number of degrees")
-            product = (
-                await invoke(self.calls.products.GetProduct, products_pb2.GetProductRequest(name=application.product))
-            ).product
+            product = await find(application.product)
             if not product.HasField("material"):
                 raise InvalidArgument(
                     "PRODUCT_NOT_A_MATERIAL",
@@ -154,7 +167,7 @@ class VisualizationCases:
                     layout=layout,
                     product=product.name,
                 )
-        await add_things(spec, list(staging.placements), found, self.calls)
+        await add_things(spec, list(staging.placements), found, find)
         if len(spec.layers) > LAYERS_MAX:
             raise InvalidArgument(
                 "APPLICATIONS_INVALID", f"this would lay {len(spec.layers)} layers; at most {LAYERS_MAX} go"

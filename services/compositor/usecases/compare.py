@@ -1,0 +1,120 @@
+"""Render variants of one room side by side, each told as soon as it is ready."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from roomviz.errors import InvalidArgument, RoomvizError, unwrap
+from roomviz.imaging.codec import Image, encode_jpeg, preview_size
+from roomviz.runtime.metrics import stage
+from services.compositor.domain.sheet import Grid, grey_sheet
+from services.compositor.ports import RenderSpec
+from services.compositor.usecases.renderer import PREVIEW_QUALITY, Renderer, check
+
+VARIANTS_MAX = 64
+TILE_MIN, TILE_MAX = 128, 2048
+SHEET_PIXELS_MAX = 50_000_000
+# Variants in work at a time: while one is drawn, the texture of the next is read. More would only hold memory.
+AT_A_TIME = 3
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A variant: its JPEG of height x width, or why there is none."""
+
+    index: int
+    row: int
+    column: int
+    height: int
+    width: int
+    outcome: bytes | RoomvizError
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All of them in a JPEG."""
+
+    data: bytes
+    height: int
+    width: int
+    columns: int
+
+
+def tile_size(spec: RenderSpec, long_side: int) -> tuple[int, int]:
+    """(height, width) of a tile, no larger than a preview."""
+    height, width = preview_size(spec.height, spec.width)
+    scale = min(1.0, long_side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+@dataclass(frozen=True)
+class Compare:
+    renderer: Renderer
+
+    async def __call__(
+        self, slots: Sequence[RenderSpec | RoomvizError], columns: int, tile_px: int
+    ) -> AsyncIterator[Tile | Sheet]:
+        """Tiles as they are ready, then the sheet. All specs are of one room.
+
+        Raises:
+            InvalidArgument: no slots or too many, a tile or a sheet of a size that is not made.
+        """
+        if not 1 <= len(slots) <= VARIANTS_MAX:
+            raise InvalidArgument("VARIANTS_INVALID", f"a comparison has 1 to {VARIANTS_MAX} variants")
+        if not TILE_MIN <= tile_px <= TILE_MAX:
+            raise InvalidArgument("TILE_INVALID", f"tile_px is {TILE_MIN} to {TILE_MAX}")
+        specs = [s for s in slots if not isinstance(s, RoomvizError)]
+        # Where nothing can be rendered, the sheet is grey all over, of whatever shape.
+        height, width = tile_size(specs[0], tile_px) if specs else (tile_px, tile_px)
+        grid = Grid(len(slots), columns, height, width)
+        if grid.pixels > SHEET_PIXELS_MAX:
+            raise InvalidArgument(
+                "COMPARISON_TOO_LARGE",
+                f"the sheet would have {grid.pixels} pixels: ask for smaller tiles or fewer variants",
+                {"pixels_max": str(SHEET_PIXELS_MAX)},
+            )
+        sheet = grey_sheet(grid)
+        gate = asyncio.Semaphore(AT_A_TIME)
+
+        async def tile(index: int, slot: RenderSpec | RoomvizError) -> Tile:
+            at = (index, index // grid.columns, index % grid.columns, height, width)
+            if isinstance(slot, RoomvizError):
+                return Tile(*at, slot)
+            try:
+                async with gate:
+                    data, picture = await self._one(slot, height, width)
+            except Exception as error:
+                failure = unwrap(error)
+                if not isinstance(failure, RoomvizError):
+                    raise
+                return Tile(*at, failure)
+            sheet[grid.place(index)] = picture
+            return Tile(*at, data)
+
+        # The first alone: what all share (photo, masks, light, plates) is then made once, and lies in memory.
+        tasks: list[asyncio.Task[Tile]] = []
+        try:
+            shared = next((n for n, s in enumerate(slots) if not isinstance(s, RoomvizError)), None)
+            if shared is not None:
+                yield await tile(shared, slots[shared])
+            tasks = [asyncio.create_task(tile(n, s)) for n, s in enumerate(slots) if n != shared]
+            for ready in asyncio.as_completed(tasks):
+                yield await ready
+        finally:  # the caller may go away
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        with stage("encode"):
+            data = await asyncio.get_running_loop().run_in_executor(
+                self.renderer.cpu, encode_jpeg, sheet, PREVIEW_QUALITY
+            )
+        yield Sheet(data, *grid.size, grid.columns)
+
+    async def _one(self, spec: RenderSpec, height: int, width: int) -> tuple[bytes, Image]:
+        check(spec)
+        made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
+        with stage("encode"):
+            data = await self.renderer.jpeg(made, spec.working_key)
+        return data, np.ascontiguousarray(made.picture)

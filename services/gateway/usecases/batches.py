@@ -1,0 +1,180 @@
+"""Batches: many products on one room. The compositor keeps what came of each; here they are asked for and shown."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound, RoomvizError
+from roomviz.internal.compositor.v1 import compositor_pb2
+from roomviz.internal.jobs.v1 import jobs_pb2
+from roomviz.runtime import paging
+from roomviz.runtime.context import current
+from roomviz.runtime.rpc import invoke, to_status
+from roomviz.v1 import products_pb2, visualizations_pb2
+from services.gateway.domain.records import Operation, OperationState, Visualization
+from services.gateway.ports import Calls, Objects, Operations
+from services.gateway.usecases.layouts import layout_of
+from services.gateway.usecases.names import check_request_id, new_id, parse
+from services.gateway.usecases.products import finder_among
+from services.gateway.usecases.rooms import RoomCases, envelope
+from services.gateway.usecases.visualizations import VisualizationCases
+
+PRODUCTS_MAX = 10_000
+SIDE_MIN, SIDE_MAX = 128, 8192
+_ITEM = re.compile(r"([0-9a-f]{30})-(0|[1-9][0-9]{0,4})")
+
+
+def item_name(operation_id: str, index: int) -> str:
+    """The name of the visualization of an item."""
+    return f"visualizations/{operation_id}-{index}"
+
+
+@dataclass(frozen=True)
+class BatchItems:
+    """What came of the items of batches, as the compositor knows it."""
+
+    operations: Operations
+    calls: Calls
+
+    async def page(self, name: str, size: int, token: str) -> tuple[list[visualizations_pb2.BatchItem], str]:
+        question = (current().tenant, "batch-items", name)
+        begin, limit = paging.offset(token, *question), paging.page_size(size)
+        operation = await self._batch(name)
+        kept = await self._kept(operation.operation_id, begin, limit + 1)
+        items = [_shown(operation, item) for item in kept.items]
+        if not kept.room:  # the job did not begin yet
+            asked = visualizations_pb2.BatchVisualizationsRequest.FromString(
+                await self.operations.request(operation.tenant, operation.operation_id)
+            )
+            waiting = asked.products[begin : begin + limit + 1]
+            items = [_shown(operation, compositor_pb2.BatchItemResult(product=p)) for p in waiting]
+        more = paging.token(str(begin + limit), *question) if len(items) > limit else ""
+        return items[:limit], more
+
+    async def visualization(self, visualization_id: str) -> Visualization | None:
+        """The visualization of an item; None where there is none by that id."""
+        of = _ITEM.fullmatch(visualization_id)
+        if of is None:
+            return None
+        tenant = current().tenant
+        kept = await self._kept(of[1], int(of[2]), 1)
+        if not kept.items or kept.items[0].WhichOneof("outcome") != "export":
+            return None
+        item, made = kept.items[0], kept.items[0].export
+        application = visualizations_pb2.Application()
+        application.CopyFrom(kept.application)
+        application.product = item.product
+        shown = visualizations_pb2.Visualization(
+            name=f"visualizations/{visualization_id}",
+            room=kept.room,
+            applications=[application],
+            width_px=made.width_px,
+            height_px=made.height_px,
+            format=made.format,
+            size_bytes=made.size_bytes,
+            content_digest=made.content_digest,
+            create_time=item.end_time,
+        )
+        return Visualization(visualization_id, tenant, shown.SerializeToString(), made.image_key)
+
+    async def _batch(self, name: str) -> Operation:
+        (operation_id,) = parse(name, "operations")
+        found = await self.operations.get(current().tenant, operation_id)
+        if found is None or found.verb != "batch":
+            raise NotFound("OPERATION_NOT_FOUND", f"there is no batch {name}")
+        return found
+
+    async def _kept(self, operation_id: str, offset: int, limit: int) -> compositor_pb2.ListItemsResponse:
+        request = compositor_pb2.ListItemsRequest(operation=operation_id, offset=offset, limit=limit)
+        answer: compositor_pb2.ListItemsResponse = await invoke(self.calls.compositor.ListItems, request)
+        return answer
+
+
+def _shown(operation: Operation, item: compositor_pb2.BatchItemResult) -> visualizations_pb2.BatchItem:
+    out = visualizations_pb2.BatchItem(product=item.product, state=visualizations_pb2.BATCH_ITEM_STATE_PENDING)
+    outcome = item.WhichOneof("outcome")
+    if outcome == "export":
+        out.state = visualizations_pb2.BATCH_ITEM_STATE_SUCCEEDED
+        out.visualization = item_name(operation.operation_id, item.index)
+    elif outcome == "error":
+        out.state = visualizations_pb2.BATCH_ITEM_STATE_FAILED
+        out.error.CopyFrom(item.error)
+    elif operation.state is not OperationState.RUNNING:
+        out.state = visualizations_pb2.BATCH_ITEM_STATE_CANCELLED
+    return out
+
+
+@dataclass(frozen=True)
+class BatchCases:
+    rooms: RoomCases
+    visualizations: VisualizationCases
+    operations: Operations
+    objects: Objects
+    calls: Calls
+    job_limit_s: float
+    item_limit_s: float
+
+    async def start(self, request: visualizations_pb2.BatchVisualizationsRequest) -> Operation:
+        """Check what is asked, resolve its products, and queue it."""
+        _check(request)
+        room = await self.rooms.get(request.room)
+        found = await self.rooms.analysis(room)
+
+        async def none_yet(name: str) -> products_pb2.Product:
+            return products_pb2.Product(material=products_pb2.Material())
+
+        # Where to: the products, and how each of them is laid, come with the items.
+        target = visualizations_pb2.Application()
+        target.CopyFrom(request.application)
+        target.ClearField("layout")
+        spec = await self.visualizations.spec(room, found, [target], visualizations_pb2.Staging(), none_yet)
+        output = compositor_pb2.Output(format=request.format, long_side_px=request.long_side_px)
+        plan = compositor_pb2.BatchPlan(spec=spec, application=request.application, output=output)
+        find = await finder_among(self.calls, request.products)
+        for name in request.products:
+            item = plan.items.add(product=name)
+            try:
+                product = await find(name)
+                if not product.HasField("material"):
+                    raise InvalidArgument(
+                        "PRODUCT_NOT_A_MATERIAL", f"{name} covers no surface", {"product": name[:64]}
+                    )
+                layout = layout_of(
+                    request.application.layout if request.application.HasField("layout") else None, product
+                )
+                if layout is not None:
+                    item.layout.CopyFrom(layout)
+                item.material.CopyFrom(product.material)
+            except RoomvizError as error:
+                item.error.CopyFrom(to_status(error))
+        body = plan.SerializeToString(deterministic=True)
+        # By content: the same request again, which gives the same operation, leaves nothing behind.
+        plan_key = f"batches/{hashlib.sha256(body).hexdigest()}.pb"
+        await self.objects.put(plan_key, body, "application/x-protobuf")
+        operation_id = new_id()
+        carried, deadline = envelope(operation_id, self.job_limit_s + len(plan.items) * self.item_limit_s)
+        return await self.operations.start(
+            operation_id,
+            current().tenant,
+            "batch",
+            room.name,
+            request.request_id,
+            request,
+            "jobs.compositor.batch",
+            jobs_pb2.BatchJob(envelope=carried, plan_key=plan_key),
+            deadline,
+        )
+
+
+def _check(request: visualizations_pb2.BatchVisualizationsRequest) -> None:
+    check_request_id(request.request_id)
+    if request.format not in visualizations_pb2.ImageFormat.values():
+        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "format is JPEG, PNG or WebP")
+    if not 1 <= len(request.products) <= PRODUCTS_MAX:
+        raise InvalidArgument("PRODUCTS_INVALID", f"a batch has 1 to {PRODUCTS_MAX} products")
+    if len(set(request.products)) < len(request.products):
+        raise InvalidArgument("PRODUCTS_INVALID", "a product stands in a batch once")
+    if request.application.product:
+        raise InvalidArgument("APPLICATIONS_INVALID", "leave application.product empty: products takes its place")
+    if request.long_side_px and not SIDE_MIN <= request.long_side_px <= SIDE_MAX:
+        raise InvalidArgument("BATCH_SIZE_INVALID", f"long_side_px is 0, or {SIDE_MIN} to {SIDE_MAX}")
