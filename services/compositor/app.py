@@ -40,6 +40,7 @@ from services.compositor.usecases.compare import Compare
 from services.compositor.usecases.export import ExportPicture
 from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.picture import MakePicture
+from services.compositor.usecases.quantity import EstimateQuantity
 from services.compositor.usecases.receipts import Rerender, Verify
 from services.compositor.usecases.renderer import Renderer
 from services.compositor.usecases.things import Furniture, Staging
@@ -96,7 +97,10 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
 
         def register(server: grpc.aio.Server) -> list[str]:
             compositor_pb2_grpc.add_CompositorServiceServicer_to_server(
-                CompositorService(make, rerender, verify, Compare(renderer), batches), server
+                CompositorService(
+                    make, rerender, verify, Compare(renderer), batches, EstimateQuantity(pictures, cpu)
+                ),
+                server,
             )
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
             return ["roomviz.internal.compositor.v1.CompositorService", "roomviz.internal.status.v1.StatusService"]

@@ -22,6 +22,7 @@ from roomviz.v1 import (
     operations_pb2_grpc,
     products_pb2_grpc,
     proposals_pb2_grpc,
+    quantities_pb2_grpc,
     refinements_pb2_grpc,
     rooms_pb2_grpc,
     system_pb2_grpc,
@@ -41,6 +42,7 @@ from services.gateway.transport.rpc import (
     OperationService,
     ProductService,
     ProposalService,
+    QuantityService,
     RefinementService,
     RoomService,
     SystemService,
@@ -51,6 +53,7 @@ from services.gateway.usecases.comparisons import ComparisonCases
 from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
+from services.gateway.usecases.quantities import QuantityCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
@@ -147,6 +150,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 ),
                 server,
             )
+            quantities_pb2_grpc.add_QuantityServiceServicer_to_server(
+                QuantityService(QuantityCases(room_cases, calls)), server
+            )
             products_pb2_grpc.add_ProductServiceServicer_to_server(
                 ProductService(calls.products, PatternCases(fetch, decode, store, calls)), server
             )
@@ -158,7 +164,17 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             longrunning_grpc.add_OperationsServicer_to_server(Operations(operation_cases), server)
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
-            names = ("Room", "Refinement", "Proposal", "Visualization", "Product", "Model", "Operation", "System")
+            names = (
+                "Room",
+                "Refinement",
+                "Proposal",
+                "Visualization",
+                "Quantity",
+                "Product",
+                "Model",
+                "Operation",
+                "System",
+            )
             public = [f"roomviz.v1.{n}Service" for n in names]
             return [*public, "google.longrunning.Operations"]
 

@@ -1,4 +1,4 @@
-"""CompositorService: previews, receipts, comparisons, the items of batches."""
+"""CompositorService: previews, receipts, comparisons, quantities, the items of batches."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,8 +19,10 @@ from services.compositor.transport.messages import (
     spec_from_proto,
     verified_to_proto,
 )
+from services.compositor.transport.quantities import ask_from_proto, quantity_to_proto
 from services.compositor.usecases.compare import Compare
 from services.compositor.usecases.picture import MakePicture
+from services.compositor.usecases.quantity import EstimateQuantity
 from services.compositor.usecases.receipts import Rerender, Verify
 
 PREVIEW = compositor_pb2.Output(preview=True)
@@ -29,10 +31,18 @@ VERIFY_AT_ONCE = 4  # files in memory; the others wait unread
 
 
 class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
-    def __init__(self, make: MakePicture, rerender: Rerender, verify: Verify, compare: Compare, batches: Batches):
+    def __init__(
+        self,
+        make: MakePicture,
+        rerender: Rerender,
+        verify: Verify,
+        compare: Compare,
+        batches: Batches,
+        quantity: EstimateQuantity,
+    ):
         self._make, self._rerender, self._verify = make, rerender, verify
         self._few = asyncio.Semaphore(VERIFY_AT_ONCE)
-        self._compare, self._batches = compare, batches
+        self._compare, self._batches, self._quantity = compare, batches, quantity
 
     async def RenderPreview(
         self, request: compositor_pb2.RenderPreviewRequest, rpc: grpc.aio.ServicerContext
@@ -74,6 +84,12 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
         ]
         async for part in self._compare(slots, request.columns, request.tile_px):
             yield compositor_pb2.CompareResponse(part=compared_to_proto(part))
+
+    async def EstimateQuantity(
+        self, request: compositor_pb2.EstimateQuantityRequest, rpc: grpc.aio.ServicerContext
+    ) -> compositor_pb2.EstimateQuantityResponse:
+        counted = await self._quantity(ask_from_proto(request))
+        return compositor_pb2.EstimateQuantityResponse(quantity=quantity_to_proto(counted))
 
     async def ListItems(
         self, request: compositor_pb2.ListItemsRequest, rpc: grpc.aio.ServicerContext

@@ -21,6 +21,8 @@ from roomviz.v1 import (
     products_pb2_grpc,
     proposals_pb2,
     proposals_pb2_grpc,
+    quantities_pb2,
+    quantities_pb2_grpc,
     refinements_pb2,
     refinements_pb2_grpc,
     rooms_pb2,
@@ -37,6 +39,7 @@ from services.gateway.usecases.comparisons import ComparisonCases
 from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.operations import OperationCases
 from services.gateway.usecases.patterns import PatternCases
+from services.gateway.usecases.quantities import QuantityCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
@@ -250,6 +253,16 @@ class ProductService(products_pb2_grpc.ProductServiceServicer):
         self, request: products_pb2.SearchProductsRequest, rpc: Context
     ) -> products_pb2.SearchProductsResponse:
         return await invoke(self._products.SearchProducts, request)  # type: ignore[no-any-return]
+
+
+class QuantityService(quantities_pb2_grpc.QuantityServiceServicer):
+    def __init__(self, quantities: QuantityCases):
+        self._quantities = quantities
+
+    async def EstimateQuantity(
+        self, request: quantities_pb2.EstimateQuantityRequest, rpc: Context
+    ) -> quantities_pb2.EstimateQuantityResponse:
+        return await self._quantities.estimate(request)
 
 
 class ProposalService(proposals_pb2_grpc.ProposalServiceServicer):

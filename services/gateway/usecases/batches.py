@@ -4,7 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound, RoomvizError
+from roomviz.errors import InvalidArgument, NotFound, RoomvizError
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime import paging

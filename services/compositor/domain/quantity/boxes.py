@@ -11,7 +11,7 @@ from services.compositor.domain.layout.piece import require
 from services.compositor.domain.quantity.articles import articles
 from services.compositor.domain.quantity.cuts import cuts
 from services.compositor.domain.quantity.stock import articles_needed, cut
-from services.compositor.domain.quantity.surface import Surface
+from services.compositor.domain.quantity.surface import Patches, Surface
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Boxes:
 
 
 def boxes(
-    layout: Layout, surface: Surface, per_box: tuple[int, ...], turnable: bool = True, kerf_m: float = 0.003
+    layout: Layout, surface: Surface | Patches, per_box: tuple[int, ...], turnable: bool = True, kerf_m: float = 0.003
 ) -> Boxes:
     """Lay the layout on the surface and count.
 

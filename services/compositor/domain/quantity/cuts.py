@@ -7,7 +7,7 @@ import shapely
 from numpy.typing import NDArray
 
 from services.compositor.domain.layout import Layout, Outlines, outlines
-from services.compositor.domain.quantity.surface import Surface
+from services.compositor.domain.quantity.surface import Patches, Surface
 
 Geometries = NDArray[np.object_]
 # Square metres: a tenth of a square millimetre is no piece but rounding.
@@ -34,7 +34,7 @@ def in_frames(found: Outlines, index: NDArray[np.int64], shapes: Geometries) -> 
     return np.asarray(shapely.set_coordinates(shapes.copy(), np.stack([u, v], -1)))
 
 
-def cuts(layout: Layout, surface: Surface, kinds: int) -> Cuts:
+def cuts(layout: Layout, surface: Surface | Patches, kinds: int) -> Cuts:
     """Lay the pattern on the surface and cut it at its edges.
 
     A piece that an edge parts in two counts as two parts. Raises ValueError where the pattern has no pieces.

@@ -13,7 +13,7 @@ from shapely import affinity
 
 from services.compositor.domain.layout import Layout, Match, Wallpaper
 from services.compositor.domain.layout.piece import require
-from services.compositor.domain.quantity.surface import Surface
+from services.compositor.domain.quantity.surface import Patches, Surface
 
 EPS = 1e-9
 
@@ -37,7 +37,7 @@ class Rolls:
     waste: float
 
 
-def drops(layout: Layout, surface: Surface, trim_m: float) -> list[Drop]:
+def drops(layout: Layout, surface: Surface | Patches, trim_m: float) -> list[Drop]:
     """The drops of a wall, strip by strip. Raises ValueError where the layout is not of wallpaper."""
     paper = layout.pattern
     if not isinstance(paper, Wallpaper):
@@ -85,7 +85,7 @@ def span(order: list[Drop], repeat_m: float) -> float:
     return total
 
 
-def rolls(layout: Layout, surface: Surface, roll_length_m: float, trim_m: float = 0.1) -> Rolls:
+def rolls(layout: Layout, surface: Surface | Patches, roll_length_m: float, trim_m: float = 0.1) -> Rolls:
     """Cut a wall's drops from rolls, longest first, each into the roll where it adds least.
 
     Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import shapely
 
@@ -51,7 +52,26 @@ class Surface:
         return Surface(larger(self.outline), tuple(larger(h) for h in self.holes))
 
 
-def over_scale(surface: Surface, scale: Interval, count: Callable[[Surface], float]) -> Interval:
+@dataclass(frozen=True)
+class Patches:
+    """Surfaces of one plane that do not overlap, covered in one go: what a pillar or a table's leg parts in two."""
+
+    parts: tuple[Surface, ...]
+
+    def __post_init__(self) -> None:
+        require(len(self.parts) > 0, "there is a surface to cover")
+
+    def polygon(self) -> shapely.MultiPolygon:
+        return shapely.MultiPolygon([p.polygon() for p in self.parts])
+
+    def scaled(self, factor: float) -> "Patches":
+        return Patches(tuple(p.scaled(factor) for p in self.parts))
+
+
+Covered = TypeVar("Covered", Surface, Patches)
+
+
+def over_scale(surface: Covered, scale: Interval, count: Callable[[Covered], float]) -> Interval:
     """A quantity of a surface whose scale is known within limits: counted at both ends and in between.
 
     Args:
@@ -62,6 +82,6 @@ def over_scale(surface: Surface, scale: Interval, count: Callable[[Surface], flo
     return Interval(min(low, value, high), value, max(low, value, high))
 
 
-def area(surface: Surface, scale: Interval = EXACT) -> Interval:
+def area(surface: Covered, scale: Interval = EXACT) -> Interval:
     """Square metres; the limits are those of the scale, squared."""
     return over_scale(surface, scale, lambda s: float(s.polygon().area))

@@ -1,0 +1,268 @@
+"""How much of a material to buy for a surface: what the photo shows of it, or the caller's own outline, laid and cut."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from roomviz.errors import FailedPrecondition, InvalidArgument
+from roomviz.imaging.codec import Image, preview_size, resize
+from roomviz.imaging.homography import Matrix, scaled
+from roomviz.runtime.metrics import stage
+from services.compositor.domain.layout import Bordered, Carpet, Layout, Mural, Wallpaper
+from services.compositor.domain.layout.polygon import Point
+from services.compositor.domain.quantity import (
+    EXACT,
+    Boxes,
+    Finding,
+    Interval,
+    NotMeasurable,
+    Paint,
+    Patches,
+    Rolls,
+    Surface,
+    area,
+    baseline,
+    boxes,
+    check,
+    floor_corners,
+    over_scale,
+    paint,
+    rolls,
+    seen,
+)
+from services.compositor.domain.quantity.articles import articles
+from services.compositor.ports import Pictures
+
+COATS, COATS_MAX = 2, 10
+SCALE_MIN, SCALE_MAX = 0.1, 10.0
+CORNERS_MAX, METRES_MAX = 1000, 1000.0
+# What is laid and cut one by one within some seconds: pieces in the surface's bounding box, and those along its edges.
+PIECES_MAX, EDGE_PIECES_MAX = 50_000, 2_500
+# Things: what is put into a room, and hides floor and walls without ending them.
+THINGS = ("furniture", "other")
+
+
+@dataclass(frozen=True)
+class Packaging:
+    """How a material is sold; what does not apply is 0. See roomviz.v1.Packaging."""
+
+    pieces_per_box: int
+    roll_length_m: float
+    coverage_m2_per_l: float
+    can_l: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """A surface of the room: homography 9 numbers as of a LayerSpec, for the photo."""
+
+    surface_id: str
+    kind: str
+    homography: tuple[float, ...]
+    mask_key: str
+
+
+@dataclass(frozen=True)
+class QuantityAsk:
+    """What to count.
+
+    height, width: of the photo, pixels. scale: true metres per stated metre. layout: None for what is not laid in
+    pieces or strips. tiles: whether the pieces are tiles; else boards with tongues and grooves. outline: empty: as the
+    photo shows it. coats: 0: as usual. true_scale: 0: not known.
+    """
+
+    part: Part
+    others: tuple[Part, ...]
+    height: int
+    width: int
+    scale: Interval
+    layout: Layout | None
+    is_paint: bool
+    tiles: bool
+    rectified: bool
+    packaging: Packaging
+    outline: tuple[Point, ...] = ()
+    holes: tuple[tuple[Point, ...], ...] = ()
+    coats: int = 0
+    true_scale: float = 0.0
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """boxes, rolls: for the best guess; count: of what is bought, for all of the scale's interval; None where the
+    material is sold by its area alone."""
+
+    area_m2: Interval
+    covered: Patches
+    open_border: float
+    count: Interval | None = None
+    boxes: Boxes | None = None
+    rolls: Rolls | None = None
+    paint: Paint | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EstimateQuantity:
+    pictures: Pictures
+    cpu: Executor
+
+    async def __call__(self, ask: QuantityAsk) -> Quantity:
+        """Count.
+
+        Raises:
+            InvalidArgument: OUTLINE_INVALID, COATS_INVALID, SCALE_INVALID, LAYOUT_INVALID, QUANTITY_TOO_LARGE.
+            FailedPrecondition: SURFACE_WITHOUT_PLANE, SURFACE_NOT_MEASURABLE, PRODUCT_WITHOUT_PACKAGING,
+                ROLL_TOO_SHORT.
+        """
+        if not 0 <= ask.coats <= COATS_MAX:
+            raise InvalidArgument("COATS_INVALID", f"coats is 0 to {COATS_MAX}")
+        if ask.true_scale and not SCALE_MIN <= ask.true_scale <= SCALE_MAX:
+            raise InvalidArgument("SCALE_INVALID", f"true_scale is 0, or {SCALE_MIN} to {SCALE_MAX}")
+        _check_sold(ask)
+        run = asyncio.get_running_loop().run_in_executor
+        with stage("outline"):
+            if ask.outline:
+                covered, open_border = await run(self.cpu, _given, ask.outline, ask.holes), 0.0
+            else:
+                mask, others = await self._masks(ask)
+                covered, open_border = await run(self.cpu, _measured, ask, mask, others)
+        scale = EXACT if ask.outline else ask.scale
+        if ask.true_scale:
+            scale = Interval(ask.true_scale, ask.true_scale, ask.true_scale)
+        with stage("count"):
+            return await run(self.cpu, _counted, ask, covered, open_border, scale)
+
+    async def _masks(self, ask: QuantityAsk) -> tuple[Image, list[Image]]:
+        if not ask.part.homography:
+            raise FailedPrecondition(
+                "SURFACE_WITHOUT_PLANE",
+                f"{ask.part.surface_id} has no plane to measure on; give its outline",
+                {"surface": ask.part.surface_id},
+            )
+        mask, *others = await asyncio.gather(*(self.pictures.grey(p.mask_key) for p in (ask.part, *ask.others)))
+        return mask, others
+
+
+def _check_sold(ask: QuantityAsk) -> None:
+    """Whether the material tells how it is sold, and is laid in a way that can be counted."""
+    sold, laid = ask.packaging, ask.layout.pattern if ask.layout else None
+    if ask.is_paint:
+        told = sold.coverage_m2_per_l > 0 and sold.can_l > 0
+    elif isinstance(laid, Wallpaper):
+        told = sold.roll_length_m > 0
+    else:
+        told = laid is None or isinstance(laid, Carpet | Mural) or sold.pieces_per_box > 0
+    if not told:
+        raise FailedPrecondition("PRODUCT_WITHOUT_PACKAGING", "the product does not tell how it is sold")
+    if isinstance(laid, Bordered):
+        raise InvalidArgument(
+            "LAYOUT_INVALID", "a border and its field are not counted together: count the field, then the border"
+        )
+
+
+def _given(outline: Sequence[Point], holes: Sequence[Sequence[Point]]) -> Patches:
+    numbers = np.array([p for ring in (outline, *holes) for p in ring], float)
+    if len(numbers) > CORNERS_MAX or min(len(ring) for ring in (outline, *holes)) < 3:
+        raise InvalidArgument(
+            "OUTLINE_INVALID", f"an outline has 3 corners or more, all together {CORNERS_MAX} at most"
+        )
+    if not (np.abs(numbers) <= METRES_MAX).all():  # nor what is not a number
+        raise InvalidArgument("OUTLINE_INVALID", f"corners lie within {METRES_MAX:.0f} m")
+    room, *without = [shapely.Polygon(ring) for ring in (outline, *holes)]
+    if not all(p.is_valid and p.area > 0 for p in (room, *without)):
+        raise InvalidArgument("OUTLINE_INVALID", "an outline does not cross itself, and has an area")
+    left = shapely.difference(room, shapely.union_all(without)) if without else room
+    parts = [p for p in shapely.get_parts(left) if isinstance(p, shapely.Polygon) and p.area > 1e-6]
+    if not parts:
+        raise InvalidArgument("OUTLINE_INVALID", "the holes leave nothing to cover")
+    return Patches(tuple(_surface(p) for p in parts))
+
+
+def _surface(p: shapely.Polygon) -> Surface:
+    rings = [tuple((float(x), float(y)) for x, y in ring.coords[:-1]) for ring in (p.exterior, *p.interiors)]
+    return Surface(rings[0], tuple(rings[1:]))
+
+
+def _measured(ask: QuantityAsk, mask: Image, others: Sequence[Image]) -> tuple[Patches, float]:
+    """What the photo shows, at the size of a preview at most."""
+    height, width = preview_size(ask.height, ask.width)
+
+    def small(image: Image) -> NDArray[np.bool_]:
+        return resize(image, height, width) > 127
+
+    def plane(part: Part) -> Matrix:
+        return scaled(np.array(part.homography, float).reshape(3, 3), width / ask.width, height / ask.height)
+
+    inside, hides, lines = small(mask), np.zeros((height, width), bool), []
+    for part, image in zip(ask.others, others, strict=True):
+        if part.kind in THINGS:
+            hides |= small(image)
+        elif part.kind == "wall" and part.homography and ask.part.kind == "floor":
+            line = baseline(small(image), plane(part))
+            lines += [line] if line is not None else []
+    corners = floor_corners(inside, lines)
+    if ask.part.kind == "wall":
+        line = baseline(inside, plane(ask.part))
+        corners += [(float(x), float(y)) for x, y in line] if line is not None else []
+    try:
+        found = seen(inside, hides, plane(ask.part), corners)
+    except NotMeasurable as error:
+        raise FailedPrecondition(
+            "SURFACE_NOT_MEASURABLE", f"{error}; give its outline", {"surface": ask.part.surface_id}
+        ) from error
+    return found.patches, found.open_border
+
+
+def _counted(ask: QuantityAsk, covered: Patches, open_border: float, scale: Interval) -> Quantity:
+    square = area(covered, scale)
+    sold = ask.packaging
+    if ask.is_paint:
+        cans = paint(square, ask.coats or COATS, sold.coverage_m2_per_l, sold.can_l)
+        return Quantity(square, covered, open_border, paint=cans)
+    layout = ask.layout
+    if layout is None or isinstance(layout.pattern, Carpet | Mural):
+        return Quantity(square, covered, open_border)
+    at_best = covered.scaled(scale.value)
+    if isinstance(layout.pattern, Wallpaper):
+        _check_size(covered.scaled(scale.high), layout.pattern.roll_width_m, layout.pattern.roll_width_m)
+        try:
+            strips = rolls(layout, at_best, sold.roll_length_m)
+            count = over_scale(covered, scale, lambda s: float(rolls(layout, s, sold.roll_length_m).rolls))
+        except ValueError as error:
+            raise FailedPrecondition("ROLL_TOO_SHORT", str(error)) from error
+        return Quantity(square, covered, open_border, count, rolls=strips)
+    of = articles(layout.pattern)
+    _check_size(covered.scaled(scale.high), float(of.length_m.min()), float(of.width_m.min()))
+    # What its box holds is not said apart: as many of each kind.
+    per_box = (max(1, sold.pieces_per_box // len(of.length_m)),) * len(of.length_m)
+    best = boxes(layout, at_best, per_box, ask.tiles)
+    known = {scale.value: best}
+
+    def bought(surface: Patches, factor: float) -> float:
+        if factor not in known:
+            known[factor] = boxes(layout, surface, per_box, ask.tiles)
+        return float(known[factor].boxes)
+
+    counts = [bought(covered.scaled(k), k) for k in (scale.low, scale.value, scale.high)]
+    findings = check(layout.pattern, ask.rectified) if ask.tiles else []  # type: ignore[arg-type]
+    interval = Interval(min(counts), counts[1], max(counts))
+    return Quantity(square, covered, open_border, interval, boxes=best, findings=findings)
+
+
+def _check_size(covered: Patches, length_m: float, width_m: float) -> None:
+    x0, y0, x1, y1 = covered.polygon().bounds
+    # The pattern may be turned.
+    pieces = np.hypot(x1 - x0, y1 - y0) ** 2 / (length_m * width_m)
+    at_edge = covered.polygon().length / min(length_m, width_m)
+    if pieces > PIECES_MAX or at_edge > EDGE_PIECES_MAX:
+        raise InvalidArgument(
+            "QUANTITY_TOO_LARGE",
+            "these are too many pieces to lay one by one: count a part of the surface, or larger pieces",
+            {"pieces_max": str(PIECES_MAX), "edge_pieces_max": str(EDGE_PIECES_MAX)},
+        )

@@ -1,0 +1,63 @@
+"""Quantities: which surface and which product, for the compositor to count."""
+
+import math
+from dataclasses import dataclass
+
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
+from roomviz.internal.compositor.v1 import compositor_pb2
+from roomviz.runtime.rpc import invoke
+from roomviz.v1 import quantities_pb2
+from services.gateway.ports import Calls
+from services.gateway.usecases.layouts import layout_of
+from services.gateway.usecases.products import finder
+from services.gateway.usecases.rooms import RoomCases
+
+TILE = "tile"  # the part of a category that says so
+
+
+@dataclass(frozen=True)
+class QuantityCases:
+    rooms: RoomCases
+    calls: Calls
+
+    async def estimate(
+        self, request: quantities_pb2.EstimateQuantityRequest
+    ) -> quantities_pb2.EstimateQuantityResponse:
+        if not math.isfinite(request.rotation_deg):
+            raise InvalidArgument("ROTATION_INVALID", "rotation_deg must be a number of degrees")
+        room = await self.rooms.get(request.room)
+        found = await self.rooms.analysis(room)
+        surfaces = list(zip(found.analysis.surfaces, found.mask_keys, strict=True))
+        chosen = [(s, key) for s, key in surfaces if s.surface_id == request.surface_id]
+        if not chosen:
+            have = ", ".join(s.surface_id for s, _ in surfaces)
+            raise NotFound(
+                "SURFACE_NOT_FOUND",
+                f"the room has no surface {request.surface_id[:64] or '(none given)'}; it has {have}",
+                {"surface": request.surface_id[:64]},
+            )
+        product = await finder(self.calls)(request.product)
+        if not product.HasField("material"):
+            raise FailedPrecondition(
+                "PRODUCT_WITHOUT_MATERIAL", f"{product.name} covers no surface", {"product": product.name}
+            )
+        (surface, key), *_ = chosen
+        layout = layout_of(request.layout if request.HasField("layout") else None, product)
+        if layout is None and product.material.HasField("layout"):  # its texture shows it laid so
+            layout = product.material.layout
+        ask = compositor_pb2.EstimateQuantityRequest(
+            request=request,
+            layer=compositor_pb2.Layer(
+                surface=surface,
+                mask_key=key,
+                material=product.material,
+                layout=layout,
+                product=product.name,
+            ),
+            surfaces=[compositor_pb2.MaskedSurface(surface=s, mask_key=k) for s, k in surfaces if s is not surface],
+            width_px=room.width,
+            height_px=room.height,
+            tiles=TILE in product.category.split("."),
+        )
+        answer: compositor_pb2.EstimateQuantityResponse = await invoke(self.calls.compositor.EstimateQuantity, ask)
+        return answer.quantity
