@@ -1,0 +1,131 @@
+"""What a puller does with an item, whatever comes of it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from roomviz.errors import NotFound, RoomvizError, Unavailable
+from roomviz.runtime.ledger import STRIKES_MAX
+from services.compositor.ports import BatchCount, Export, RenderSpec, Taken
+from services.compositor.usecases.batch import WorkOnBatches, size_of, source_of
+
+MADE = Export("renders/op/0-abc.jpeg", 4, 3, "jpeg", 10, "abc")
+
+
+class Items:
+    """A batch of one item, in memory."""
+
+    def __init__(self, strikes: int = 1, fenced: bool = False):
+        self.waiting: Taken | None = Taken("op", 0, 1, strikes, "demo", b"plan", b"item")
+        self.fenced = fenced
+        self.finished: list[tuple[bool, bytes]] = []
+        self.given_back: list[tuple[float, bool]] = []
+
+    async def take(self, lease_s: float) -> Taken | None:
+        taken, self.waiting = self.waiting, None
+        return taken
+
+    async def hold(self, taken: Taken, lease_s: float) -> None: ...
+
+    async def give_back(self, taken: Taken, after_s: float, forgive: bool) -> None:
+        self.given_back.append((after_s, forgive))
+
+    async def finish(self, taken: Taken, succeeded: bool, result: bytes) -> BatchCount | None:
+        if self.fenced:
+            return None
+        self.finished.append((succeeded, result))
+        return BatchCount(1, 1)
+
+
+def work(items: Items, outcome: Callable[[], Export]) -> tuple[WorkOnBatches, list[BatchCount]]:
+    told: list[BatchCount] = []
+
+    async def render(taken: Taken) -> Export:
+        return outcome()
+
+    def result(taken: Taken, came: Export | RoomvizError) -> bytes:
+        return came.image_key.encode() if isinstance(came, Export) else came.reason.encode()
+
+    async def tell(operation: str, count: BatchCount) -> None:
+        told.append(count)
+
+    return WorkOnBatches(items, render, result, tell, 15.0), told  # type: ignore[arg-type]
+
+
+def raising(error: Exception) -> Callable[[], Export]:
+    def outcome() -> Export:
+        raise error
+
+    return outcome
+
+
+async def test_a_rendered_item_is_finished_and_told():
+    items = Items()
+    puller, told = work(items, lambda: MADE)
+
+    assert await puller.one()
+    assert items.finished == [(True, b"renders/op/0-abc.jpeg")]
+    assert told == [BatchCount(1, 1)]
+    assert not await puller.one()
+
+
+async def test_an_item_that_cannot_be_rendered_is_finished_with_its_error():
+    items = Items()
+    puller, _ = work(items, raising(ExceptionGroup("tasks", [NotFound("OBJECT_NOT_FOUND", "gone")])))
+
+    await puller.one()
+
+    assert items.finished == [(False, b"OBJECT_NOT_FOUND")]
+
+
+async def test_a_server_that_is_down_is_no_fault_of_the_item():
+    items = Items()
+    puller, told = work(items, raising(Unavailable("OBJECT_STORE_UNAVAILABLE", "down")))
+
+    await puller.one()
+
+    assert [forgiven for _, forgiven in items.given_back] == [True]
+    assert not items.finished
+    assert not told
+
+
+@pytest.mark.parametrize("strikes", [1, STRIKES_MAX])
+async def test_an_item_that_breaks_comes_back_later_each_time(strikes: int):
+    items = Items(strikes)
+    puller, _ = work(items, raising(ZeroDivisionError()))
+
+    await puller.one()
+
+    ((after_s, forgiven),) = items.given_back
+    assert not forgiven
+    assert after_s == 2.0 * strikes
+
+
+async def test_an_item_that_kills_its_workers_ends_as_an_error_without_being_tried_again():
+    items = Items(STRIKES_MAX + 1)
+    puller, _ = work(items, raising(AssertionError("must not be rendered")))
+
+    await puller.one()
+
+    assert items.finished == [(False, b"ATTEMPTS_EXHAUSTED")]
+
+
+async def test_a_worker_that_comes_too_late_says_nothing():
+    items = Items(fenced=True)
+    puller, told = work(items, lambda: MADE)
+
+    await puller.one()
+
+    assert not told
+
+
+def test_pictures_are_never_larger_than_the_photo_and_read_the_smaller_copy_where_it_is_enough():
+    spec = RenderSpec("rooms/r", "photo", "working", 4000, 3000, (), ())
+
+    assert size_of(spec, 400) == (300, 400)
+    assert size_of(spec, 8000) == (3000, 4000)
+    assert size_of(spec, 0) == (1225, 1633)
+    assert source_of(spec, *size_of(spec, 0)) == "working"
+    assert source_of(spec, *size_of(spec, 1634)) == "photo"
+    small = RenderSpec("rooms/r", "photo", "working", 40, 30, (), ())
+    assert size_of(small, 0) == (30, 40)
