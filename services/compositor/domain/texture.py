@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
-from roomviz.imaging.color import LinearImage, to_linear
-from roomviz.imaging.homography import Matrix
+from roomviz.imaging.color import LinearImage, to_linear, to_srgb
+from roomviz.imaging.homography import Matrix, scaled
 
 Float = NDArray[np.float32]
 TAPS = 4
@@ -97,6 +97,24 @@ def taps_of(source: Pyramid, at: Footprint) -> Float:
     """As many as the ellipse is longer than wide; each covers its share of the long side, or the short side."""
     taps = np.clip(np.floor(at.long / np.maximum(at.short, 1e-9) + 0.8), 1, TAPS)
     return np.where(at.long * density_of(source) <= 1, 1, taps).astype(np.float32)
+
+
+def finest_m(pixel_from_plane: Matrix, box: tuple[int, int, int, int]) -> float:
+    """Metres between the points of the plane that two taps next to each other read, where they are nearest; in a box
+    (x, y, width, height) of the picture, looked at every eighth pixel."""
+    every = 8.0
+    shrunk = scaled(pixel_from_plane, 1 / every, 1 / every)
+    x, y = int(box[0] // every), int(box[1] // every)
+    width, height = int(-(-(box[0] + box[2]) // every)) - x, int(-(-(box[1] + box[3]) // every)) - y
+    at = footprint(shrunk, (x, y, max(1, width), max(1, height)))
+    taps = np.clip(np.floor(at.long / np.maximum(at.short, 1e-9) + 0.8), 1, TAPS)
+    return float(np.maximum(at.long / taps, at.short).min()) / every
+
+
+def halved(texture: Image, halvings: int) -> Image:
+    """A (H, W, 3) uint8 sRGB texture at a level of its pyramid, or its last."""
+    levels = pyramid(texture, 1.0, 1.0).levels
+    return to_srgb(levels[min(halvings, len(levels) - 1)])
 
 
 def lay(source: Pyramid, at: Footprint) -> LinearImage:

@@ -1,7 +1,8 @@
 """Between protos and the compositor's own words."""
 
+from roomviz.errors import RoomvizError
 from roomviz.internal.compositor.v1 import compositor_pb2
-from roomviz.runtime.rpc import to_status
+from roomviz.runtime.rpc import from_status, to_status
 from roomviz.v1 import layouts_pb2, products_pb2, refinements_pb2, rooms_pb2, visualizations_pb2
 from services.compositor.domain.staging.pose import Mount
 from services.compositor.domain.version import renderer
@@ -169,6 +170,16 @@ def export_to_proto(e: Export) -> compositor_pb2.ExportResult:
         content_digest=e.content_digest,
         receipt=e.receipt,
     )
+
+
+def slot_from_proto(p: compositor_pb2.CompareSlot) -> RenderSpec | RoomvizError:
+    """What to render, or why there is nothing to: a layout that makes no sense is an error of its variant alone."""
+    if p.WhichOneof("slot") == "error":
+        return from_status(p.error)
+    try:
+        return spec_from_proto(p.spec)
+    except RoomvizError as error:
+        return error
 
 
 def compared_to_proto(part: Tile | Sheet) -> visualizations_pb2.CompareVisualizationsResponse:

@@ -9,14 +9,14 @@ from roomviz.errors import InvalidArgument
 from roomviz.internal.compositor.v1 import compositor_pb2, compositor_pb2_grpc
 from roomviz.runtime import paging
 from roomviz.runtime.context import current
-from roomviz.runtime.rpc import CHUNK_BYTES, from_status
+from roomviz.runtime.rpc import CHUNK_BYTES
 from services.compositor.ports import Batches
 from services.compositor.transport.batches import item_to_proto
 from services.compositor.transport.messages import (
     compared_to_proto,
     order_of,
     placed_to_proto,
-    spec_from_proto,
+    slot_from_proto,
     verified_to_proto,
 )
 from services.compositor.transport.quantities import ask_from_proto, quantity_to_proto
@@ -79,10 +79,7 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
     async def Compare(
         self, request: compositor_pb2.CompareRequest, rpc: grpc.aio.ServicerContext
     ) -> AsyncIterator[compositor_pb2.CompareResponse]:
-        slots = [
-            from_status(s.error) if s.WhichOneof("slot") == "error" else spec_from_proto(s.spec) for s in request.slots
-        ]
-        async for part in self._compare(slots, request.columns, request.tile_px):
+        async for part in self._compare([slot_from_proto(s) for s in request.slots], request.columns, request.tile_px):
             yield compositor_pb2.CompareResponse(part=compared_to_proto(part))
 
     async def EstimateQuantity(

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roomviz.errors import FailedPrecondition, InvalidArgument
-from roomviz.imaging.codec import Image, preview_size, resize
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
+from roomviz.imaging.codec import Image, encode_png, preview_size, resize
 from roomviz.imaging.color import linear_from_rgb24
 from roomviz.imaging.homography import scaled
 from roomviz.runtime.memory import Memory
@@ -28,7 +28,7 @@ from services.compositor.domain.layout_plate import LayoutPlate, Pieces, joined,
 from services.compositor.domain.plate import Plate, Surface, box_of, surface
 from services.compositor.domain.shading import Box, Light, light_in
 from services.compositor.domain.splice import Tiles
-from services.compositor.domain.texture import pyramid
+from services.compositor.domain.texture import finest_m, halved, pyramid
 from services.compositor.ports import Laid, LayerSpec, Pictures, PlacedThing, RenderSpec
 from services.compositor.usecases.things import Staging
 
@@ -37,6 +37,8 @@ Result = TypeVar("Result")
 
 LAYERS_MAX = 64
 PREVIEW_QUALITY = 88
+# Texels a metre. Where a texture of as many would not be read at its finest level, a smaller copy is tried first.
+DENSITY_USUAL = 1000.0
 VARIANTS = 4096  # windows on a face; so many that hardly two pieces in a room show the same
 _NOWHERE = np.zeros((1, 1), bool)
 
@@ -95,7 +97,7 @@ class Renderer:
         """The composed picture at this size; `keep` its plates for the next one, or make them in strips that are gone
         once they are used."""
         spec = replace(spec, layers=around_corners(spec))
-        photo, textures = await asyncio.gather(self.photo(photo_key, height, width), self._textures(spec))
+        photo, textures = await asyncio.gather(self.photo(photo_key, height, width), self._textures(spec, height, width))
         made: Sequence[Plate | Surface | None]
         with stage("plate"):
             made = await self._plates(spec, photo_key, photo) if keep else await self._surfaces(spec, photo)
@@ -198,20 +200,44 @@ class Renderer:
         white = await self.run(_union, whites, *photo.shape[:2])
         return await self.run(light_in, photo, white, None)
 
-    async def _textures(self, spec: RenderSpec) -> list[Texels]:
+    async def _textures(self, spec: RenderSpec, height: int, width: int) -> list[Texels]:
         with stage("texture"):
-            return await asyncio.gather(*(self._texels(layer) for layer in spec.layers))
+            return await asyncio.gather(
+                *(self._texels(layer, _finest_m(spec, layer, height, width)) for layer in spec.layers)
+            )
 
-    async def _texels(self, layer: LayerSpec) -> Texels:
+    async def _texels(self, layer: LayerSpec, finest_m: float) -> Texels:
+        """The texture, or a smaller copy of it that has all that a picture shows of it."""
         if not layer.texture_digest:
             return kernel.paint(linear_from_rgb24(layer.color_rgb))
         digest = layer.laid.face_digest if layer.laid else layer.texture_digest
-        found = self.textures.get(digest)
+        for halvings in (2, 1):
+            if finest_m * DENSITY_USUAL >= 2**halvings:
+                smaller = await self._kept(digest, halvings)
+                height, width = smaller.levels[0].shape[:2]
+                repeat_x, repeat_y = _repeat(layer)
+                if finest_m**2 * (height / repeat_y) * (width / repeat_x) >= 1:
+                    return smaller
+        return await self._kept(digest, 0)
+
+    async def _kept(self, digest: str, halvings: int) -> Texels:
+        found = self.textures.get((digest, halvings))
         if found is None:
-            texture = await self.pictures.rgb(f"textures/{digest}.png")
-            found = await self.run(_make_texels, texture)
-            self.textures.put(digest, found)
+            found = await self.run(_make_texels, await self._texture(digest, halvings))
+            self.textures.put((digest, halvings), found)
         return found
+
+    async def _texture(self, digest: str, halvings: int) -> Image:
+        """A texture, halved so often. Whoever needs a smaller copy first, keeps it for all."""
+        if not halvings:
+            return await self.pictures.rgb(f"textures/{digest}.png")
+        key = f"halved/{digest}-{halvings}.png"
+        try:
+            return await self.pictures.rgb(key)
+        except NotFound:
+            small = await self.run(halved, await self.pictures.rgb(f"textures/{digest}.png"), halvings)
+            await self.pictures.put(key, await self.run(encode_png, small), "image/png")
+            return small
 
     async def run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
         """In a thread of its own."""
@@ -253,6 +279,16 @@ def _repeat(layer: LayerSpec) -> tuple[float, float]:
     if layer.laid:
         return layer.laid.face_width_m, layer.laid.face_height_m
     return (layer.repeat_width_m, layer.repeat_height_m) if layer.texture_digest else (1.0, 1.0)
+
+
+def _finest_m(spec: RenderSpec, layer: LayerSpec, height: int, width: int) -> float:
+    """See `texture.finest_m`; 0 where it is not known."""
+    if not layer.homography or not layer.bbox_px:
+        return 0.0
+    sx, sy = width / spec.width, height / spec.height
+    x, y, w, h = layer.bbox_px
+    box = (int(x * sx), int(y * sy), max(1, round(w * sx)), max(1, round(h * sy)))
+    return finest_m(scaled(np.array(layer.homography).reshape(3, 3), sx, sy), box)
 
 
 def _make_surface(

@@ -3,7 +3,7 @@ import pytest
 
 from roomviz.imaging.color import luminance
 from roomviz.imaging.homography import project
-from services.compositor.domain.texture import footprint, lay, pyramid
+from services.compositor.domain.texture import TAPS, finest_m, footprint, halved, lay, pyramid
 
 # A floor seen from 1.4 m: x to the right, y towards the viewer, focal length 800 px, horizon at row 300.
 FOCAL, HEIGHT_M = 800.0, 1.4
@@ -62,3 +62,27 @@ def test_the_texture_goes_on_without_a_seam(shift: int):
 
     assert np.abs(np.diff(row)).max() < 0.06
     np.testing.assert_allclose(row[:128], row[128:256], atol=0.01)
+
+
+def test_the_finest_that_a_box_reads_is_found_without_looking_at_each_pixel():
+    for box in ((0, 420, 1024, 340), (100, 330, 300, 40), (3, 700, 9, 5)):
+        at = footprint(FLOOR, box)
+        taps = np.clip(np.floor(at.long / at.short + 0.8), 1, TAPS)
+        true = float(np.maximum(at.long / taps, at.short).min())
+
+        assert finest_m(FLOOR, box) == pytest.approx(true, rel=0.1)
+
+
+@pytest.mark.parametrize("halvings", [1, 2])
+def test_a_smaller_copy_shows_the_same_where_its_finest_level_is_enough(halvings: int):
+    texture = np.random.default_rng(1).integers(0, 256, (512, 384, 3), np.uint8)
+    box = (0, 420, 1024, 340)
+    finest = finest_m(FLOOR, box)
+    side = 0.9 * finest / 2**halvings  # of a texel, metres
+    width, height = 384 * side, 512 * side
+
+    whole = lay(pyramid(texture, width, height), footprint(FLOOR, box))
+    small = lay(pyramid(halved(texture, halvings), width, height), footprint(FLOOR, box))
+
+    assert halved(texture, halvings).shape == (512 >> halvings, 384 >> halvings, 3)
+    np.testing.assert_allclose(small, whole, atol=0.01)  # a copy is rounded to 8 bits
