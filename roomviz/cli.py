@@ -559,7 +559,7 @@ def batch(
     skus: Annotated[Path | None, typer.Option(help="A file with a SKU a line.")] = None,
     category: Annotated[str, typer.Option(help="All materials of it, such as flooring.")] = "",
     rotate: Annotated[float, typer.Option(help="Turn the patterns, degrees.")] = 0.0,
-    format: Annotated[str, typer.Option(help="jpeg, png or webp.")] = "jpeg",
+    format: Annotated[str, typer.Option(help="jpeg, png, webp or avif.")] = "jpeg",
     long_side: Annotated[int, typer.Option("--long-side", help="Of the pictures, in pixels; 0: a preview's.")] = 0,
     resume: Annotated[str, typer.Option(metavar="OPERATION", help="Go on with a batch: operations/…")] = "",
     cancel: Annotated[bool, typer.Option("--cancel", help="With --resume: end it; keep what is rendered.")] = False,
@@ -570,7 +570,7 @@ def batch(
     if (room is None) == (not resume) or (cancel and not resume):
         raise InvalidArgument("BATCH_INVALID", "give a photo to begin a batch, or --resume OPERATION to go on with one")
     if format not in FORMATS.values():
-        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "--format is jpeg, png or webp")
+        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "--format is jpeg, png, webp or avif")
     with gateway() as client:
         operation = resume
         if room is not None:

@@ -77,12 +77,27 @@ class MakePicture:
         spec, view = order.spec, order.output.view
         if view == "before":
             return await self.renderer.photo(spec.photo_key, height, width)
-        made = await self.renderer.picture(spec, spec.photo_key, height, width, keep=False, coverage=view == "layer")
+        small = view == "after" and output_fits_preview(order)
+        made = await self.renderer.picture(
+            spec,
+            spec.working_key if small else spec.photo_key,
+            height,
+            width,
+            keep=small,
+            coverage=view == "layer",
+        )
         if view == "side_by_side":
             return views.side_by_side(made.photo, made.picture)
         if made.coverage is not None:
             return views.layer(made.photo, made.picture, made.coverage)
         return made.picture
+
+
+def output_fits_preview(order: Order) -> bool:
+    """Whether the working photo has all that the picture shows, so that it is made as previews are, on kept plates: what a
+    batch asks for a thousand times."""
+    height, width = size_of(order)
+    return max(height, width) <= max(preview_size(order.spec.height, order.spec.width))
 
 
 def size_of(order: Order) -> tuple[int, int]:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from roomviz.errors import InvalidArgument, NotFound, RoomvizError
+from roomviz.imaging.codec import preview_size
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime import paging
@@ -73,6 +74,8 @@ class BatchItems:
             format=made.format,
             size_bytes=made.size_bytes,
             content_digest=made.content_digest,
+            view=visualizations_pb2.VIEW_AFTER,
+            receipt=made.receipt,
             create_time=item.end_time,
         )
         return Visualization(visualization_id, tenant, shown.SerializeToString(), made.image_key)
@@ -128,7 +131,11 @@ class BatchCases:
         target.CopyFrom(request.application)
         target.ClearField("layout")
         spec = await self.visualizations.spec(room, found, [target], visualizations_pb2.Staging(), none_yet)
-        output = compositor_pb2.Output(format=request.format, long_side_px=request.long_side_px)
+        output = compositor_pb2.Output(
+            format=request.format or visualizations_pb2.IMAGE_FORMAT_JPEG,
+            view=visualizations_pb2.VIEW_AFTER,
+            long_side_px=request.long_side_px or max(preview_size(room.height, room.width)),
+        )
         plan = compositor_pb2.BatchPlan(spec=spec, application=request.application, output=output)
         find = await finder_among(self.calls, request.products)
         for name in request.products:
@@ -169,7 +176,7 @@ class BatchCases:
 def _check(request: visualizations_pb2.BatchVisualizationsRequest) -> None:
     check_request_id(request.request_id)
     if request.format not in visualizations_pb2.ImageFormat.values():
-        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "format is JPEG, PNG or WebP")
+        raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "format is JPEG, PNG, WebP or AVIF")
     if not 1 <= len(request.products) <= PRODUCTS_MAX:
         raise InvalidArgument("PRODUCTS_INVALID", f"a batch has 1 to {PRODUCTS_MAX} products")
     if len(set(request.products)) < len(request.products):

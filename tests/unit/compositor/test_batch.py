@@ -6,10 +6,11 @@ import pytest
 
 from roomviz.errors import NotFound, RoomvizError, Unavailable
 from roomviz.runtime.ledger import STRIKES_MAX
-from services.compositor.ports import BatchCount, Export, RenderSpec, Taken
-from services.compositor.usecases.batch import WorkOnBatches, size_of, source_of
+from services.compositor.ports import BatchCount, Export, Order, Output, RenderSpec, Taken
+from services.compositor.usecases.batch import WorkOnBatches
+from services.compositor.usecases.picture import output_fits_preview, size_of
 
-MADE = Export("renders/op/0-abc.jpeg", 4, 3, "jpeg", 10, "abc")
+MADE = Export("renders/op/0-abc.jpeg", 4, 3, "jpeg", 10, "abc", "receipt")
 
 
 class Items:
@@ -119,13 +120,15 @@ async def test_a_worker_that_comes_too_late_says_nothing():
     assert not told
 
 
-def test_pictures_are_never_larger_than_the_photo_and_read_the_smaller_copy_where_it_is_enough():
+@pytest.mark.parametrize(
+    ("long_side", "size", "small"),
+    [(400, (300, 400), True), (1633, (1225, 1633), True), (1634, (1226, 1634), False), (8000, (3000, 4000), False)],
+)
+def test_pictures_are_never_larger_than_the_photo_and_made_on_kept_plates_where_a_preview_would_do(
+    long_side: int, size: tuple[int, int], small: bool
+):
     spec = RenderSpec("rooms/r", "photo", "working", 4000, 3000, (), ())
+    order = Order("demo", spec, Output(long_side=long_side), "this", None, b"")
 
-    assert size_of(spec, 400) == (300, 400)
-    assert size_of(spec, 8000) == (3000, 4000)
-    assert size_of(spec, 0) == (1225, 1633)
-    assert source_of(spec, *size_of(spec, 0)) == "working"
-    assert source_of(spec, *size_of(spec, 1634)) == "photo"
-    small = RenderSpec("rooms/r", "photo", "working", 40, 30, (), ())
-    assert size_of(small, 0) == (30, 40)
+    assert size_of(order) == size
+    assert output_fits_preview(order) == small
