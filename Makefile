@@ -86,7 +86,7 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 # --- checks -----------------------------------------------------------------------------------------
 
-.PHONY: check fmt lint types test bench-segmentation bench-compositor bench-refine bench-stages lock
+.PHONY: check fmt lint types test bench-segmentation bench-compositor bench-refine bench-batch bench-stages lock
 check: lint types ## Lint, formatting, protos, types
 fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
@@ -105,6 +105,8 @@ bench-segmentation: setup-models setup ## How good surfaces, clicks and proposal
 bench-compositor: setup-models setup ## How near pictures come to the rendered truth, and what swaps and exports cost
 	@$(PY) -m bench.compositor $(ARGS)
 	@$(PY) -m bench.exports
+bench-batch: up ## What comparisons and batches cost, and how batches scale from one worker to two
+	@$(PY) -m bench.batch $(ARGS)
 bench-stages: up ## Time of each stage of the main job, from the services' own histograms
 	@$(PY) -m bench.stages $(PHOTOS)
 bench-refine: setup-models ## How many clicks a mask needs, and how long one takes

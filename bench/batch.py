@@ -1,4 +1,4 @@
-"""What many pictures of one room cost, on the stack of `make up`.
+"""What many pictures of one room cost, on the stack of `make up` (`make bench-batch`).
 
     python -m bench.batch [--variants 24] [--repeats 3] [--items 1000]
 

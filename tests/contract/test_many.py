@@ -199,6 +199,8 @@ def test_a_batch_gives_each_product_a_visualization_or_an_error(
         assert decode_rgb(data).shape == (made.height_px, made.width_px, 3)
         assert max(made.height_px, made.width_px) == 640
         pictures.add(made.content_digest)
+        # It has a receipt like any other picture.
+        assert client.rerender(made.receipt) == data
     assert len(pictures) == 5
 
 

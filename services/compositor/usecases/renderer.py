@@ -97,7 +97,9 @@ class Renderer:
         """The composed picture at this size; `keep` its plates for the next one, or make them in strips that are gone
         once they are used."""
         spec = replace(spec, layers=around_corners(spec))
-        photo, textures = await asyncio.gather(self.photo(photo_key, height, width), self._textures(spec, height, width))
+        photo, textures = await asyncio.gather(
+            self.photo(photo_key, height, width), self._textures(spec, height, width)
+        )
         made: Sequence[Plate | Surface | None]
         with stage("plate"):
             made = await self._plates(spec, photo_key, photo) if keep else await self._surfaces(spec, photo)
