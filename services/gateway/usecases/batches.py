@@ -143,9 +143,7 @@ class BatchCases:
             try:
                 product = await find(name)
                 if not product.HasField("material"):
-                    raise InvalidArgument(
-                        "PRODUCT_NOT_A_MATERIAL", f"{name} covers no surface", {"product": name[:64]}
-                    )
+                    raise InvalidArgument("PRODUCT_NOT_A_MATERIAL", f"{name} covers no surface", {"product": name[:64]})
                 layout = layout_of(
                     request.application.layout if request.application.HasField("layout") else None, product
                 )

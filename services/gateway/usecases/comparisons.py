@@ -32,7 +32,9 @@ class ComparisonCases:
             raise InvalidArgument("TILE_INVALID", f"columns is 0 to {VARIANTS_MAX}")
         room = await self.rooms.get(request.room)
         found = await self.rooms.analysis(room)
-        find = await finder_among(self.calls, (a.product for v in request.variants for a in (*v.applications, *v.staging.placements)))
+        names = [a.product for v in request.variants for a in v.applications]
+        names += [p.product for v in request.variants for p in v.staging.placements]
+        find = await finder_among(self.calls, names)
         asked = compositor_pb2.CompareRequest(columns=request.columns, tile_px=request.tile_px or TILE_PX)
         for variant in request.variants:
             slot = asked.slots.add()

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
+from roomviz.errors import InvalidArgument, NotFound
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.rpc import invoke
 from roomviz.v1 import quantities_pb2
@@ -38,8 +38,8 @@ class QuantityCases:
             )
         product = await finder(self.calls)(request.product)
         if not product.HasField("material"):
-            raise FailedPrecondition(
-                "PRODUCT_WITHOUT_MATERIAL", f"{product.name} covers no surface", {"product": product.name}
+            raise InvalidArgument(
+                "PRODUCT_NOT_A_MATERIAL", f"{product.name} covers no surface", {"product": product.name}
             )
         (surface, key), *_ = chosen
         layout = layout_of(request.layout if request.HasField("layout") else None, product)
