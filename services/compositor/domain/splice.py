@@ -108,10 +108,10 @@ def joined(header: bytes, segments: Sequence[bytes]) -> bytes:
     out = [header]
     for n, segment in enumerate(segments[:-1]):
         out += (segment, _RESTART[n & 7])
-    return b"".join([*out, segments[-1], b"\\xff\\xd9"])
+    return b"".join([*out, segments[-1], _END])
 
 
-_RESTART = [bytes((0xFF, 0xD0 + n)) for n in range(8)]
+_RESTART, _END = [bytes((0xFF, 0xD0 + n)) for n in range(8)], b"\xff\xd9"
 
 
 def resized(header: bytes, height: int, width: int) -> bytes:

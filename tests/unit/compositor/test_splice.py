@@ -60,3 +60,8 @@ def test_tiles_divide_every_width(width: int):
 
     assert base.units * base.columns * 16 == width
     assert len(base.segments) == base.rows * base.columns
+
+
+def test_what_was_taken_apart_goes_together_to_the_byte():
+    data = cv2.imencode(".jpg", photo(64, 96), [cv2.IMWRITE_JPEG_RST_INTERVAL, 6])[1].tobytes()
+    assert splice.joined(*splice.split(data)) == data
