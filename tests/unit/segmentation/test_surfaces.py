@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,6 +70,15 @@ def test_at_every_pixel_the_masks_add_up_to_about_one():
 
     assert np.quantile(total, 0.02) > 200
     assert total.max() <= 330
+
+
+def test_inside_its_edge_a_mask_is_whole_however_unsure_the_network_was():
+    photo = photo_of(scene())
+    found = surfaces.analyze(photo, photo, surfaces.layout(photo, *answer(scene(), margin=1.0)))
+
+    for s in found.surfaces:
+        inside = cv2.erode((s.alpha > 127).astype(np.uint8), np.ones((19, 19), np.uint8)) > 0
+        assert (s.alpha[inside] == 255).all(), s.surface_id
 
 
 def test_only_flat_surfaces_have_a_plane_and_it_looks_at_the_camera():
