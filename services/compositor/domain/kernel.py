@@ -52,6 +52,10 @@ class _Job(ctypes.Structure):
         ("taps", ctypes.c_void_p),
         ("shares", ctypes.c_void_p),
         ("grout", ctypes.c_uint16 * 4),
+        ("sheen", ctypes.c_void_p),
+        ("sheen_shift", ctypes.c_int32),
+        ("sheen_columns", ctypes.c_int32),
+        ("sheen_above", ctypes.c_int32),
     )
 
 
@@ -169,7 +173,11 @@ def lay(
         shown_linear.ctypes.data,
         linear.ctypes.data,
         srgb.ctypes.data,
-        *(_joined(pieces) if pieces else ()),
+        *(_joined(pieces) if pieces else (None, None, None, None, None, (ctypes.c_uint16 * 4)())),
+        on.sheen.ctypes.data if on.sheen is not None else None,
+        on.sheen_shift,
+        on.sheen.shape[1] if on.sheen is not None else 0,
+        on.sheen_above,
     )
     run, rows = _library().roomviz_lay, [h * k // parts for k in range(parts + 1)]
     # What the job points to. The tables too: two threads that are the first to ask may each get their own.

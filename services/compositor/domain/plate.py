@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
 from roomviz.imaging.homography import Matrix
+from services.compositor.domain.grain import grained, noise
 from services.compositor.domain.shading import Box, Light, Shade, shade
+from services.compositor.domain.sheen import sheen
 from services.compositor.domain.splice import units_of
 from services.compositor.domain.texture import footprint
 
 BLOCK = 16  # pixels of a row that share one footprint
-GAIN_ONE, TINT_ONE = 8192, 32768
-PAINT_DETAIL = 0.6
+GAIN_ONE, TINT_ONE, SHEEN_ONE = 8192, 32768, 4096
+# Of the relief, and with it the grain, of what paint is on, this stays; the rest of the grain is drawn.
+PAINT_DETAIL, PAINT_GRAIN = 0.6, 0.8
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Plate:
     of the mask in them. gain (h, w) uint16: scene light on white, GAIN_ONE = 1. tint (4,) uint16, its
     colour, TINT_ONE = 1. plane_from_pixel (3, 3) float64, from pixels of the box to metres, and footprints
     (h, ceil(w / BLOCK), 4) float32, long axis x and y, length of the long and of the short one, metres; both None
-    where the surface has no plane."""
+    where the surface has no plane. sheen (rows, columns, 4) uint16: scene light to add, SHEEN_ONE = 1, a point every
+    1 << sheen_shift pixels, the first sheen_above rows of pixels above the box; None where nothing is mirrored."""
 
     box: Box
     alpha: NDArray[np.uint8]
@@ -38,10 +42,13 @@ class Plate:
     tint: NDArray[np.uint16]
     plane_from_pixel: Matrix | None
     footprints: NDArray[np.float32] | None
+    sheen: NDArray[np.uint16] | None = None
+    sheen_shift: int = 0
+    sheen_above: int = 0
 
     @property
     def nbytes(self) -> int:
-        parts = (self.alpha, self.spans, self.gain, self.footprints)
+        parts = (self.alpha, self.spans, self.gain, self.footprints, self.sheen)
         return sum(p.nbytes for p in parts if p is not None)
 
 
@@ -54,7 +61,8 @@ def box_of(alpha: Image) -> Box:
 @dataclass(frozen=True)
 class Surface:
     """A surface of which plates can be made, whole or some rows at a time. photo (h, w, 3) and alpha (h, w) of its box,
-    which lies in a picture of height x width; pixel_from_plane: metres to pixels of that picture."""
+    which lies in a picture of height x width; pixel_from_plane: metres to pixels of that picture; noise (256,): of that
+    picture, and grain, how much of it is wanted; sheen and sheen_shift as a plate of the whole box has them."""
 
     box: Box
     photo: Image
@@ -63,6 +71,10 @@ class Surface:
     pixel_from_plane: Matrix | None
     height: int
     width: int
+    noise: NDArray[np.float32]
+    grain: float
+    sheen: NDArray[np.uint16] | None
+    sheen_shift: int
 
     def plate(self, top: int, bottom: int) -> Plate:
         """Of rows top .. bottom - 1 of the box."""
@@ -72,7 +84,8 @@ class Surface:
         seen = mine > 0
         first = seen.argmax(1)
         last = np.where(seen.any(1), w - seen[:, ::-1].argmax(1), 0)
-        lit = self.shade.rows(self.photo, self.alpha, top, bottom)
+        lit = grained(self.shade.rows(self.photo, self.alpha, top, bottom), box[:2], self.noise, self.grain)
+        to_plane, footprints = _plane(self.pixel_from_plane, box) if self.pixel_from_plane is not None else (None, None)
         return Plate(
             box,
             mine,
@@ -80,12 +93,23 @@ class Surface:
             units_of(seen, (self.height, self.width), box[:2]),
             np.minimum(lit * GAIN_ONE + 0.5, 65535).astype(np.uint16),
             np.minimum(np.append(self.shade.tint, 0) * TINT_ONE + 0.5, 65535).astype(np.uint16),
-            *(_plane(self.pixel_from_plane, box) if self.pixel_from_plane is not None else (None, None)),
+            to_plane,
+            footprints,
+            self.sheen,
+            self.sheen_shift,
+            top,
         )
 
 
 def surface(
-    photo: Image, alpha: Image, kind: str, light: Light, pixel_from_plane: Matrix | None, painted: bool
+    photo: Image,
+    alpha: Image,
+    kind: str,
+    light: Light,
+    pixel_from_plane: Matrix | None,
+    painted: bool,
+    finish: str = "matte",
+    focal_length_px: float = 0.0,
 ) -> Surface:
     """What plates of a surface are made of.
 
@@ -96,19 +120,51 @@ def surface(
         light: of the room, or of the mask's box.
         pixel_from_plane: metres to pixels of the photo.
         painted: paint keeps the relief of what it is on.
+        finish: of the products that will be laid: `matte`, `satin`, `gloss` or `polished`.
+        focal_length_px: of the photo; 0 where it is not known.
     """
     box = box_of(alpha)
     x, y, w, h = box
     part = (slice(y, y + h), slice(x, x + w))
     mine = np.ascontiguousarray(alpha[part])
     found = shade(photo[part], mine, kind, light, PAINT_DETAIL if painted else 0.0)
-    return Surface(box, photo[part], mine, found, pixel_from_plane, *alpha.shape)
+    added = sheen(photo, mine, box, kind, finish, found.mirrored, found.tint, pixel_from_plane, focal_length_px)
+    grid, shift = _sheen(*added) if added is not None else (None, 0)
+    height, width = alpha.shape
+    return Surface(
+        box,
+        photo[part],
+        mine,
+        found,
+        pixel_from_plane,
+        height,
+        width,
+        noise(photo),
+        PAINT_GRAIN if painted else 1.0,
+        grid,
+        shift,
+    )
 
 
-def plate(photo: Image, alpha: Image, kind: str, light: Light, pixel_from_plane: Matrix | None, painted: bool) -> Plate:
+def plate(
+    photo: Image,
+    alpha: Image,
+    kind: str,
+    light: Light,
+    pixel_from_plane: Matrix | None,
+    painted: bool,
+    finish: str = "matte",
+    focal_length_px: float = 0.0,
+) -> Plate:
     """The plate of a whole surface; arguments as `surface`."""
-    found = surface(photo, alpha, kind, light, pixel_from_plane, painted)
+    found = surface(photo, alpha, kind, light, pixel_from_plane, painted, finish, focal_length_px)
     return found.plate(0, len(found.alpha))
+
+
+def _sheen(light: NDArray[np.float32], step: int) -> tuple[NDArray[np.uint16], int]:
+    out = np.zeros((*light.shape[:2], 4), np.uint16)
+    out[..., :3] = light * SHEEN_ONE + 0.5
+    return out, step.bit_length() - 1
 
 
 def _plane(pixel_from_plane: Matrix, box: Box) -> tuple[Matrix, NDArray[np.float32]]:

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, to_linear, to_srgb
 from roomviz.imaging.homography import Matrix
+from services.compositor.domain.grain import grained, noise
 from services.compositor.domain.layout import NO_PIECE, locate, sample, window
 from services.compositor.domain.layout_plate import Pieces, spread
-from services.compositor.domain.plate import PAINT_DETAIL, box_of
+from services.compositor.domain.plate import PAINT_DETAIL, PAINT_GRAIN, box_of
 from services.compositor.domain.relief import relief
-from services.compositor.domain.shading import light_in, response, shading
+from services.compositor.domain.shading import light_in, response, shade
+from services.compositor.domain.sheen import sheen, whole
 from services.compositor.domain.texture import Float, Footprint, Pyramid, footprint, lay, taps_of
 
 STRIP_ROWS = 256
@@ -36,9 +38,17 @@ class Layer:
     pyramid: Pyramid | None
     color: NDArray[np.float32]
     pieces: Pieces | None = None
+    finish: str = "matte"
 
 
-def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: Image | None = None) -> Image:
+def compose(
+    photo: Image,
+    layers: list[Layer],
+    white: NDArray[np.bool_],
+    card: Image | None = None,
+    focal_length_px: float = 0.0,
+    exact: bool = False,
+) -> Image:
     """Lay each layer over the photo in turn.
 
     Args:
@@ -46,11 +56,14 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: I
         layers: in order, later ones over earlier ones.
         white: (H, W) bool, walls and ceiling, from which the room's light is read where there is no card.
         card: (h, w, 3) uint8 sRGB, how a grey card would look in each part of the photo.
+        focal_length_px: of the photo; 0 where it is not known.
+        exact: whether the card was measured and not guessed.
 
     Returns:
         (H, W, 3) uint8 sRGB. Pixels where every alpha is 0 are the photo's, to the bit.
     """
-    light = light_in(photo, white, card)
+    light = light_in(photo, white, card, exact)
+    grain = noise(photo)
     out = photo.copy()
     for layer in layers:
         x, y, w, h = box_of(layer.alpha)
@@ -58,9 +71,22 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: I
             continue
         box = (slice(y, y + h), slice(x, x + w))
         textured = layer.pyramid is not None and layer.pixel_from_plane is not None
-        lit, tint = shading(
-            photo[box], layer.alpha[box], layer.kind, light((x, y, w, h)), 0.0 if textured else PAINT_DETAIL
+        found = shade(photo[box], layer.alpha[box], layer.kind, light((x, y, w, h)), 0.0 if textured else PAINT_DETAIL)
+        tint = found.tint
+        lit = found.rows(photo[box], layer.alpha[box], 0, h)
+        lit = grained(lit, (x, y), grain, 1.0 if textured else PAINT_GRAIN)
+        added = sheen(
+            photo,
+            layer.alpha[box],
+            (x, y, w, h),
+            layer.kind,
+            layer.finish,
+            found.mirrored,
+            tint,
+            layer.pixel_from_plane,
+            focal_length_px,
         )
+        more = whole(*added, h, w) if added is not None else np.zeros((h, 1, 3), np.float32)
         # In strips, so that what a layer needs beside the photo stays small however large the photo is.
         for top in range(0, h, STRIP_ROWS):
             rows = slice(top, min(h, top + STRIP_ROWS))
@@ -75,7 +101,7 @@ def compose(photo: Image, layers: list[Layer], white: NDArray[np.bool_], card: I
                     alpha = np.asarray(alpha * there + 0.5, np.uint8)
             else:
                 albedo = np.broadcast_to(layer.color, (*alpha.shape, 3))
-            new = response(albedo * lit[rows, :, None] * tint)
+            new = response(albedo * lit[rows, :, None] * tint + more[rows])
             share = np.asarray(alpha / np.float32(255), np.float32)[..., None]
             mixed = to_linear(out[strip]) * (1 - share) + new * share
             np.copyto(out[strip], to_srgb(np.asarray(mixed, np.float32)), where=(alpha > 0)[..., None])

@@ -12,7 +12,7 @@ from PIL import features
 from services.compositor.domain import kernel
 
 # Raise it whenever pictures change.
-VERSION = 1
+VERSION = 2
 
 
 @cache

@@ -47,6 +47,8 @@ typedef struct {
     const uint16_t *taps;   // where on the face, 65536 is its width and height: x of each pixel of the block, then y
     const uint16_t *shares; // for each block that pieces meet in: of the face for each pixel, then of the grout; 32768 is 1
     uint16_t grout[4];      // linear
+    const uint16_t *sheen;  // light to add, four numbers a point, in units of the table; a point every 1 << sheen_shift
+    int32_t sheen_shift, sheen_columns, sheen_above;  // the first point is so many rows above the box
 } Job;
 
 static inline Wide high(Wide a, Wide b) {
@@ -83,30 +85,70 @@ static void sample(const Level *level, const uint32_t *u, const uint32_t *v, int
     }
 }
 
+typedef uint32_t Quad __attribute__((vector_size(16)));
+typedef uint16_t Mirrored[BLOCK][4];
+
+static inline Quad point(const uint16_t *at) {
+    uint16_t four __attribute__((vector_size(8)));
+    memcpy(&four, at, sizeof four);
+    return __builtin_convertvector(four, Quad);
+}
+
+// What a block's pixels mirror, bilinear between the points around them.
+static void mirror(const Job *job, int32_t x, int32_t y, Mirrored out) {
+    const int shift = job->sheen_shift, step = 1 << shift, row = y + job->sheen_above, down = row & (step - 1);
+    const uint16_t *above = job->sheen + (int64_t)(row >> shift) * job->sheen_columns * 4;
+    const uint16_t *below = above + (int64_t)job->sheen_columns * 4;
+    Quad left, right = (Quad){0, 0, 0, 0};
+    int32_t at = -2;  // the column of `left`
+    for (int i = 0; i < BLOCK; i++) {
+        int32_t column = (x + i) >> shift;
+        if (column > job->sheen_columns - 2) column = job->sheen_columns - 2;
+        if (column != at) {
+            left = column == at + 1 ? right : point(above + column * 4) * (step - down) + point(below + column * 4) * down;
+            right = point(above + column * 4 + 4) * (step - down) + point(below + column * 4 + 4) * down;
+            at = column;
+        }
+        int32_t along = x + i - (column << shift);
+        if (along > step) along = step;
+        Quad sum = (left * (step - along) + right * along) >> (2 * shift);
+        uint16_t four __attribute__((vector_size(8))) = __builtin_convertvector(sum, __typeof__(four));
+        memcpy(out[i], &four, sizeof four);
+    }
+}
+
 // Light of one pixel in units of the table, from the two halves of its sum.
-static inline void light(Wide sum, uint16_t gain, Wide tint, uint16_t *found) {
+static inline void light(Wide sum, uint16_t gain, Wide tint, const uint16_t *more, uint16_t *found) {
     Wide texel = sum + __builtin_shufflevector(sum, sum, 4, 5, 6, 7, 0, 1, 2, 3);
     Wide value = high(texel, high(all(gain), tint));
     Wide within = (Wide)(value < SHOWN);  // all bits where true
     value = (value & within) | (all(SHOWN - 1) & ~within);
+    if (more) {
+        Wide added = all(0);
+        memcpy(&added, more, 8);
+        value += added;
+        within = (Wide)(value < SHOWN);
+        value = (value & within) | (all(SHOWN - 1) & ~within);
+    }
     memcpy(found, &value, 8);
 }
 
 // A whole block inside the mask: nothing to blend, one store.
-static void show(const Job *job, uint8_t *pixels, const Wide *sum, const uint16_t *gain, Wide tint) {
+static void show(const Job *job, uint8_t *pixels, const Wide *sum, const uint16_t *gain, Wide tint, Mirrored more) {
     uint8_t line[3 * BLOCK + 1];
     for (int i = 0; i < BLOCK; i++) {
         uint16_t found[4];
-        light(sum[i], gain[i], tint, found);
+        light(sum[i], gain[i], tint, more ? more[i] : 0, found);
         uint32_t rgb = job->shown[found[0]] | job->shown[found[1]] << 8 | (uint32_t)job->shown[found[2]] << 16;
         memcpy(line + 3 * i, &rgb, 4);
     }
     memcpy(pixels, line, 3 * BLOCK);
 }
 
-static void blend(const Job *job, uint8_t *pixel, uint8_t alpha, Wide sum, uint16_t gain, Wide tint) {
+static void blend(const Job *job, uint8_t *pixel, uint8_t alpha, Wide sum, uint16_t gain, Wide tint,
+                  const uint16_t *more) {
     uint16_t found[4];
-    light(sum, gain, tint, found);
+    light(sum, gain, tint, more, found);
     for (int k = 0; k < 3; k++) {
         if (alpha == 255) {
             pixel[k] = job->shown[found[k]];
@@ -236,11 +278,15 @@ __attribute__((visibility("default"))) void roomviz_lay(const Job *job, int32_t 
                     block(job, u, v, count, footprint, job->turn, sum);
                 }
             }
+            Mirrored mirrored;
+            if (job->sheen) mirror(job, x, y, mirrored);
             if ((bits[0] & bits[1]) == ~0ull) {
-                show(job, row + 3 * x, sum, gain + x, tint);
+                show(job, row + 3 * x, sum, gain + x, tint, job->sheen ? mirrored : 0);
             } else {
                 for (int i = 0; i < count; i++)
-                    if (alpha[x + i]) blend(job, row + 3 * (x + i), alpha[x + i], sum[i], gain[x + i], tint);
+                    if (alpha[x + i])
+                        blend(job, row + 3 * (x + i), alpha[x + i], sum[i], gain[x + i], tint,
+                              job->sheen ? mirrored[i] : 0);
             }
         }
     }

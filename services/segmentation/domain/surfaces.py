@@ -117,7 +117,7 @@ def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
         if area < 1e-4:
             continue
         counts[KINDS[kind]] += 1
-        alpha = _alpha(refined[kind], inside, label == kind)
+        alpha = soft(refined[kind], inside, label == kind)
         full = resize(alpha, height, width)
         x, y, w, h = cv2.boundingRect((full > 0).astype(np.uint8))
         if plane is not None:
@@ -246,7 +246,7 @@ def _spread(found: Layout, label: NDArray[np.uint8]) -> NDArray[np.int16]:
     return index
 
 
-def _alpha(p: Float, inside: NDArray[np.bool_], kind: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def soft(p: Float, inside: NDArray[np.bool_], kind: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Soft mask of one part: the kind's probability at its edge, ending where another part of the same kind begins.
 
     Away from the edge all of a pixel is the part's, however unsure the network was of it: what is half of a wall looks
@@ -257,10 +257,10 @@ def _alpha(p: Float, inside: NDArray[np.bool_], kind: NDArray[np.bool_]) -> NDAr
     box = (slice(max(0, y - REACH), y + h + REACH), slice(max(0, x - REACH), x + w + REACH))
     mine = inside[box].astype(np.uint8)
     reach = cv2.dilate(mine, np.ones((2 * REACH + 1,) * 2, np.uint8)) > 0
-    soft = np.where(inside[box] | (reach & ~kind[box]), np.clip((p[box] - 0.08) / 0.84, 0, 1), 0)
+    seen = np.where(inside[box] | (reach & ~kind[box]), np.clip((p[box] - 0.08) / 0.84, 0, 1), 0)
     # The picture's border is no edge: what is outside is taken to be the same.
     around = cv2.copyMakeBorder(mine, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     depth = cv2.distanceTransform(around, cv2.DIST_L2, 3)[1:-1, 1:-1]
     sure = np.clip((depth - EDGE) / EDGE, 0, 1)
-    alpha[box] = (soft + (1 - soft) * sure) * 255 + 0.5
+    alpha[box] = (seen + (1 - seen) * sure) * 255 + 0.5
     return alpha

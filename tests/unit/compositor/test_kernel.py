@@ -31,12 +31,14 @@ def mask(x: int, y: int, w: int, h: int) -> np.ndarray:
     return alpha
 
 
-def lay(alpha: np.ndarray, texture: Pyramid | None, color: int, turn: float, parts: int) -> np.ndarray:
+def lay(
+    alpha: np.ndarray, texture: Pyramid | None, color: int, turn: float, parts: int, finish: str = "matte"
+) -> np.ndarray:
     out = ROOM.copy()
     light = light_in(ROOM, NO_WHITE, CARD)
     ys, xs = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
     box = (int(xs[0]), int(ys[0]), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1)
-    on = plate(ROOM, alpha, "floor", light(box), FLOOR if texture else None, texture is None)
+    on = plate(ROOM, alpha, "floor", light(box), FLOOR if texture else None, texture is None, finish)
     texels = kernel.texels(texture.levels) if texture else kernel.paint(linear_from_rgb24(color))
     repeat = (texture.width_m, texture.height_m) if texture else (1.0, 1.0)
     for part in kernel.lay(out, on, texels, repeat, turn, parts):
@@ -52,12 +54,17 @@ def lay(alpha: np.ndarray, texture: Pyramid | None, color: int, turn: float, par
     st.integers(1, 120),
     st.floats(-200, 200),
     st.booleans(),
+    st.sampled_from(["matte", "satin", "polished"]),
 )
-def test_the_kernel_comes_to_what_the_reference_says(x: int, y: int, w: int, h: int, turn: float, textured: bool):
+def test_the_kernel_comes_to_what_the_reference_says(
+    x: int, y: int, w: int, h: int, turn: float, textured: bool, finish: str
+):
     alpha = mask(x, y, w, h)
-    wanted = Layer("floor", alpha, rotated(FLOOR, turn), WOOD if textured else None, linear_from_rgb24(0x806040))
+    # Turning the pattern does not turn what is mirrored: only the plane's normal matters there.
+    plane = rotated(FLOOR, turn) if textured else None
+    wanted = Layer("floor", alpha, plane, WOOD if textured else None, linear_from_rgb24(0x806040), finish=finish)
 
-    found = lay(alpha, WOOD if textured else None, 0x806040, turn, 1)
+    found = lay(alpha, WOOD if textured else None, 0x806040, turn, 1, finish)
 
     difference = np.abs(found.astype(int) - compose(ROOM, [wanted], NO_WHITE, CARD))
     # Where the number of taps changes, a block of pixels may change some pixels earlier than each of them would.
@@ -71,6 +78,19 @@ def test_parts_make_the_same_picture(parts: int):
     alpha = mask(30, 180, 450, 240)
 
     np.testing.assert_array_equal(lay(alpha, WOOD, 0, 20, parts), lay(alpha, WOOD, 0, 20, 1))
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_what_is_mirrored_is_added_between_its_points(step: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("services.compositor.domain.sheen.SIDE", 620 // step)
+    alpha = mask(33, 180, 451, 240)
+    wanted = Layer("floor", alpha, FLOOR, WOOD, linear_from_rgb24(0), finish="polished")
+
+    found = lay(alpha, WOOD, 0, 0, 3, "polished")
+
+    difference = np.abs(found.astype(int) - compose(ROOM, [wanted], NO_WHITE, CARD))
+    assert difference[alpha > 0].mean() < 1.0
+    assert (found.astype(int) - lay(alpha, WOOD, 0, 0, 3, "matte"))[alpha == 255].mean() > 2
 
 
 def test_a_texture_needs_a_plane():

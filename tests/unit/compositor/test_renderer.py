@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from services.compositor.domain.layout import Bond, Layout
+from services.compositor.domain.perspective import Plane
 from services.compositor.ports import Laid, LayerSpec, RenderSpec
 from services.compositor.usecases.renderer import around_corners
 
@@ -16,7 +17,7 @@ TILES = Laid(Layout(Bond(0.3, 0.3, 0.003)), "face", 1.2, 1.2, 0, 0.001, 0.001)
 
 def layer(surface: str, kind: str, homography: np.ndarray, bbox: tuple[int, ...], laid: Laid | None) -> LayerSpec:
     flat = tuple(homography.ravel().tolist())
-    return LayerSpec(surface, kind, flat, "mask", "texture", 1, 1, 0, 0.0, bbox, laid)
+    return LayerSpec(surface, kind, Plane(flat), "mask", "texture", 1, 1, 0, 0.0, bbox, laid)
 
 
 BACK = layer("wall-1", "wall", ACROSS, (100, 0, 800, 600), TILES)

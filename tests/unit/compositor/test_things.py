@@ -64,7 +64,7 @@ def spec(*things: ThingSpec, focal: float = FOCAL) -> RenderSpec:
         MaskedSurface(name, name, tuple(plane.ravel()), name)
         for name, plane in (("floor", SCENE.floor()), ("wall", SCENE.wall(6.0)))
     )
-    return RenderSpec("rooms/r", "photo", "photo", WIDTH, HEIGHT, (), (), "", things, surfaces, focal)
+    return RenderSpec("rooms/r", "photo", "photo", WIDTH, HEIGHT, (), (), "", things, surfaces, focal_length_px=focal)
 
 
 def staged(asked: RenderSpec, cover: np.ndarray | None = None):

@@ -184,7 +184,7 @@ def test_the_light_of_a_body_follows_the_room_but_not_what_stands_in_it():
     white[:, 15:] = 0.8
     white[8:12, 4:6] = 1.8  # a lamp
 
-    made = place.body_light(CardLight(white), 100, 150)
+    made = place.body_light(CardLight(white, white.mean((0, 1))), 100, 150)
 
     assert made.shape == (100, 150, 3)
     assert made[50, 140, 0] > 1.1 * made[50, 60, 0]

@@ -1,0 +1,71 @@
+"""How true a picture shows a colour: what is seen where a product was laid, under the light there taken for white.
+
+The light is the one that the picture was made with, an estimate. What is told is what the picture adds to that: too
+little or too much light for a screen, highlights, the relief of the wall, the steps of eight bits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roomviz.imaging.codec import Image
+from roomviz.imaging.color import linear_from_rgb24, to_linear, to_srgb
+from roomviz.imaging.homography import Matrix
+from services.compositor.domain.colorimetry import delta_e00, lab
+from services.compositor.domain.plate import GAIN_ONE, TINT_ONE, Plate
+from services.compositor.domain.shading import scene_light
+
+# As many pixels tell a median well enough, and as few say nothing.
+PIXELS_MAX, PIXELS_MIN = 20_000, 16
+
+
+@dataclass(frozen=True)
+class Shown:
+    """rgb: the colour that is seen, the light taken out; delta_e00: how far it is from the one that was asked for;
+    illuminant_rgb: the light, its brightest channel 255. Colours are sRGB, 0xRRGGBB."""
+
+    rgb: int
+    delta_e00: float
+    illuminant_rgb: int
+
+
+def shown_on(
+    picture: Image, plate: Plate, above: Sequence[Plate], asked_rgb: int, textured: bool, turned: Matrix | None
+) -> Shown | None:
+    """The colour of a product in a finished picture; None where hardly anything of it is seen.
+
+    Args:
+        picture: (H, W, 3) uint8 sRGB.
+        plate: where the product was laid.
+        above: what was laid later.
+        asked_rgb: the product's colour, of a texture its mean.
+        textured: whether its mean is asked, or its median: a plain colour is what most of the surface shows.
+        turned: what a relight did to linear light.
+    """
+    x, y, w, h = plate.box
+    seen = plate.alpha == 255
+    for other in above:
+        ox, oy, ow, oh = other.box
+        x0, y0, x1, y1 = max(x, ox), max(y, oy), min(x + w, ox + ow), min(y + h, oy + oh)
+        if x0 < x1 and y0 < y1:
+            seen[y0 - y : y1 - y, x0 - x : x1 - x] &= other.alpha[y0 - oy : y1 - oy, x0 - ox : x1 - ox] == 0
+    at = np.flatnonzero(seen)
+    if len(at) < PIXELS_MIN:
+        return None
+    at = at[:: -(-len(at) // PIXELS_MAX)]
+    rows, columns = np.divmod(at, w)
+    pixels = scene_light(to_linear(picture[rows + y, columns + x][None]))[0].astype(np.float64)
+    middle = np.mean if textured else np.median
+    white = plate.tint[:3] / TINT_ONE * (float(middle(plate.gain[rows, columns])) / GAIN_ONE)
+    if turned is not None:
+        white = turned @ white
+    albedo = np.asarray(middle(pixels, axis=0) / np.maximum(white, 1e-4))
+    difference = delta_e00(lab(linear_from_rgb24(asked_rgb)), lab(np.clip(albedo, 0, 1)))
+    return Shown(_rgb24(albedo), difference, _rgb24(white / max(1e-4, float(white.max()))))
+
+
+def _rgb24(linear: NDArray[np.floating]) -> int:
+    r, g, b = (int(v) for v in to_srgb(np.asarray(linear, np.float32)))
+    return r << 16 | g << 8 | b
