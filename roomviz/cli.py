@@ -421,6 +421,17 @@ def render(
     offset: Annotated[float, typer.Option(help="Shift of the rows of a running bond, a part of a piece.")] = 0.0,
     match: Annotated[str, typer.Option(help="How strips of wallpaper meet: straight, half_drop, random.")] = "",
     seed: Annotated[int, typer.Option(help="Of what is random in a layout.")] = 0,
+    relight: Annotated[str, typer.Option(help="Other light than the photo's: day, warm or cool.")] = "",
+    reference: Annotated[
+        str, typer.Option(metavar='"SURFACE X,Y X,Y METRES"', help="A measured length; it scales the whole room.")
+    ] = "",
+    corners: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar='"SURFACE X,Y X,Y X,Y X,Y [WIDTH,HEIGHT]"',
+            help="How a surface lies: a rectangle on it, clockwise from its top left, and its metres.",
+        ),
+    ] = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="At most 2 megapixels, as a JPEG, without keeping it.")
     ] = False,
@@ -443,8 +454,8 @@ def render(
     if preview and (kind != "jpeg" or view != "after"):
         raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "a preview is a JPEG of the room after")
     placements = [placement(text) for text in place or []]
-    staging = visualizations_pb2.Staging(placements=placements) if placements else None
-    placed: list[dict[str, Any]] = []
+    staging = Client.staging([corners_of(text) for text in corners or []], reference_of(reference), relight, placements)
+    shown: visualizations_pb2.PreviewVisualizationResponse | None = None
     with gateway() as client:
         for sku in material:
             client.product(sku)
@@ -458,9 +469,8 @@ def render(
             for name, sku, layout in zip(surface, material, layouts, strict=True)
         ]
         if preview:
-            details = client.preview_details(found.room, wanted, staging)
-            data, visualization = details.image, ""
-            placed = [plain(p) for p in details.placed]
+            shown = client.preview_details(found.room, wanted, staging)
+            data, visualization = bytes(shown.image), ""
         else:
             with progress("render", as_json) as tell:
                 made = client.export(found.room, wanted, kind, tell, view.replace("-", "_"), staging)
@@ -479,11 +489,48 @@ def render(
                     "out": str(after),
                     "compare": str(compare) if compare else None,
                 }
-                | ({"placed": placed} if preview else {})
+                | (
+                    {
+                        "colors": [plain(c) for c in shown.colors],
+                        "scales": [plain(s) for s in shown.scales],
+                        "placed": [plain(p) for p in shown.placed],
+                    }
+                    if shown
+                    else {}
+                )
             )
         )
-    else:
-        out.print(str(compare or after), highlight=False)
+        return
+    out.print(str(compare or after), highlight=False)
+    for c in shown.colors if shown else []:
+        out.print(
+            f"{c.surface_id}: {c.product.rpartition('/')[2]} #{c.asked_rgb:06x} is seen as #{c.shown_rgb:06x} "
+            f"(ΔE00 {c.delta_e00:.1f}) in light #{c.illuminant_rgb:06x}",
+            highlight=False,
+        )
+    for s in shown.scales if shown else []:
+        source = rooms_pb2.ScaleSource.Name(s.source).removeprefix("SCALE_SOURCE_").lower().replace("_", " ")
+        out.print(f"{s.surface_id}: metres by {source}, {s.low:.2f} to {s.high:.2f}", highlight=False)
+
+
+def corners_of(text: str) -> visualizations_pb2.PlaneCorners:
+    """As in "wall-1 10,20 300,20 300,200 10,200 2.4,0"."""
+    surface, _, rest = text.strip().partition(" ")
+    points = line(rest)
+    if len(points) not in (4, 5):
+        raise InvalidArgument("CORNERS_INVALID", f"{text!r}: give a surface, four points, and width and height or not")
+    size = points[4] if len(points) == 5 else (0.0, 0.0)
+    return Client.corners(surface, points[:4], *size)
+
+
+def reference_of(text: str) -> visualizations_pb2.ReferenceLength | None:
+    """As in "floor-1 10,20 300,20 2.4"."""
+    if not text:
+        return None
+    parts = text.split()
+    if len(parts) != 4:
+        raise InvalidArgument("REFERENCE_INVALID", f"{text!r}: give a surface, two points and metres")
+    return Client.reference(parts[0], line(" ".join(parts[1:3])), numbers(parts[3], 1)[0])
 
 
 def designs(texts: list[str], rotate: float, have: list[str]) -> list[list[visualizations_pb2.Application]]:

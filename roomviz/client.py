@@ -51,6 +51,8 @@ KINDS = {name.removeprefix("SURFACE_KIND_").lower(): value for name, value in ro
 
 VIEWS = {name.removeprefix("VIEW_").lower(): value for name, value in visualizations_pb2.View.items() if value}
 
+RELIGHTS = [n.removeprefix("RELIGHT_").lower() for n, value in visualizations_pb2.Relight.items() if value]
+
 
 def _points(points: Points) -> list[refinements_pb2.PointPx]:
     return [refinements_pb2.PointPx(x=x, y=y) for x, y in points]
@@ -261,6 +263,43 @@ class Client:
         return out
 
     @staticmethod
+    def corners(
+        surface_id: str, points: Points, width_m: float = 0.0, height_m: float = 0.0
+    ) -> visualizations_pb2.PlaneCorners:
+        """How a surface lies: a rectangle on it, clockwise from its top left corner in pixels, and, where somebody knows
+        them, its metres."""
+        return visualizations_pb2.PlaneCorners(
+            surface_id=surface_id, corners=_points(points), width_m=width_m, height_m=height_m
+        )
+
+    @staticmethod
+    def reference(surface_id: str, points: Points, length_m: float) -> visualizations_pb2.ReferenceLength:
+        """A measured length between two points on a surface, in pixels; it sets the scale of the whole room."""
+        if len(points) != 2:
+            raise InvalidArgument("REFERENCE_INVALID", "a length lies between two points")
+        start, end = _points(points)
+        out = visualizations_pb2.ReferenceLength(surface_id=surface_id, to=end, length_m=length_m)
+        getattr(out, "from").CopyFrom(start)  # a word of Python's own
+        return out
+
+    @staticmethod
+    def staging(
+        planes: Sequence[visualizations_pb2.PlaneCorners] = (),
+        reference: visualizations_pb2.ReferenceLength | None = None,
+        relight: str = "",
+        placements: Sequence[visualizations_pb2.Placement] = (),
+    ) -> visualizations_pb2.Staging:
+        """What a picture has beside materials. relight is `day`, `warm` or `cool`."""
+        if relight and relight not in RELIGHTS:
+            raise InvalidArgument("RELIGHT_INVALID", f"relight is one of {', '.join(RELIGHTS)}")
+        return visualizations_pb2.Staging(
+            placements=placements,
+            planes=planes,
+            reference=reference,
+            relight=f"RELIGHT_{(relight or 'unspecified').upper()}",
+        )
+
+    @staticmethod
     def place(
         sku: str,
         at_px: tuple[float, float] | None = None,
@@ -299,7 +338,7 @@ class Client:
         applications: Sequence[visualizations_pb2.Application] = (),
         staging: visualizations_pb2.Staging | None = None,
     ) -> visualizations_pb2.PreviewVisualizationResponse:
-        """A preview with what is told of it: where things went."""
+        """A preview with what is told of it: where things went, how true its colours are, the scale of its surfaces."""
         request = visualizations_pb2.PreviewVisualizationRequest(room=room, applications=applications, staging=staging)
         made: visualizations_pb2.PreviewVisualizationResponse = self._call(
             self._visualizations.PreviewVisualization, lambda: request, lambda a: a
@@ -588,4 +627,4 @@ class Client:
         return operation
 
 
-__all__ = ["KINDS", "PATTERNS", "VIEWS", "Client", "RoomvizError", "from_status"]
+__all__ = ["KINDS", "PATTERNS", "RELIGHTS", "VIEWS", "Client", "RoomvizError", "from_status"]

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from services.compositor.domain.difference import Difference
 from services.compositor.domain.layout import Layout
+from services.compositor.domain.perspective import Corners, Plane, Reference
 from services.compositor.domain.staging.pose import Mount
 
 Write = Callable[[Any], Awaitable[None]]
@@ -31,14 +32,15 @@ class Laid:
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One material on one surface; homography 9 numbers, metres to pixels of the photo, empty where it has no plane.
+    """One material on one surface.
 
     bbox_px: x, y, width, height of the surface in the photo. laid: None where paint or the texture goes on as it is.
+    finish is `matte`, `satin`, `gloss` or `polished`.
     """
 
     surface_id: str
     kind: str
-    homography: tuple[float, ...]
+    plane: Plane
     mask_key: str
     texture_digest: str
     repeat_width_m: float
@@ -47,6 +49,13 @@ class LayerSpec:
     rotation_deg: float
     bbox_px: tuple[int, ...] = ()
     laid: Laid | None = None
+    finish: str = "matte"
+    product: str = ""
+
+    @property
+    def homography(self) -> tuple[float, ...]:
+        """Metres to pixels of the photo, 9 numbers; empty where the surface has no plane."""
+        return self.plane.homography
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,8 @@ class PlacedThing:
 
 @dataclass(frozen=True)
 class RenderSpec:
-    """All that a picture depends on; keys name pictures that never change."""
+    """All that a picture depends on; keys name pictures that never change. planes: those of all surfaces that are sent,
+    by id; corners and reference: what somebody set right of them. relight is `day`, `warm`, `cool` or nothing."""
 
     room: str
     photo_key: str
@@ -102,6 +112,10 @@ class RenderSpec:
     light_key: str = ""
     things: tuple[ThingSpec, ...] = ()
     surfaces: tuple[MaskedSurface, ...] = ()
+    planes: dict[str, Plane] = field(default_factory=dict)
+    corners: tuple[Corners, ...] = ()
+    reference: Reference | None = None
+    relight: str = ""
     focal_length_px: float = 0.0
 
 

@@ -967,6 +967,88 @@ def test_layouts_that_cannot_be_laid_are_refused(api: Api, client: Client, analy
     assert ask("FLR-WALNUT", client.layout("plank", border=crossed)).reason == "LAYOUT_INVALID"
 
 
+@covers("roomviz.v1.VisualizationService/PreviewVisualization")
+def test_a_measured_length_scales_what_is_laid_and_says_so(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    oak = [client.apply("FLR-WALNUT", surface_id="floor-1")]
+    floor = next(s for s in analyzed.surfaces if s.surface_id == "floor-1")
+    x, y, w, h = floor.bbox_px
+    line = [(x + 0.3 * w, y + 0.8 * h), (x + 0.7 * w, y + 0.8 * h)]
+
+    before = client.preview_details(analyzed.room, oak)
+    after = client.preview_details(analyzed.room, oak, client.staging(reference=client.reference("floor-1", line, 0.5)))
+
+    (guessed,), (measured,) = before.scales, after.scales
+    assert (guessed.surface_id, guessed.source) == ("floor-1", floor.plane.scale_source)
+    assert measured.source == rooms_pb2.SCALE_SOURCE_REFERENCE
+    assert 0.9 < measured.low < 1 < measured.high < 1.1
+    assert np.abs(decode_rgb(after.image).astype(int) - decode_rgb(before.image)).mean() > 1
+
+
+@covers("roomviz.v1.VisualizationService/PreviewVisualization")
+def test_corners_say_how_a_surface_lies(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    flat = next(s for s in analyzed.surfaces if not s.HasField("plane"))
+    x, y, w, h = flat.bbox_px
+    box = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
+    tiles = [client.apply("TIL-CHECKER", surface_id=flat.surface_id)]
+
+    made = client.preview_details(analyzed.room, tiles, client.staging([client.corners(flat.surface_id, box, 2.0)]))
+
+    assert [(s.surface_id, s.source) for s in made.scales] == [(flat.surface_id, rooms_pb2.SCALE_SOURCE_REFERENCE)]
+
+
+@covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.VisualizationService/ExportVisualization")
+def test_corrections_that_make_no_sense_are_refused(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    walnut = [client.apply("FLR-WALNUT", surface_id="floor-1")]
+    corner = [(10.0, 10.0), (60.0, 10.0), (60.0, 60.0), (10.0, 60.0)]
+
+    def ask(staging: visualizations_pb2.Staging) -> str:
+        request = visualizations_pb2.PreviewVisualizationRequest(
+            room=analyzed.room, applications=walnut, staging=staging
+        )
+        return refusal(lambda: api.visualizations.PreviewVisualization(request)).reason
+
+    assert ask(client.staging([client.corners("floor-1", corner[::-1], 1, 1)])) == "CORNERS_INVALID"
+    assert ask(client.staging([client.corners("floor-1", corner[:3])])) == "CORNERS_INVALID"
+    assert ask(client.staging([client.corners("floor-1", corner, float("nan"))])) == "CORNERS_INVALID"
+    assert ask(client.staging([client.corners("pool-1", corner)])) == "SURFACE_NOT_FOUND"
+    assert ask(client.staging(reference=client.reference("pool-1", corner[:2], 1))) == "SURFACE_NOT_FOUND"
+    assert ask(client.staging(reference=client.reference("floor-1", corner[:2], -1))) == "REFERENCE_INVALID"
+    assert ask(visualizations_pb2.Staging(reference=visualizations_pb2.ReferenceLength(surface_id="floor-1"))) == (
+        "REFERENCE_INVALID"
+    )
+    assert ask(visualizations_pb2.Staging(relight=99)) == "RELIGHT_INVALID"  # type: ignore[arg-type]
+
+
+@covers("roomviz.v1.VisualizationService/PreviewVisualization")
+def test_a_preview_tells_how_true_its_colors_are(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    sage = client.product("PNT-SAGE")
+
+    made = client.preview_details(analyzed.room, [client.apply("PNT-SAGE", kind="wall")])
+
+    assert {c.surface_id for c in made.colors} <= {s.surface_id for s in analyzed.surfaces}
+    assert made.colors
+    for c in made.colors:
+        assert (c.product, c.asked_rgb) == (sage.name, sage.material.color_rgb)
+        assert 0 <= c.delta_e00 < 6
+        assert max(c.illuminant_rgb.to_bytes(3)) == 255
+
+
+@covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.VisualizationService/ExportVisualization")
+def test_a_room_can_be_seen_in_other_light(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    photo = decode_rgb(client.photo(analyzed.room)).astype(int)
+
+    warm, cool = (
+        decode_rgb(client.preview(analyzed.room, [], client.staging(relight=to))).astype(int) for to in ("warm", "cool")
+    )
+    kept = client.export(analyzed.room, [], "png", staging=client.staging(relight="warm"))
+
+    assert warm.shape == cool.shape == photo.shape
+    redder = (warm - cool).mean((0, 1))
+    assert redder[0] > 5 > -5 > redder[2]
+    # An export is the same picture without what JPEG does.
+    assert np.abs(decode_rgb(client.picture(kept.name)).astype(int) - warm).mean() < 3
+
+
 # --- products ---------------------------------------------------------------------------------------
 
 

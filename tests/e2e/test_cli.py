@@ -91,6 +91,25 @@ def test_several_surfaces_in_one_picture_and_a_preview(running: Running, tmp_pat
     assert image(after).shape == image(ROOM).shape
 
 
+def test_light_and_perspective_are_corrected_and_told(running: Running, tmp_path: Path):
+    after = tmp_path / "after.jpg"
+    height, width = image(ROOM).shape[:2]
+    line = f"floor-1 {0.4 * width},{0.9 * height} {0.6 * width},{0.9 * height} 1.2"
+    wanted = ("--surface", "floor", "--material", "FLR-WALNUT", "--relight", "warm", "--reference", line)
+
+    done = running.roomviz("render", ROOM, *wanted, "--out", after, "--preview", "--json")
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [(s["surface_id"], s["source"]) for s in told["scales"]] == [("floor-1", "SCALE_SOURCE_REFERENCE")]
+    assert told["colors"][0]["product"] == "products/FLR-WALNUT"
+    blue, _, red = (image(after).astype(int) - image(ROOM)).mean((0, 1))
+    assert red > blue
+    done = running.roomviz("render", ROOM, *wanted, "--out", after, "--corners", "wall-1 1,1 9,9", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["reason"] == "CORNERS_INVALID"
+
+
 def test_a_picture_is_verified_and_rendered_again_from_its_receipt(running: Running, tmp_path: Path):
     layer, again, changed = tmp_path / "layer.avif", tmp_path / "again.avif", tmp_path / "changed.webp"
     floor = ("--surface", "floor", "--material", "TIL-CHECKER")

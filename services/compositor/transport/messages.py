@@ -4,6 +4,7 @@ from roomviz.errors import RoomvizError
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.rpc import from_status, to_status
 from roomviz.v1 import layouts_pb2, products_pb2, refinements_pb2, rooms_pb2, visualizations_pb2
+from services.compositor.domain.perspective import Corners, Plane, Reference
 from services.compositor.domain.staging.pose import Mount
 from services.compositor.domain.version import renderer
 from services.compositor.ports import (
@@ -20,6 +21,7 @@ from services.compositor.ports import (
 )
 from services.compositor.transport.layouts import layout_from_proto
 from services.compositor.usecases.compare import Sheet, Tile
+from services.compositor.usecases.picture import Made
 from services.compositor.usecases.receipts import Verified
 
 FORMATS = {
@@ -78,6 +80,12 @@ MOUNTS: dict[products_pb2.Mount, Mount] = {
     products_pb2.MOUNT_STANDING: "standing",
     products_pb2.MOUNT_CEILING: "ceiling",
 }
+_RELIGHT = {
+    visualizations_pb2.RELIGHT_UNSPECIFIED: "",
+    visualizations_pb2.RELIGHT_DAY: "day",
+    visualizations_pb2.RELIGHT_WARM: "warm",
+    visualizations_pb2.RELIGHT_COOL: "cool",
+}
 
 
 def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
@@ -85,7 +93,7 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
         LayerSpec(
             layer.surface.surface_id,
             _kind(layer.surface),
-            tuple(layer.surface.plane.homography),
+            _plane(layer.surface),
             layer.mask_key,
             layer.material.texture_digest,
             layer.material.repeat_width_m,
@@ -94,9 +102,12 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
             layer.rotation_deg,
             tuple(layer.surface.bbox_px),
             laid_from_proto(layer) if layer.HasField("layout") else None,
+            products_pb2.Finish.Name(layer.material.finish).removeprefix("FINISH_").lower(),
+            layer.product,
         )
         for layer in p.layers
     )
+    surfaces = [*(s.surface for s in p.surfaces), *(la.surface for la in p.layers), *(t.surface for t in p.things)]
     return RenderSpec(
         p.room,
         p.photo_key,
@@ -111,6 +122,10 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
             MaskedSurface(s.surface.surface_id, _kind(s.surface), tuple(s.surface.plane.homography), s.mask_key)
             for s in p.surfaces
         ),
+        {s.surface_id: _plane(s) for s in surfaces},
+        tuple(Corners(c.surface_id, tuple((q.x, q.y) for q in c.corners), c.width_m, c.height_m) for c in p.planes),
+        _reference(p.reference) if p.HasField("reference") else None,
+        _RELIGHT[p.relight],
         p.focal_length_px,
     )
 
@@ -157,6 +172,44 @@ def laid_from_proto(layer: compositor_pb2.Layer) -> Laid:
         layout.grout.depth_m,
         layout.bevel_m,
     )
+
+
+def _plane(surface: rooms_pb2.Surface) -> Plane:
+    p = surface.plane
+    return Plane(tuple(p.homography), _source_name(p.scale_source), p.scale_low, p.scale_high)
+
+
+def _source_name(source: rooms_pb2.ScaleSource) -> str:
+    name = rooms_pb2.ScaleSource.Name(source).removeprefix("SCALE_SOURCE_").lower()
+    return "" if name == "unspecified" else name
+
+
+def _reference(r: visualizations_pb2.ReferenceLength) -> Reference:
+    start, end = getattr(r, "from"), r.to
+    return Reference(r.surface_id, (start.x, start.y), (end.x, end.y), r.length_m)
+
+
+def preview_to_proto(made: Made, receipt: str) -> compositor_pb2.RenderPreviewResponse:
+    out = compositor_pb2.RenderPreviewResponse(
+        image=made.data,
+        width_px=made.width,
+        height_px=made.height,
+        receipt=receipt,
+        placed=[placed_to_proto(p) for p in made.placed],
+    )
+    for color in made.colors:
+        out.colors.add(
+            surface_id=color.surface_id,
+            product=color.product,
+            asked_rgb=color.asked_rgb,
+            shown_rgb=color.shown_rgb,
+            delta_e00=color.delta_e00,
+            illuminant_rgb=color.illuminant_rgb,
+        )
+    for surface_id, plane in made.scales.items():
+        source = f"SCALE_SOURCE_{plane.source.upper() or 'UNSPECIFIED'}"
+        out.scales.add(surface_id=surface_id, source=source, low=plane.low, high=plane.high)
+    return out
 
 
 def export_to_proto(e: Export) -> compositor_pb2.ExportResult:

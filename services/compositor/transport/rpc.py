@@ -15,7 +15,7 @@ from services.compositor.transport.batches import item_to_proto
 from services.compositor.transport.messages import (
     compared_to_proto,
     order_of,
-    placed_to_proto,
+    preview_to_proto,
     slot_from_proto,
     verified_to_proto,
 )
@@ -48,14 +48,7 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
         self, request: compositor_pb2.RenderPreviewRequest, rpc: grpc.aio.ServicerContext
     ) -> compositor_pb2.RenderPreviewResponse:
         order = order_of(current().tenant, request.spec, PREVIEW)
-        made = await self._make(order)
-        return compositor_pb2.RenderPreviewResponse(
-            image=made.data,
-            width_px=made.width,
-            height_px=made.height,
-            receipt=order.receipt,
-            placed=[placed_to_proto(p) for p in made.placed],
-        )
+        return preview_to_proto(await self._make(order), order.receipt)
 
     async def Rerender(
         self, request: compositor_pb2.RerenderRequest, rpc: grpc.aio.ServicerContext

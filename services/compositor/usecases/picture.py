@@ -9,9 +9,11 @@ from roomviz.imaging.codec import Image, preview_size
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode, views, xmp
 from services.compositor.domain.encode import Rows
+from services.compositor.domain.perspective import Plane
 from services.compositor.ports import Order, PlacedThing, Recipes
 from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.renderer import Renderer, check
+from services.compositor.usecases.report import Color, colors_of, scales_of
 
 Progress = Callable[[str, int], Awaitable[None]]
 
@@ -22,9 +24,13 @@ async def quietly(stage: str, percent: int) -> None:
 
 @dataclass(frozen=True)
 class Made:
+    """colors and scales: of a preview, what it shows of each layer, and the planes that something was laid on."""
+
     data: bytes = field(repr=False)
     width: int
     height: int
+    colors: tuple[Color, ...] = ()
+    scales: dict[str, Plane] = field(default_factory=dict)
     placed: tuple[PlacedThing, ...] = ()
 
 
@@ -64,7 +70,8 @@ class MakePicture:
             made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
             with stage("encode"):
                 data = xmp.in_jpeg(await self.renderer.jpeg(made, spec.working_key), packet)
-            return Made(data, width, height, made.placed)
+            colors = await asyncio.get_running_loop().run_in_executor(self.renderer.cpu, colors_of, spec, made)
+            return Made(data, width, height, colors, scales_of(spec), made.placed)
         picture = await self._view(order, height, width)
         await progress("encode", 70)
         with stage("encode"):

@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
 from roomviz.imaging.codec import Image, encode_png, preview_size, resize
 from roomviz.imaging.color import linear_from_rgb24
-from roomviz.imaging.homography import scaled
+from roomviz.imaging.homography import Matrix, scaled
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.metrics import stage
-from services.compositor.domain import kernel, splice
+from services.compositor.domain import kernel, perspective, relight, splice
 from services.compositor.domain.corners import Wall, unfolded
 from services.compositor.domain.encode import STRIP
 from services.compositor.domain.kernel import Joined, Texels
 from services.compositor.domain.layout import Source
 from services.compositor.domain.layout_plate import LayoutPlate, Pieces, joined, layout_plate
 from services.compositor.domain.plate import Plate, Surface, box_of, surface
-from services.compositor.domain.shading import Box, Light, light_in
+from services.compositor.domain.shading import Box, Light, light_in, light_of
+from services.compositor.domain.sheen import FINISHES
 from services.compositor.domain.splice import Tiles
 from services.compositor.domain.texture import finest_m, halved, pyramid
 from services.compositor.ports import Laid, LayerSpec, Pictures, PlacedThing, RenderSpec
@@ -41,13 +42,14 @@ PREVIEW_QUALITY = 88
 DENSITY_USUAL = 1000.0
 VARIANTS = 4096  # windows on a face; so many that hardly two pieces in a room show the same
 _NOWHERE = np.zeros((1, 1), bool)
+NEUTRAL = np.ones(3, np.float32)
 
 
 def check(spec: RenderSpec) -> None:
     """Refuse what cannot be rendered before anything is read."""
-    if len(spec.layers) > LAYERS_MAX or not (spec.layers or spec.things):
+    if len(spec.layers) > LAYERS_MAX or not (spec.layers or spec.things or spec.relight):
         raise InvalidArgument("APPLICATIONS_INVALID", f"a picture needs 1 to {LAYERS_MAX} layers, or things")
-    for layer in spec.layers:
+    for layer in corrected(spec).layers:
         if layer.texture_digest and not layer.homography:
             raise FailedPrecondition(
                 "SURFACE_WITHOUT_PLANE",
@@ -56,15 +58,32 @@ def check(spec: RenderSpec) -> None:
             )
 
 
+def corrected(spec: RenderSpec) -> RenderSpec:
+    """With its planes as somebody set them right, and nothing left to correct."""
+    if not spec.corners and spec.reference is None:
+        return spec
+    planes = perspective.corrected(
+        spec.planes, spec.corners, spec.reference, (spec.height, spec.width), spec.focal_length_px
+    )
+    layers = tuple(replace(layer, plane=planes[layer.surface_id]) for layer in spec.layers)
+    things = tuple(replace(t, homography=planes[t.surface_id].homography) for t in spec.things)
+    surfaces = tuple(replace(s, homography=planes[s.surface_id].homography) for s in spec.surfaces)
+    return replace(spec, planes=planes, layers=layers, things=things, surfaces=surfaces, corners=(), reference=None)
+
+
 @dataclass(frozen=True)
 class Composed:
     """photo (H, W, 3) uint8 as it was; whole: the picture, padded to whole units; touched: units that may differ;
-    coverage (H, W) uint8: how much of each pixel is new, where it was asked for; placed: where its things went."""
+    coverage (H, W) uint8: how much of each pixel is new, where it was asked for; plates: one a layer where they are kept,
+    None where its mask is empty; turned: what relight did to linear light, None where it did nothing; placed: where its
+    things went."""
 
     photo: Image
     whole: Image
     touched: NDArray[np.bool_]
     coverage: NDArray[np.uint8] | None = None
+    plates: tuple[Plate | None, ...] = ()
+    turned: Matrix | None = None
     placed: tuple[PlacedThing, ...] = ()
 
     @property
@@ -96,6 +115,7 @@ class Renderer:
     ) -> Composed:
         """The composed picture at this size; `keep` its plates for the next one, or make them in strips that are gone
         once they are used."""
+        spec = corrected(spec)
         spec = replace(spec, layers=around_corners(spec))
         photo, textures = await asyncio.gather(
             self.photo(photo_key, height, width), self._textures(spec, height, width)
@@ -129,8 +149,23 @@ class Renderer:
                 light = await self._light(spec, working)
                 placed, changed = await self.staging.put(spec, photo_key, photo, working, light, out, cover)
                 touched |= splice.units_of(changed, (height, width), (0, 0))
+        with stage("relight"):
+            turned = await self._turn(spec, photo)
+            if turned is not None:
+                await asyncio.gather(*(self.run(part) for part in relight.relit(out, turned, out)))
+                touched[:] = True
         splice.pad_again(whole, height, width)
-        return Composed(photo, whole, touched, cover, tuple(placed))
+        plates = tuple(on if isinstance(on, Plate) else None for on in made)
+        return Composed(photo, whole, touched, cover, plates, turned, tuple(placed))
+
+    async def _turn(self, spec: RenderSpec, photo: Image) -> Matrix | None:
+        """What the light that is asked for does to linear light."""
+        if not spec.relight:
+            return None
+        card = await self.pictures.rgb(spec.light_key) if spec.light_key else None
+        white = await self._white(spec, photo) if card is None else _NOWHERE
+        tint = NEUTRAL if card is not None else (await self.run(light_of, photo, white)).tint
+        return relight.turn(relight.light_color(card, tint), spec.relight)
 
     async def jpeg(self, made: Composed, photo_key: str) -> bytes:
         """The picture as a JPEG; what the layers do not touch is encoded once a photo and size."""
@@ -198,9 +233,12 @@ class Renderer:
     async def _light(self, spec: RenderSpec, photo: Image) -> Callable[[Box], Light]:
         if spec.light_key:
             return light_in(photo, _NOWHERE, await self.pictures.rgb(spec.light_key))
+        return await self.run(light_in, photo, await self._white(spec, photo), None)
+
+    async def _white(self, spec: RenderSpec, photo: Image) -> NDArray[np.bool_]:
+        """Walls and ceiling."""
         whites = await asyncio.gather(*(self.pictures.grey(key) for key in spec.white_mask_keys))
-        white = await self.run(_union, whites, *photo.shape[:2])
-        return await self.run(light_in, photo, white, None)
+        return await self.run(_union, whites, *photo.shape[:2])
 
     async def _textures(self, spec: RenderSpec, height: int, width: int) -> list[Texels]:
         with stage("texture"):
@@ -269,7 +307,8 @@ def _wall(layer: LayerSpec) -> Wall:
 
 def _plate_key(spec: RenderSpec, photo_key: str, photo: Image, layer: LayerSpec) -> tuple[object, ...]:
     light_keys = spec.light_key or spec.white_mask_keys  # what the light is read from
-    return (photo_key, photo.shape, light_keys, layer.mask_key, layer.homography, not layer.texture_digest)
+    finish = layer.finish if layer.finish in FINISHES else ""
+    return (photo_key, photo.shape, light_keys, layer.mask_key, layer.homography, not layer.texture_digest, finish)
 
 
 def _pieces(laid: Laid) -> Pieces:
@@ -303,7 +342,16 @@ def _make_surface(
     plane = None
     if layer.homography:
         plane = scaled(np.array(layer.homography).reshape(3, 3), width / spec.width, height / spec.height)
-    return surface(photo, alpha, layer.kind, light(box_of(alpha)), plane, not layer.texture_digest)
+    return surface(
+        photo,
+        alpha,
+        layer.kind,
+        light(box_of(alpha)),
+        plane,
+        not layer.texture_digest,
+        layer.finish,
+        spec.focal_length_px * width / spec.width,
+    )
 
 
 def _work(

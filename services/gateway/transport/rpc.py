@@ -158,6 +158,8 @@ class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer)
             height_px=made.height_px,
             receipt=made.receipt,
             placed=made.placed,
+            colors=made.colors,
+            scales=made.scales,
         )
 
     async def ExportVisualization(

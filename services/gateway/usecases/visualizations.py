@@ -20,7 +20,7 @@ from services.gateway.usecases.products import Find, finder
 from services.gateway.usecases.rooms import RoomCases, envelope
 from services.gateway.usecases.things import add_things
 
-APPLICATIONS_MAX, LAYERS_MAX = 16, 64
+APPLICATIONS_MAX, LAYERS_MAX, PLANES_MAX = 16, 64, 16
 VERIFY_BYTES_MAX = 200_000_000
 _RECEIPT = re.compile("[0-9a-f]{64}")
 
@@ -139,6 +139,10 @@ class VisualizationCases:
                 "APPLICATIONS_INVALID",
                 f"a picture needs 1 to {APPLICATIONS_MAX} applications, or something placed in it",
             )
+        if staging.relight not in visualizations_pb2.Relight.values():
+            raise InvalidArgument("RELIGHT_INVALID", "relight is day, warm or cool")
+        if len(staging.planes) > PLANES_MAX:
+            raise InvalidArgument("CORNERS_INVALID", f"at most {PLANES_MAX} surfaces have corners")
         spec = compositor_pb2.RenderSpec(
             room=room.name,
             photo_key=room.photo_key,
@@ -146,6 +150,10 @@ class VisualizationCases:
             width_px=room.width,
             height_px=room.height,
             light_key=found.light_key,
+            planes=staging.planes,
+            reference=staging.reference if staging.HasField("reference") else None,
+            relight=staging.relight,
+            focal_length_px=found.analysis.quality.focal_length_px,
         )
         for application in applications:
             if not math.isfinite(application.rotation_deg):
@@ -168,6 +176,9 @@ class VisualizationCases:
                     product=product.name,
                 )
         await add_things(spec, list(staging.placements), found, find)
+        if (staging.planes or staging.HasField("reference")) and not spec.surfaces:
+            for surface, key in zip(found.analysis.surfaces, found.mask_keys, strict=True):
+                spec.surfaces.add(surface=surface, mask_key=key)
         if len(spec.layers) > LAYERS_MAX:
             raise InvalidArgument(
                 "APPLICATIONS_INVALID", f"this would lay {len(spec.layers)} layers; at most {LAYERS_MAX} go"
