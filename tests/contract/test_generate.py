@@ -13,6 +13,7 @@ from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
 from roomviz.imaging.codec import decode_rgb
 from roomviz.v1 import visualizations_pb2
 from tests.conftest import Running
+from tests.contract.test_api import covers
 from tests.fakes import fake_diffusion
 
 
@@ -22,6 +23,7 @@ def asked(running: Running) -> Iterator[list[dict[str, Any]]]:
         yield asked
 
 
+@covers("roomviz.v1.VisualizationService/GenerateVisualization")
 def test_a_wall_made_up(client: Client, analyzed: Any, asked: list[dict[str, Any]]) -> None:
     wall = next(s for s in analyzed.surfaces if s.surface_id.startswith("wall"))
     made = client.generate(analyzed.room, wall.surface_id, "a red mural", seed=3, format="png")

@@ -16,6 +16,7 @@ from roomviz.errors import FailedPrecondition, InvalidArgument
 from roomviz.imaging.codec import decode_rgb
 from roomviz.v1 import visualizations_pb2
 from tests.conftest import Running, jpeg
+from tests.contract.test_api import covers
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -49,6 +50,7 @@ def dots(shop: tuple[str, Path]) -> str:
     return f"{shop[0]}/dots.jpg"
 
 
+@covers("roomviz.v1.ProductService/ImportPattern")
 def test_from_a_url_onto_a_wall(client: Client, analyzed: Any, dots: str) -> None:
     made = client.import_pattern(dots, 0.9, "Green dots", seamless=True)
     assert made.sku.startswith("OWN-")

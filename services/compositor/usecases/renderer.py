@@ -19,7 +19,7 @@ from roomviz.imaging.color import linear_from_rgb24
 from roomviz.imaging.homography import Matrix, scaled
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.metrics import stage
-from services.compositor.domain import kernel, perspective, relight, splice
+from services.compositor.domain import kernel, perspective, relight, splice, version
 from services.compositor.domain.corners import Wall, unfolded
 from services.compositor.domain.encode import STRIP
 from services.compositor.domain.kernel import Joined, Texels
@@ -271,7 +271,8 @@ class Renderer:
         """A texture, halved so often. Whoever needs a smaller copy first, keeps it for all."""
         if not halvings:
             return await self.pictures.rgb(f"textures/{digest}.png")
-        key = f"halved/{digest}-{halvings}.png"
+        # The name of a renderer stands for its bytes, whoever halved.
+        key = f"halved/{version.renderer().rpartition('+')[2]}/{digest}-{halvings}.png"
         try:
             return await self.pictures.rgb(key)
         except NotFound:
