@@ -35,10 +35,10 @@ def titled(picture: Image, title: str) -> Image:
 def sheet(photo: Image, model: str, sku: str) -> Image:
     """Four finishes of a floor, and the last of them in three lights."""
     working = surfaces.working_copy(photo)
-    logits, normals, grey = network(model).run(
-        ["surface_logits", "normals", "grey_card"], {"image": labels.network_input(working)}
+    logits, junctions, normals, grey = network(model).run(
+        ["surface_logits", "junction_logits", "normals", "grey_card"], {"image": labels.network_input(working)}
     )
-    found = surfaces.analyze(working, working, surfaces.layout(working, logits, normals))
+    found = surfaces.analyze(working, working, surfaces.layout(working, logits, normals, junction_logits=junctions))
     card = labels.mean_grey_card(grey)
     floor = next(s for s in found.surfaces if s.kind == "floor" and s.plane is not None)
     light = light_in(working, np.zeros((1, 1), bool), card)(box_of(floor.alpha))

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,6 +29,14 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 POINT_KINDS = {"F": {1}, "W": {2}, "C": {3}, "X": {0, 4, 5, 6}}
 
 
+class Answer(NamedTuple):
+    """What a network gives for a photo and its mirror image."""
+
+    surface_logits: np.ndarray
+    normals: np.ndarray
+    junction_logits: np.ndarray
+
+
 class Runtime:
     """A model in ONNX Runtime."""
 
@@ -36,9 +45,8 @@ class Runtime:
         options.intra_op_num_threads = threads
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logits, normals = self.session.run(["surface_logits", "normals"], {"image": images})
-        return logits, normals
+    def __call__(self, images: np.ndarray) -> Answer:
+        return Answer(*self.session.run(list(Answer._fields), {"image": images}))
 
 
 class OpenVino:
@@ -55,9 +63,9 @@ class OpenVino:
         }
         self.model = openvino.Core().compile_model(str(path), "CPU", settings)
 
-    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, images: np.ndarray) -> Answer:
         found = self.model(images)
-        return np.array(found["surface_logits"]), np.array(found["normals"])
+        return Answer(*(np.array(found[name]) for name in Answer._fields))
 
 
 def runtimes(path: Path, samples: list[Sample], rounds: int = 12) -> list[tuple[str, str, str]]:
@@ -329,8 +337,9 @@ def deeplab_on(path: Path):
 
 def analyze(network: Runtime, photo: np.ndarray) -> surfaces.Analysis:
     working = surfaces.working_copy(photo)
-    logits, normals = network(labels.network_input(working))
-    return surfaces.analyze(photo, working, surfaces.layout(working, logits, normals))
+    found = network(labels.network_input(working))
+    layout = surfaces.layout(working, found.surface_logits, found.normals, junction_logits=found.junction_logits)
+    return surfaces.analyze(photo, working, layout)
 
 
 def main() -> None:

@@ -20,10 +20,11 @@ Write = Callable[[Any], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Prediction:
-    """surface_logits (N, 7, h/s, w/s) with s 2 or 4, normals and grey_card (N, 3, h/4, w/4), float32; model is name
-    and version. A grey card of zeros: the model does not tell the light."""
+    """surface_logits (N, 7, h/s, w/s) with s 2 or 4, junction_logits, normals and grey_card (N, 3, h/4, w/4), float32;
+    model is name and version. A grey card of zeros: the model does not tell the light."""
 
     surface_logits: NDArray[np.float32]
+    junction_logits: NDArray[np.float32]
     normals: NDArray[np.float32]
     grey_card: NDArray[np.float32]
     model: str

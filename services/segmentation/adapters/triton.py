@@ -39,15 +39,15 @@ class TritonNetwork:
     async def predict(self, images: NDArray[np.uint8], version: str = "") -> Prediction:
         given = {"image": images}
         found, served = await _infer(
-            self._client, self._model, version, given, ("surface_logits", "normals", "grey_card")
+            self._client, self._model, version, given, ("surface_logits", "junction_logits", "normals", "grey_card")
         )
-        logits, normals, grey = found
+        logits, junctions, normals, grey = found
         count, height, width = images.shape[:3]
         shapes = [(count, 7, height // stride, width // stride) for stride in (2, 4)]
         quarter = (count, 3, height // 4, width // 4)
-        if logits.shape not in shapes or normals.shape != quarter or grey.shape != quarter:
+        if logits.shape not in shapes or any(a.shape != quarter for a in (junctions, normals, grey)):
             raise Internal("MODEL_ANSWER_INVALID", "the model server answered with another shape")
-        return Prediction(logits, normals, grey, f"{self._model}/{served}")
+        return Prediction(logits, junctions, normals, grey, f"{self._model}/{served}")
 
     async def serves(self, model: str, version: str) -> bool:
         try:

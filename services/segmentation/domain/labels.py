@@ -70,6 +70,44 @@ def below_horizon(p: Float, horizon: Float) -> Float:
     return np.asarray(out / out.sum(0), np.float32)
 
 
+# A ceiling below both is none: mean probability, and mean probability of a junction where it meets walls.
+CEILING_SURE, JUNCTION_SEEN = 0.7, 0.33
+
+
+def mean_junctions(junction_logits: Float) -> Float:
+    """(h, w) probability that planes meet, from those of the photo and its mirror image (2, 3, h, w)."""
+    p = 1 / (1 + np.exp(-junction_logits))
+    return np.asarray(((p[0] + p[1, :, :, ::-1]) / 2).max(0), np.float32)
+
+
+def without_loose_ceilings(p: Float, junctions: Float) -> Float:
+    """The bright top of a wall passes for ceiling where it ends in nothing: pieces of ceiling of which the network is
+    not sure, and which meet walls where it sees no junction, become wall.
+
+    Args:
+        p: (7, h, w) probabilities.
+        junctions: (h', w') probability that planes meet.
+    """
+    if junctions.max() < JUNCTION_SEEN:
+        return p  # a model that does not tell
+    label = p.argmax(0).astype(np.uint8)
+    height, width = label.shape
+    seen = cv2.dilate(cv2.resize(junctions, (width, height), interpolation=cv2.INTER_LINEAR), np.ones((5, 5), np.uint8))
+    count, components = cv2.connectedComponents((label == CEILING).astype(np.uint8), connectivity=8)
+    out = p.copy()
+    for c in range(1, count):
+        inside = components == c
+        edge = (cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & (label == WALL)
+        if edge.any() and p[CEILING][inside].mean() < CEILING_SURE and seen[edge].mean() < JUNCTION_SEEN:
+            out[WALL][inside] += out[CEILING][inside]
+            out[CEILING][inside] = 0
+            # The gap between the two is wall as well.
+            around = cv2.dilate(inside.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+            out[WALL][around & ~inside] += out[CEILING][around & ~inside]
+            out[CEILING][around] = 0
+    return out
+
+
 def without_specks(p: Float, part: float = 0.0008) -> Float:
     """Give components smaller than `part` of the picture to the label that surrounds them."""
     label = p.argmax(0).astype(np.uint8)

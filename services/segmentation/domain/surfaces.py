@@ -72,6 +72,7 @@ def layout(
     normals: Float,
     focal_35mm: float = 0.0,
     proposals: Proposals | None = None,
+    junction_logits: Float | None = None,
 ) -> Layout:
     """Camera, planes and parts from the network's two answers (photo and mirror image).
 
@@ -81,6 +82,8 @@ def layout(
     n = labels.mean_normals(normals, *p.shape[1:])
     camera = estimate(working, p, n, focal_35mm)
     p = labels.below_horizon(p, camera.below_horizon(*p.shape[1:]))
+    if junction_logits is not None:
+        p = labels.without_loose_ceilings(p, labels.mean_junctions(junction_logits))
     p = labels.sunlit_floor(p, working)
     p = labels.without_islands(labels.without_specks(p))
     label = p.argmax(0).astype(np.uint8)

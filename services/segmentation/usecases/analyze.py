@@ -59,7 +59,14 @@ class AnalyzeRoom:
         with stage("geometry"):
             things = await run(self.cpu, proposals.decode, raw.predictions, raw.prototypes, box)
             found = await run(
-                self.cpu, surfaces.layout, working, prediction.surface_logits, prediction.normals, focal_35mm, things
+                self.cpu,
+                surfaces.layout,
+                working,
+                prediction.surface_logits,
+                prediction.normals,
+                focal_35mm,
+                things,
+                prediction.junction_logits,
             )
         await progress("masks", 65)
         normals = labels.mean_normals(prediction.normals, *found.probability.shape[1:])

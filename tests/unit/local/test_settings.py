@@ -1,3 +1,4 @@
+import json
 import re
 import socket
 
@@ -9,7 +10,10 @@ from deploy.local.stack import Stack
 
 def test_the_example_documents_every_setting_with_its_default():
     told = dict(re.findall(r"^#(ROOMVIZ_\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
-    have = {f"ROOMVIZ_{n.upper()}": str(f.default) for n, f in LocalSettings.model_fields.items()}
+    have = {
+        f"ROOMVIZ_{n.upper()}": json.dumps(f.default) if isinstance(f.default, tuple) else str(f.default)
+        for n, f in LocalSettings.model_fields.items()
+    }
 
     assert told == have
 

@@ -168,6 +168,25 @@ def sunny_scene(patch_color: tuple[int, int, int], sure: float) -> int:
     return int(labels.sunlit_floor(p, photo).argmax(0)[45, 40])
 
 
+def test_a_ceiling_that_ends_in_nothing_is_wall_and_one_that_ends_in_a_junction_stays():
+    label = np.full(SMALL, WALL, np.uint8)
+    label[:20] = CEILING
+    junctions = np.zeros(SMALL, np.float32)
+    junctions[70:73] = 0.9  # where the floor begins
+    along = junctions.copy()
+    along[18:22] = 0.9
+
+    def ceiling(sure: float, seen: np.ndarray) -> float:
+        p = np.full((7, *SMALL), (1 - sure) / 6, np.float32)
+        np.put_along_axis(p, label[None].astype(np.int64), sure, 0)
+        return float((labels.without_loose_ceilings(p, seen).argmax(0) == CEILING).mean())
+
+    assert ceiling(0.6, junctions) == 0
+    assert ceiling(0.6, along) > 0.2
+    assert ceiling(0.9, junctions) > 0.2
+    assert ceiling(0.6, np.zeros(SMALL, np.float32)) > 0.2  # a model that does not tell of junctions
+
+
 def test_a_patch_of_sun_on_the_floor_is_floor():
     assert sunny_scene((172, 128, 82), 0.8) == FLOOR
 
