@@ -54,6 +54,18 @@ def wait_for_items(running: Running, batch: str, count: int) -> None:
     )
 
 
+def freeze_at_work(running: Running, worker: subprocess.Popen, batch: str) -> None:
+    """Freeze the only worker while it has items in hand: whatever it holds, it holds on to."""
+    query = "SELECT index FROM compositor.batch_items WHERE operation = $1 AND state = 'PENDING' AND attempt > 0"
+    for _ in range(20):
+        worker.send_signal(signal.SIGSTOP)
+        if running.rows(query, batch):
+            return
+        worker.send_signal(signal.SIGCONT)
+        time.sleep(0.02)
+    raise AssertionError((running.settings.home / "log" / "compositor-2.log").read_text()[-2000:])
+
+
 def check_whole(running: Running, client: Client, operation: str, skus: list[str]) -> None:
     """Every item exactly once, with its picture, and no picture beside."""
     batch = operation.removeprefix("operations/")
@@ -100,16 +112,15 @@ def test_the_only_worker_is_killed_in_the_middle_and_back(running: Running, clie
 def test_two_workers_share_a_batch_and_one_of_them_dies(running: Running, client: Client, analyzed):
     skus = materials(client)
     with second_compositor(running) as second:
-        operation = client.start_batch(analyzed.room, client.target(kind="floor"), skus, "png")
-        batch = operation.removeprefix("operations/")
-        log = running.settings.home / "log" / "compositor-2.log"
-        wait_for_items(running, batch, 8)
-        second.send_signal(signal.SIGSTOP)  # whatever it holds, it holds on to
-        held = running.rows(
-            "SELECT index, attempt FROM compositor.batch_items WHERE operation = $1 AND state = 'PENDING' AND attempt > 0",
-            batch,
-        )
-        assert held, log.read_text()[-2000:]
+        first = running.pid("compositor")
+        os.kill(first, signal.SIGSTOP)  # so that the second one has begun for sure
+        try:
+            operation = client.start_batch(analyzed.room, client.target(kind="floor"), skus, "png")
+            batch = operation.removeprefix("operations/")
+            wait_for_items(running, batch, 8)
+            freeze_at_work(running, second, batch)
+        finally:
+            os.kill(first, signal.SIGCONT)
         progress: list[int] = []
         client.finish_batch(operation, lambda stage, percent: progress.append(percent))
         before = {i.visualization: client.visualization(i.visualization) for i in client.batch_items(operation)}
