@@ -1,9 +1,12 @@
 """Settings of the local stack, from `.env` and the environment; `.env.example` documents each."""
 
 import json
+import os
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
+from dotenv import dotenv_values
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,10 +106,18 @@ class LocalSettings(BaseSettings):
             "FETCH_HOSTS": json.dumps(self.fetch_hosts),
             "FETCH_NETWORKS": json.dumps(self.fetch_networks),
         }
-        return {f"ROOMVIZ_{k}": str(v) for k, v in values.items()} | {
-            # Big buffers stay with the process between calls instead of going back to the kernel each time.
-            "MALLOC_MMAP_THRESHOLD_": "4294967296",
-            "MALLOC_TRIM_THRESHOLD_": "8589934592",
-            "MALLOC_TOP_PAD_": "67108864",
-            "GRPC_VERBOSITY": "ERROR",
-        }
+        # What else a service can be told (services/*/settings.py) is handed on as it was given.
+        told = {**dotenv_values(ROOT / ".env"), **os.environ}
+        known = {f"ROOMVIZ_{n.upper()}" for n in import_module(f"services.{service}.settings").Settings.model_fields}
+        given = {k: v for k, v in told.items() if k in known and v is not None}
+        return (
+            given
+            | {f"ROOMVIZ_{k}": str(v) for k, v in values.items()}
+            | {
+                # Big buffers stay with the process between calls instead of going back to the kernel each time.
+                "MALLOC_MMAP_THRESHOLD_": "4294967296",
+                "MALLOC_TRIM_THRESHOLD_": "8589934592",
+                "MALLOC_TOP_PAD_": "67108864",
+                "GRPC_VERBOSITY": "ERROR",
+            }
+        )

@@ -19,7 +19,7 @@ from roomviz.errors import Unavailable
 
 log = structlog.get_logger()
 
-BODY_BYTES_MAX = 64 * 1024
+BODY_BYTES_MAX = 512 * 1024
 _DAY = 86_400.0
 
 STREAMS = (

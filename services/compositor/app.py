@@ -60,8 +60,8 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         queue = await stack.enter_async_context(bus.connect(settings.nats_url, "compositor"))
         # Photos, plates, layouts, textures and things share the budget; a plate is the smallest, and the dearest to make.
         share = settings.cache_bytes // 16
-        pictures = CachedPictures(store, cpu, 5 * share)
-        plates, textures, layouts = Memory[Plate](3 * share), Memory[Texels](2 * share), Memory[LayoutPlate](2 * share)
+        pictures = CachedPictures(store, cpu, 4 * share)
+        plates, textures, layouts = Memory[Plate](2 * share), Memory[Texels](2 * share), Memory[LayoutPlate](4 * share)
         tiles = Memory[Tiles](share)
         staging = Staging(pictures, cpu, Memory[Sheet](share), Memory[Backdrop](share), Memory[Furniture](share))
         renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, layouts, textures, tiles, staging)
@@ -79,7 +79,7 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             if settings.generative_url
             else None
         )
-        make = MakePicture(renderer, recipes, Generate(renderer, backend, store) if backend else None)
+        make = MakePicture(renderer, recipes, Generate(renderer, backend, store))
         rerender = Rerender(make, recipes)
         box = await stack.enter_async_context(
             sandbox(

@@ -96,14 +96,14 @@ def _picture(answer: bytes) -> codec.Image:
     try:
         text = json.loads(answer)["images"][0]
         data = base64.b64decode(text.rpartition(",")[2], validate=True)  # some begin as a data: URL does
-    except (ValueError, LookupError, TypeError, AttributeError, binascii.Error):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, binascii.Error):
         raise _refused("the service answered with no picture") from None
     try:
         with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as image:
             if image.width * image.height > PIXELS_MAX:
                 raise _refused(f"the service answered with {image.width} x {image.height} pixels")
             return np.asarray(image.convert("RGB"), np.uint8)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _refused("the service answered with no picture that can be read") from error
 
 

@@ -32,7 +32,13 @@ class Shown:
 
 
 def shown_on(
-    picture: Image, plate: Plate, above: Sequence[Plate], asked_rgb: int, textured: bool, turned: Matrix | None
+    picture: Image,
+    plate: Plate,
+    above: Sequence[Plate],
+    asked_rgb: int,
+    textured: bool,
+    turned: Matrix | None,
+    covered: NDArray[np.bool_] | None = None,
 ) -> Shown | None:
     """The colour of a product in a finished picture; None where hardly anything of it is seen.
 
@@ -43,6 +49,7 @@ def shown_on(
         asked_rgb: the product's colour, of a texture its mean.
         textured: whether its mean is asked, or its median: a plain colour is what most of the surface shows.
         turned: what a relight did to linear light.
+        covered: (H, W) bool, where something else was put over it.
     """
     x, y, w, h = plate.box
     seen = plate.alpha == 255
@@ -51,6 +58,8 @@ def shown_on(
         x0, y0, x1, y1 = max(x, ox), max(y, oy), min(x + w, ox + ow), min(y + h, oy + oh)
         if x0 < x1 and y0 < y1:
             seen[y0 - y : y1 - y, x0 - x : x1 - x] &= other.alpha[y0 - oy : y1 - oy, x0 - ox : x1 - ox] == 0
+    if covered is not None:
+        seen &= ~covered[y : y + h, x : x + w]
     at = np.flatnonzero(seen)
     if len(at) < PIXELS_MIN:
         return None

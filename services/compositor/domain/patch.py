@@ -6,6 +6,8 @@ from roomviz.imaging.codec import Image
 from roomviz.imaging.color import to_linear, to_srgb
 from services.compositor.domain.plate import box_of
 
+STRIP_ROWS = 256  # so that it takes little memory beside the pictures
+
 
 def patched(picture: Image, other: Image, alpha: Image) -> Image:
     """The picture, and the other where alpha is; blended in linear light.
@@ -20,8 +22,9 @@ def patched(picture: Image, other: Image, alpha: Image) -> Image:
     """
     out = picture.copy()
     x, y, w, h = box_of(alpha)
-    box = (slice(y, y + h), slice(x, x + w))
-    share = np.asarray(alpha[box] / np.float32(255), np.float32)[..., None]
-    mixed = to_linear(picture[box]) * (1 - share) + to_linear(other[box]) * share
-    np.copyto(out[box], to_srgb(np.asarray(mixed, np.float32)), where=share > 0)
+    for top in range(y, y + h, STRIP_ROWS):
+        box = (slice(top, min(top + STRIP_ROWS, y + h)), slice(x, x + w))
+        share = np.asarray(alpha[box] / np.float32(255), np.float32)[..., None]
+        mixed = to_linear(picture[box]) * (1 - share) + to_linear(other[box]) * share
+        np.copyto(out[box], to_srgb(np.asarray(mixed, np.float32)), where=share > 0)
     return out

@@ -27,6 +27,8 @@ SINE_MIN = math.sin(math.radians(1))
 FAR = 10.0
 # A measured length that changes the room by more than this means another line.
 RATIO_MAX = 20.0
+# An origin that would come to lie farther away than this is given up for the first corner.
+ORIGIN_FAR_M = 100.0
 # In parts of the long side, where the analysis has none: that of a phone's main camera, 26 mm of 36 mm.
 FOCAL_LENGTH = 0.72
 
@@ -145,7 +147,21 @@ def _by_corners(plane: Plane, given: Corners, size: tuple[int, int], focal_lengt
         area = here / _area(unit, middle)
         w, h = math.sqrt(area * aspect), math.sqrt(area / aspect)
         source, low, high = plane.source, plane.low, plane.high
-    return replace(_plane(unit @ np.diag([1 / w, 1 / h, 1.0])), source=source, low=low, high=high)
+    corrected = unit @ np.diag([1 / w, 1 / h, 1.0])
+    return replace(_plane(_from_origin(corrected, plane)), source=source, low=low, high=high)
+
+
+def _from_origin(pixel_from_plane: Matrix, before: Plane) -> Matrix:
+    """The plane with its origin where it was in the picture, if that can still be: patterns and things begin there."""
+    if not before.homography:
+        return pixel_from_plane
+    origin = _matrix(before)[:, 2]
+    at = np.linalg.solve(pixel_from_plane, origin)
+    if origin[2] <= 0 or at[2] <= 0 or (np.abs(at[:2]) > ORIGIN_FAR_M * at[2]).any():
+        return pixel_from_plane
+    moved = np.eye(3)
+    moved[:2, 2] = at[:2] / at[2]
+    return pixel_from_plane @ moved
 
 
 def _area(pixel_from_plane: Matrix, pixel: Vectors) -> float:

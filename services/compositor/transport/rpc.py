@@ -28,6 +28,7 @@ from services.compositor.usecases.receipts import Rerender, Verify
 PREVIEW = compositor_pb2.Output(preview=True)
 VERIFY_BYTES_MAX = 200_000_000
 VERIFY_AT_ONCE = 4  # files in memory; the others wait unread
+LARGE_AT_ONCE = 4  # pictures of full size, and sheets; others wait
 
 
 class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
@@ -41,7 +42,7 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
         quantity: EstimateQuantity,
     ):
         self._make, self._rerender, self._verify = make, rerender, verify
-        self._few = asyncio.Semaphore(VERIFY_AT_ONCE)
+        self._few, self._large = asyncio.Semaphore(VERIFY_AT_ONCE), asyncio.Semaphore(LARGE_AT_ONCE)
         self._compare, self._batches, self._quantity = compare, batches, quantity
 
     async def RenderPreview(
@@ -53,7 +54,8 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
     async def Rerender(
         self, request: compositor_pb2.RerenderRequest, rpc: grpc.aio.ServicerContext
     ) -> AsyncIterator[compositor_pb2.RerenderResponse]:
-        data = (await self._rerender(current().tenant, request.receipt)).data
+        async with self._large:
+            data = (await self._rerender(current().tenant, request.receipt)).data
         for at in range(0, len(data), CHUNK_BYTES):
             yield compositor_pb2.RerenderResponse(chunk=data[at : at + CHUNK_BYTES])
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from roomviz.errors import NotFound
+from roomviz.errors import FailedPrecondition, NotFound
 from roomviz.imaging.codec import preview_size, resize
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode
@@ -15,8 +15,10 @@ PIXELS_MAX = 1_000_000  # that such a model is shown
 
 @dataclass(frozen=True)
 class Generate:
+    """`backend` is None where nothing can be made up; what was made before is kept."""
+
     renderer: Renderer
-    backend: GenerativeBackend
+    backend: GenerativeBackend | None
     files: Files
 
     async def __call__(self, order: Order, asked: Generation, height: int, width: int, packet: bytes) -> bytes:
@@ -28,6 +30,8 @@ class Generate:
             return await self.files.get(key)
         except NotFound:
             pass
+        if self.backend is None:
+            raise FailedPrecondition("GENERATION_OFF", "no generative service is set up here")
         photo = await self.renderer.photo(order.spec.photo_key, height, width)
         run = self.renderer.run
         alpha = await run(resize, await self.renderer.pictures.grey(asked.mask_key), height, width)

@@ -76,7 +76,7 @@ class Composed:
     """photo (H, W, 3) uint8 as it was; whole: the picture, padded to whole units; touched: units that may differ;
     coverage (H, W) uint8: how much of each pixel is new, where it was asked for; plates: one a layer where they are kept,
     None where its mask is empty; turned: what relight did to linear light, None where it did nothing; placed: where its
-    things went."""
+    things went; staged (H, W) bool: what they changed, None where there are none."""
 
     photo: Image
     whole: Image
@@ -85,6 +85,7 @@ class Composed:
     plates: tuple[Plate | None, ...] = ()
     turned: Matrix | None = None
     placed: tuple[PlacedThing, ...] = ()
+    staged: NDArray[np.bool_] | None = None
 
     @property
     def picture(self) -> Image:
@@ -143,6 +144,7 @@ class Renderer:
                     parts = []
                 await asyncio.gather(*(self.run(part) for part in parts))
         placed: list[PlacedThing] = []
+        changed: NDArray[np.bool_] | None = None
         if spec.things:
             with stage("things"):
                 working = await self.run(resize, photo, *preview_size(height, width))
@@ -155,8 +157,12 @@ class Renderer:
                 await asyncio.gather(*(self.run(part) for part in relight.relit(out, turned, out)))
                 touched[:] = True
         splice.pad_again(whole, height, width)
-        plates = tuple(on if isinstance(on, Plate) else None for on in made)
-        return Composed(photo, whole, touched, cover, plates, turned, tuple(placed))
+        # Where a layer is seen: less than its plate where no piece lies.
+        plates = tuple(
+            (replace(on, alpha=pieces.plate.alpha) if pieces else on) if isinstance(on, Plate) else None
+            for on, pieces in zip(made, joints, strict=True)
+        )
+        return Composed(photo, whole, touched, cover, plates, turned, tuple(placed), changed)
 
     async def _turn(self, spec: RenderSpec, photo: Image) -> Matrix | None:
         """What the light that is asked for does to linear light."""
@@ -272,7 +278,7 @@ class Renderer:
         if not halvings:
             return await self.pictures.rgb(f"textures/{digest}.png")
         # The name of a renderer stands for its bytes, whoever halved.
-        key = f"halved/{version.renderer().rpartition('+')[2]}/{digest}-{halvings}.png"
+        key = f"halved/{version.renderer().replace('/', '-')}/{digest}-{halvings}.png"
         try:
             return await self.pictures.rgb(key)
         except NotFound:
@@ -309,7 +315,17 @@ def _wall(layer: LayerSpec) -> Wall:
 def _plate_key(spec: RenderSpec, photo_key: str, photo: Image, layer: LayerSpec) -> tuple[object, ...]:
     light_keys = spec.light_key or spec.white_mask_keys  # what the light is read from
     finish = layer.finish if layer.finish in FINISHES else ""
-    return (photo_key, photo.shape, light_keys, layer.mask_key, layer.homography, not layer.texture_digest, finish)
+    return (
+        photo_key,
+        photo.shape,
+        light_keys,
+        layer.mask_key,
+        layer.kind,
+        layer.homography,
+        spec.focal_length_px,
+        not layer.texture_digest,
+        finish,
+    )
 
 
 def _pieces(laid: Laid) -> Pieces:

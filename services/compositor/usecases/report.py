@@ -27,7 +27,9 @@ def colors_of(spec: RenderSpec, made: Composed) -> tuple[Color, ...]:
         above = [p for p in made.plates[n + 1 :] if p is not None]
         shown: Shown | None = None
         if plate is not None:
-            shown = shown_on(made.picture, plate, above, layer.color_rgb, bool(layer.texture_digest), made.turned)
+            shown = shown_on(
+                made.picture, plate, above, layer.color_rgb, bool(layer.texture_digest), made.turned, made.staged
+            )
         if shown is not None:
             found.append(
                 Color(

@@ -81,7 +81,7 @@ class Staging:
         touched = np.zeros(out.shape[:2], bool)
         for n in _order(spec, poses):
             thing, at = spec.things[n], poses[n]
-            on = await self._backdrop(spec, key, thing.surface_id, working, light)
+            on = await self._backdrop(spec, key, photo.shape, thing.surface_id, working, light)
             source = await self._sheet(thing)
             if thing.mount in ("lying", "wall"):
                 visible = await self._open(spec, thing, on, working)
@@ -126,10 +126,16 @@ class Staging:
         return await self._run(resize, await self.pictures.grey(surface.mask_key), *working.shape[:2])
 
     async def _backdrop(
-        self, spec: RenderSpec, photo_key: str, surface_id: str, working: Image, light: Callable[[Box], Light]
+        self,
+        spec: RenderSpec,
+        photo_key: str,
+        size: tuple[int, ...],
+        surface_id: str,
+        working: Image,
+        light: Callable[[Box], Light],
     ) -> Backdrop:
         masked = _masked(spec, surface_id)
-        key = (photo_key, working.shape, spec.light_key or spec.white_mask_keys, masked.mask_key)
+        key = (photo_key, size, working.shape, spec.light_key or spec.white_mask_keys, masked.mask_key)
         found = self.backdrops.get(key)
         if found is None:
             alpha = await self._mask(masked, working)

@@ -105,7 +105,10 @@ class Fetcher:
         ) as response:
             headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers}
             if response.status in _REDIRECTS and headers.get("location"):
-                return None, urljoin(asked.url, headers["location"])
+                try:
+                    return None, urljoin(asked.url, headers["location"])
+                except ValueError as error:
+                    raise _unreachable("the URL redirects to what is no URL") from error
             if response.status != 200:
                 raise _unreachable(f"the URL answered with {response.status}")
             length = headers.get("content-length", "")

@@ -10,7 +10,8 @@ from roomviz.v1 import visualizations_pb2
 from services.gateway.ports import Calls
 from services.gateway.usecases.products import finder_among
 from services.gateway.usecases.rooms import RoomCases
-from services.gateway.usecases.visualizations import VisualizationCases
+from services.gateway.usecases.things import PLACEMENTS_MAX
+from services.gateway.usecases.visualizations import APPLICATIONS_MAX, VisualizationCases
 
 VARIANTS_MAX = 64
 TILE_PX = 640
@@ -30,6 +31,10 @@ class ComparisonCases:
             raise InvalidArgument("VARIANTS_INVALID", f"a comparison has 1 to {VARIANTS_MAX} variants")
         if not 0 <= request.columns <= VARIANTS_MAX:
             raise InvalidArgument("TILE_INVALID", f"columns is 0 to {VARIANTS_MAX}")
+        if any(len(v.applications) > APPLICATIONS_MAX for v in request.variants):
+            raise InvalidArgument("VARIANTS_INVALID", f"a variant has at most {APPLICATIONS_MAX} applications")
+        if any(len(v.staging.placements) > PLACEMENTS_MAX for v in request.variants):
+            raise InvalidArgument("VARIANTS_INVALID", f"a variant has at most {PLACEMENTS_MAX} things")
         room = await self.rooms.get(request.room)
         found = await self.rooms.analysis(room)
         names = [a.product for v in request.variants for a in v.applications]

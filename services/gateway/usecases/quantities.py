@@ -12,6 +12,7 @@ from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.products import finder
 from services.gateway.usecases.rooms import RoomCases
 
+CORNERS_MAX = 1000
 TILE = "tile"  # the part of a category that says so
 
 
@@ -25,6 +26,8 @@ class QuantityCases:
     ) -> quantities_pb2.EstimateQuantityResponse:
         if not math.isfinite(request.rotation_deg):
             raise InvalidArgument("ROTATION_INVALID", "rotation_deg must be a number of degrees")
+        if len(request.outline.corners) + sum(len(h.corners) for h in request.holes) > CORNERS_MAX:
+            raise InvalidArgument("OUTLINE_INVALID", f"outline and holes have at most {CORNERS_MAX} corners together")
         room = await self.rooms.get(request.room)
         found = await self.rooms.analysis(room)
         surfaces = list(zip(found.analysis.surfaces, found.mask_keys, strict=True))

@@ -134,11 +134,15 @@ class VisualizationCases:
         find: Find,
     ) -> compositor_pb2.RenderSpec:
         """All that a picture of these depends on; `find` gives products by their names."""
-        if len(applications) > APPLICATIONS_MAX or not (applications or staging.ByteSize()):
+        if len(applications) > APPLICATIONS_MAX or not (applications or staging.placements or staging.relight):
             raise InvalidArgument(
                 "APPLICATIONS_INVALID",
-                f"a picture needs 1 to {APPLICATIONS_MAX} applications, or something placed in it",
+                f"a picture needs 1 to {APPLICATIONS_MAX} applications, something placed in it, or another light",
             )
+        if any(len(p.corners) != 4 for p in staging.planes):
+            raise InvalidArgument("CORNERS_INVALID", "corners are four points, x and y in pixels")
+        if len(staging.planes) > len(found.analysis.surfaces):
+            raise InvalidArgument("CORNERS_INVALID", "a surface has one set of corners")
         if staging.relight not in visualizations_pb2.Relight.values():
             raise InvalidArgument("RELIGHT_INVALID", "relight is day, warm or cool")
         if len(staging.planes) > PLANES_MAX:

@@ -76,6 +76,9 @@ def test_what_lies_under_something_else_is_not_looked_at():
     assert half is not None
     assert half.delta_e00 < 3
     assert shown_on(picture, on, (on,), SAGE, False, None) is None
+    with_thing = shown_on(picture, on, (), SAGE, False, None, over > 0)
+    assert with_thing is not None
+    assert with_thing.delta_e00 < 3
     assert (on.alpha == 255).all()  # and the plate, which others use, is as it was
 
 

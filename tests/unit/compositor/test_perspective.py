@@ -65,9 +65,7 @@ def test_a_rectangle_tells_its_own_shape(tilt: float, turn: float, w: float, d: 
 
 @settings(deadline=None)
 @given(st.floats(20, 75), st.floats(-30, 30), st.floats(0.4, 1.5), st.floats(0.4, 1.5))
-def test_corners_where_the_estimate_has_them_change_nothing_but_the_origin(
-    tilt: float, turn: float, w: float, d: float
-):
+def test_corners_where_the_estimate_has_them_change_nothing(tilt: float, turn: float, w: float, d: float):
     h = seen(tilt, turn)
     points = rectangle(h, w, d)
 
@@ -76,6 +74,19 @@ def test_corners_where_the_estimate_has_them_change_nothing_but_the_origin(
     assert metres(made, points[0], points[1]) == pytest.approx(w, rel=1e-6)
     assert metres(made, points[1], points[2]) == pytest.approx(d, rel=1e-6)
     assert (made.source, made.low, made.high) == ("camera_height", 0.8, 1.25)
+    kept = np.array(made.homography).reshape(3, 3)
+    np.testing.assert_allclose(kept / kept[2, 2], h / h[2, 2], rtol=1e-5, atol=1e-5 * np.abs(h / h[2, 2]).max())
+
+
+def test_patterns_begin_where_they_did_when_corners_turn_a_plane():
+    h = seen(60, 10)
+    points = rectangle(seen(65, 4), 1.2, 0.8)
+
+    made = np.array(
+        corrected(ROOM | {"floor-1": plane(h)}, [Corners("floor-1", points)], None, SIZE, FOCAL)["floor-1"].homography
+    )
+
+    np.testing.assert_allclose(project(made.reshape(3, 3), np.zeros((1, 2))), project(h, np.zeros((1, 2))), atol=1e-6)
 
 
 def test_corners_with_metres_set_them_and_the_other_side_follows():
