@@ -506,8 +506,10 @@ class Client:
         coats: int = 0,
         true_scale: float = 0.0,
         layout: layouts_pb2.Layout | None = None,
+        staging: visualizations_pb2.Staging | None = None,
     ) -> quantities_pb2.EstimateQuantityResponse:
-        """How much of a product to buy for a surface, or for an outline on its plane in metres."""
+        """How much of a product to buy for a surface, or for an outline on its plane in metres. Of the staging, what it
+        sets right of the perspective counts."""
         request = quantities_pb2.EstimateQuantityRequest(
             room=room,
             surface_id=surface_id,
@@ -518,6 +520,8 @@ class Client:
             rotation_deg=rotation_deg,
             coats=coats,
             true_scale=true_scale,
+            planes=staging.planes if staging else (),
+            reference=staging.reference if staging and staging.HasField("reference") else None,
         )
         made: quantities_pb2.EstimateQuantityResponse = self._call(
             self._quantities.EstimateQuantity, lambda: request, lambda a: a

@@ -27,6 +27,7 @@ from deploy.local.settings import ROOT
 from roomviz.client import Client
 from roomviz.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, RoomvizError, Unauthenticated
 from roomviz.imaging.codec import decode_grey, decode_rgb
+from roomviz.imaging.homography import project
 from roomviz.internal.compositor.v1 import compositor_pb2, compositor_pb2_grpc
 from roomviz.internal.segmentation.v1 import segmentation_pb2, segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
@@ -981,6 +982,13 @@ def test_a_measured_length_scales_what_is_laid_and_says_so(client: Client, analy
     assert (guessed.surface_id, guessed.source) == ("floor-1", floor.plane.scale_source)
     assert measured.source == rooms_pb2.SCALE_SOURCE_REFERENCE
     assert 0.9 < measured.low < 1 < measured.high < 1.1
+    assert list(guessed.homography) == list(floor.plane.homography)
+    planes = [np.array(s.homography).reshape(3, 3) for s in (guessed, measured)]
+    guessed_m, measured_m = (
+        float(np.linalg.norm(np.subtract(*project(np.linalg.inv(p), np.array(line))))) for p in planes
+    )
+    assert measured_m == pytest.approx(0.5)
+    assert guessed_m != pytest.approx(0.5, rel=0.01)
     assert np.abs(decode_rgb(after.image).astype(int) - decode_rgb(before.image)).mean() > 1
 
 

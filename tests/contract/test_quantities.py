@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from roomviz.client import Client
+from roomviz.imaging.homography import project
 from roomviz.internal.compositor.v1 import compositor_pb2, compositor_pb2_grpc
 from roomviz.v1 import layouts_pb2, quantities_pb2, rooms_pb2
 from tests.conftest import Running
@@ -52,6 +54,22 @@ def test_an_outline_of_known_size_takes_the_tiles_that_one_would_count(
     assert (more.whole, more.cut) == (60, 6)
     assert more.from_offcuts in (0, 3)  # the saw's cut may leave less than a half
     assert sum(c.count for c in more.cuts) == 6
+
+
+@covers("roomviz.v1.QuantityService/EstimateQuantity")
+def test_a_measured_length_counts_as_it_does_in_the_picture(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    floor = next(s for s in analyzed.surfaces if s.surface_id == "floor-1")
+    x, y, w, h = floor.bbox_px
+    line = [(x + 0.3 * w, y + 0.8 * h), (x + 0.7 * w, y + 0.8 * h)]
+    plane = np.linalg.inv(np.array(floor.plane.homography).reshape(3, 3))
+    stated = float(np.linalg.norm(np.subtract(*project(plane, np.array(line)))))
+    staging = client.staging(reference=client.reference("floor-1", line, 1.5 * stated))
+
+    guessed = client.quantity(analyzed.room, "floor-1", TILES).area_m2
+    measured = client.quantity(analyzed.room, "floor-1", TILES, staging=staging).area_m2
+
+    assert measured.value == pytest.approx(1.5**2 * guessed.value, rel=0.02)
+    assert measured.high / measured.low < 1.2 < guessed.high / guessed.low
 
 
 @covers("roomviz.v1.QuantityService/EstimateQuantity")

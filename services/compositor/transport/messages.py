@@ -93,7 +93,7 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
         LayerSpec(
             layer.surface.surface_id,
             _kind(layer.surface),
-            _plane(layer.surface),
+            plane_from_proto(layer.surface),
             layer.mask_key,
             layer.material.texture_digest,
             layer.material.repeat_width_m,
@@ -122,9 +122,9 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
             MaskedSurface(s.surface.surface_id, _kind(s.surface), tuple(s.surface.plane.homography), s.mask_key)
             for s in p.surfaces
         ),
-        {s.surface_id: _plane(s) for s in surfaces},
-        tuple(Corners(c.surface_id, tuple((q.x, q.y) for q in c.corners), c.width_m, c.height_m) for c in p.planes),
-        _reference(p.reference) if p.HasField("reference") else None,
+        {s.surface_id: plane_from_proto(s) for s in surfaces},
+        tuple(corners_from_proto(c) for c in p.planes),
+        reference_from_proto(p.reference) if p.HasField("reference") else None,
         _RELIGHT[p.relight],
         p.focal_length_px,
     )
@@ -174,7 +174,7 @@ def laid_from_proto(layer: compositor_pb2.Layer) -> Laid:
     )
 
 
-def _plane(surface: rooms_pb2.Surface) -> Plane:
+def plane_from_proto(surface: rooms_pb2.Surface) -> Plane:
     p = surface.plane
     return Plane(tuple(p.homography), _source_name(p.scale_source), p.scale_low, p.scale_high)
 
@@ -184,7 +184,11 @@ def _source_name(source: rooms_pb2.ScaleSource) -> str:
     return "" if name == "unspecified" else name
 
 
-def _reference(r: visualizations_pb2.ReferenceLength) -> Reference:
+def corners_from_proto(c: visualizations_pb2.PlaneCorners) -> Corners:
+    return Corners(c.surface_id, tuple((q.x, q.y) for q in c.corners), c.width_m, c.height_m)
+
+
+def reference_from_proto(r: visualizations_pb2.ReferenceLength) -> Reference:
     start, end = getattr(r, "from"), r.to
     return Reference(r.surface_id, (start.x, start.y), (end.x, end.y), r.length_m)
 
@@ -208,7 +212,9 @@ def preview_to_proto(made: Made, receipt: str) -> compositor_pb2.RenderPreviewRe
         )
     for surface_id, plane in made.scales.items():
         source = f"SCALE_SOURCE_{plane.source.upper() or 'UNSPECIFIED'}"
-        out.scales.add(surface_id=surface_id, source=source, low=plane.low, high=plane.high)
+        out.scales.add(
+            surface_id=surface_id, source=source, low=plane.low, high=plane.high, homography=plane.homography
+        )
     return out
 
 

@@ -7,6 +7,7 @@ from roomviz.v1 import layouts_pb2, quantities_pb2, rooms_pb2
 from services.compositor.domain.quantity import Finding, Interval
 from services.compositor.domain.quantity.boxes import Boxes
 from services.compositor.transport.layouts import layout_from_proto
+from services.compositor.transport.messages import corners_from_proto, plane_from_proto, reference_from_proto
 from services.compositor.usecases.quantity import Packaging, Part, Quantity, QuantityAsk
 
 CUTS_MAX = 100
@@ -35,6 +36,10 @@ def ask_from_proto(p: compositor_pb2.EstimateQuantityRequest) -> QuantityAsk:
         tuple(_points(h) for h in asked.holes),
         asked.coats,
         asked.true_scale,
+        {s.surface_id: plane_from_proto(s) for s in (layer.surface, *(m.surface for m in p.surfaces))},
+        tuple(corners_from_proto(c) for c in asked.planes),
+        reference_from_proto(asked.reference) if asked.HasField("reference") else None,
+        p.focal_length_px,
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -13,8 +13,10 @@ from roomviz.errors import FailedPrecondition, InvalidArgument
 from roomviz.imaging.codec import Image, preview_size, resize
 from roomviz.imaging.homography import Matrix, scaled
 from roomviz.runtime.metrics import stage
+from services.compositor.domain import perspective
 from services.compositor.domain.layout import Bordered, Carpet, Layout, Mural, Wallpaper
 from services.compositor.domain.layout.polygon import Point
+from services.compositor.domain.perspective import Corners, Plane, Reference
 from services.compositor.domain.quantity import (
     EXACT,
     Boxes,
@@ -73,7 +75,8 @@ class QuantityAsk:
 
     height, width: of the photo, pixels. scale: true metres per stated metre. layout: None for what is not laid in
     pieces or strips. tiles: whether the pieces are tiles; else boards with tongues and grooves. outline: empty: as the
-    photo shows it. coats: 0: as usual. true_scale: 0: not known.
+    photo shows it. coats: 0: as usual. true_scale: 0: not known. planes: of all surfaces, by id; corners and reference:
+    what somebody set right of them.
     """
 
     part: Part
@@ -90,6 +93,24 @@ class QuantityAsk:
     holes: tuple[tuple[Point, ...], ...] = ()
     coats: int = 0
     true_scale: float = 0.0
+    planes: dict[str, Plane] = field(default_factory=dict)
+    corners: tuple[Corners, ...] = ()
+    reference: Reference | None = None
+    focal_length_px: float = 0.0
+
+
+def corrected(ask: QuantityAsk) -> QuantityAsk:
+    """With its planes as somebody set them right. Raises InvalidArgument and NotFound as `perspective.corrected`."""
+    if not ask.corners and ask.reference is None:
+        return ask
+    planes = perspective.corrected(ask.planes, ask.corners, ask.reference, (ask.height, ask.width), ask.focal_length_px)
+
+    def at(part: Part) -> Part:
+        return replace(part, homography=planes[part.surface_id].homography)
+
+    mine = planes[ask.part.surface_id]
+    scale = Interval(mine.low, 1.0, mine.high) if mine.high else ask.scale
+    return replace(ask, part=at(ask.part), others=tuple(at(p) for p in ask.others), scale=scale)
 
 
 @dataclass(frozen=True)
@@ -116,7 +137,8 @@ class EstimateQuantity:
         """Count.
 
         Raises:
-            InvalidArgument: OUTLINE_INVALID, COATS_INVALID, SCALE_INVALID, LAYOUT_INVALID, QUANTITY_TOO_LARGE.
+            InvalidArgument: OUTLINE_INVALID, COATS_INVALID, SCALE_INVALID, LAYOUT_INVALID, QUANTITY_TOO_LARGE, CORNERS_INVALID,
+                REFERENCE_INVALID.
             FailedPrecondition: SURFACE_WITHOUT_PLANE, SURFACE_NOT_MEASURABLE, PRODUCT_WITHOUT_PACKAGING,
                 ROLL_TOO_SHORT.
         """
@@ -125,6 +147,7 @@ class EstimateQuantity:
         if ask.true_scale and not SCALE_MIN <= ask.true_scale <= SCALE_MAX:
             raise InvalidArgument("SCALE_INVALID", f"true_scale is 0, or {SCALE_MIN} to {SCALE_MAX}")
         _check_sold(ask)
+        ask = corrected(ask)
         run = asyncio.get_running_loop().run_in_executor
         with stage("outline"):
             if ask.outline:

@@ -40,5 +40,8 @@ def colors_of(spec: RenderSpec, made: Composed) -> tuple[Color, ...]:
 
 
 def scales_of(spec: RenderSpec) -> dict[str, Plane]:
-    """The planes that something was laid on, by surface id."""
-    return {layer.surface_id: layer.plane for layer in corrected(spec).layers if layer.plane.homography}
+    """The planes that something was laid or put on, by surface id."""
+    made = corrected(spec)
+    laid = {layer.surface_id: layer.plane for layer in made.layers}
+    put = {thing.surface_id: made.planes[thing.surface_id] for thing in made.things}
+    return {name: plane for name, plane in (laid | put).items() if plane.homography}

@@ -60,6 +60,7 @@ class QuantityCases:
             surfaces=[compositor_pb2.MaskedSurface(surface=s, mask_key=k) for s, k in surfaces if s is not surface],
             width_px=room.width,
             height_px=room.height,
+            focal_length_px=found.analysis.quality.focal_length_px,
             tiles=TILE in product.category.split("."),
         )
         answer: compositor_pb2.EstimateQuantityResponse = await invoke(self.calls.compositor.EstimateQuantity, ask)
