@@ -118,10 +118,7 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
         tuple(p.white_mask_keys),
         p.light_key,
         tuple(_thing(thing) for thing in p.things),
-        tuple(
-            MaskedSurface(s.surface.surface_id, _kind(s.surface), tuple(s.surface.plane.homography), s.mask_key)
-            for s in p.surfaces
-        ),
+        tuple(masked_from_proto(s.surface, s.mask_key) for s in p.surfaces),
         {s.surface_id: plane_from_proto(s) for s in surfaces},
         tuple(corners_from_proto(c) for c in p.planes),
         reference_from_proto(p.reference) if p.HasField("reference") else None,
@@ -132,6 +129,10 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
 
 def _kind(surface: rooms_pb2.Surface) -> str:
     return rooms_pb2.SurfaceKind.Name(surface.kind).removeprefix("SURFACE_KIND_").lower()
+
+
+def masked_from_proto(surface: rooms_pb2.Surface, mask_key: str) -> MaskedSurface:
+    return MaskedSurface(surface.surface_id, _kind(surface), tuple(surface.plane.homography), mask_key)
 
 
 def _thing(p: compositor_pb2.Thing) -> ThingSpec:

@@ -3,12 +3,17 @@
 from collections.abc import Iterable
 
 from roomviz.internal.compositor.v1 import compositor_pb2
-from roomviz.v1 import layouts_pb2, quantities_pb2, rooms_pb2
+from roomviz.v1 import layouts_pb2, quantities_pb2
 from services.compositor.domain.quantity import Finding, Interval
 from services.compositor.domain.quantity.boxes import Boxes
 from services.compositor.transport.layouts import layout_from_proto
-from services.compositor.transport.messages import corners_from_proto, plane_from_proto, reference_from_proto
-from services.compositor.usecases.quantity import Packaging, Part, Quantity, QuantityAsk
+from services.compositor.transport.messages import (
+    corners_from_proto,
+    masked_from_proto,
+    plane_from_proto,
+    reference_from_proto,
+)
+from services.compositor.usecases.quantity import Packaging, Quantity, QuantityAsk
 
 CUTS_MAX = 100
 Points = tuple[tuple[float, float], ...]
@@ -22,8 +27,8 @@ def ask_from_proto(p: compositor_pb2.EstimateQuantityRequest) -> QuantityAsk:
     if layer.HasField("layout"):
         layout = layout_from_proto(layer.layout, material, asked.rotation_deg)
     return QuantityAsk(
-        _part(layer.surface, layer.mask_key),
-        tuple(_part(s.surface, s.mask_key) for s in p.surfaces),
+        masked_from_proto(layer.surface, layer.mask_key),
+        tuple(masked_from_proto(s.surface, s.mask_key) for s in p.surfaces),
         p.height_px,
         p.width_px,
         Interval(plane.scale_low, 1.0, plane.scale_high) if plane.scale_high else Interval(1.0, 1.0, 1.0),
@@ -41,11 +46,6 @@ def ask_from_proto(p: compositor_pb2.EstimateQuantityRequest) -> QuantityAsk:
         reference_from_proto(asked.reference) if asked.HasField("reference") else None,
         p.focal_length_px,
     )
-
-
-def _part(surface: rooms_pb2.Surface, mask_key: str) -> Part:
-    kind = rooms_pb2.SurfaceKind.Name(surface.kind).removeprefix("SURFACE_KIND_").lower()
-    return Part(surface.surface_id, kind, tuple(surface.plane.homography), mask_key)
 
 
 def _points(polygon: quantities_pb2.PlanePolygon) -> Points:

@@ -107,9 +107,7 @@ class Compare:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         with stage("encode"):
-            data = await asyncio.get_running_loop().run_in_executor(
-                self.renderer.cpu, encode_jpeg, sheet, PREVIEW_QUALITY
-            )
+            data = await self.renderer.run(encode_jpeg, sheet, PREVIEW_QUALITY)
         yield Sheet(data, *grid.size, grid.columns)
 
     async def _one(self, spec: RenderSpec, height: int, width: int) -> tuple[bytes, Image]:

@@ -70,14 +70,12 @@ class MakePicture:
             made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
             with stage("encode"):
                 data = xmp.in_jpeg(await self.renderer.jpeg(made, spec.working_key), packet)
-            colors = await asyncio.get_running_loop().run_in_executor(self.renderer.cpu, colors_of, spec, made)
+            colors = await self.renderer.run(colors_of, spec, made)
             return Made(data, width, height, colors, scales_of(spec), made.placed)
         picture = await self._view(order, height, width)
         await progress("encode", 70)
         with stage("encode"):
-            data = await asyncio.get_running_loop().run_in_executor(
-                self.renderer.cpu, encode.encode_as, picture, output.format, packet
-            )
+            data = await self.renderer.run(encode.encode_as, picture, output.format, packet)
         return Made(data, 2 * width if output.view == "side_by_side" else width, height)
 
     async def _view(self, order: Order, height: int, width: int) -> Image | Rows:

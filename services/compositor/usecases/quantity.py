@@ -38,7 +38,7 @@ from services.compositor.domain.quantity import (
     seen,
 )
 from services.compositor.domain.quantity.articles import articles
-from services.compositor.ports import Pictures
+from services.compositor.ports import MaskedSurface, Pictures
 
 COATS, COATS_MAX = 2, 10
 SCALE_MIN, SCALE_MAX = 0.1, 10.0
@@ -60,16 +60,6 @@ class Packaging:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A surface of the room: homography 9 numbers as of a LayerSpec, for the photo."""
-
-    surface_id: str
-    kind: str
-    homography: tuple[float, ...]
-    mask_key: str
-
-
-@dataclass(frozen=True)
 class QuantityAsk:
     """What to count.
 
@@ -79,8 +69,8 @@ class QuantityAsk:
     what somebody set right of them.
     """
 
-    part: Part
-    others: tuple[Part, ...]
+    part: MaskedSurface
+    others: tuple[MaskedSurface, ...]
     height: int
     width: int
     scale: Interval
@@ -105,7 +95,7 @@ def corrected(ask: QuantityAsk) -> QuantityAsk:
         return ask
     planes = perspective.corrected(ask.planes, ask.corners, ask.reference, (ask.height, ask.width), ask.focal_length_px)
 
-    def at(part: Part) -> Part:
+    def at(part: MaskedSurface) -> MaskedSurface:
         return replace(part, homography=planes[part.surface_id].homography)
 
     mine = planes[ask.part.surface_id]
@@ -219,7 +209,7 @@ def _measured(ask: QuantityAsk, mask: Image, others: Sequence[Image]) -> tuple[P
     def small(image: Image) -> NDArray[np.bool_]:
         return resize(image, height, width) > 127
 
-    def plane(part: Part) -> Matrix:
+    def plane(part: MaskedSurface) -> Matrix:
         return scaled(np.array(part.homography, float).reshape(3, 3), width / ask.width, height / ask.height)
 
     inside, hides, lines = small(mask), np.zeros((height, width), bool), []

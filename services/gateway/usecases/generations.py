@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from roomviz.errors import InvalidArgument, NotFound
+from roomviz.errors import InvalidArgument
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.context import current
@@ -11,6 +11,7 @@ from services.gateway.domain.records import Operation
 from services.gateway.ports import Operations
 from services.gateway.usecases.names import check_request_id, new_id
 from services.gateway.usecases.rooms import RoomCases, envelope
+from services.gateway.usecases.surfaces import surface_of
 
 PROMPT_MAX = 500
 
@@ -30,15 +31,7 @@ class GenerationCases:
             raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "format is JPEG, PNG, WebP or AVIF")
         room = await self.rooms.get(request.room)
         found = await self.rooms.analysis(room)
-        surfaces = zip(found.analysis.surfaces, found.mask_keys, strict=True)
-        chosen = next(((s, key) for s, key in surfaces if s.surface_id == request.surface_id), None)
-        if chosen is None:
-            have = ", ".join(s.surface_id for s in found.analysis.surfaces)
-            raise NotFound(
-                "SURFACE_NOT_FOUND",
-                f"the room has no surface {request.surface_id[:64] or '(none given)'}; it has {have}",
-                {"surface": request.surface_id[:64]},
-            )
+        surface, key = surface_of(found, request.surface_id)
         operation_id = new_id()
         carried, deadline = envelope(operation_id, self.job_limit_s)
         job = jobs_pb2.ExportJob(
@@ -54,7 +47,7 @@ class GenerationCases:
                 format=request.format or visualizations_pb2.IMAGE_FORMAT_JPEG, view=visualizations_pb2.VIEW_AFTER
             ),
             generation=compositor_pb2.Generation(
-                surface=compositor_pb2.MaskedSurface(surface=chosen[0], mask_key=chosen[1]),
+                surface=compositor_pb2.MaskedSurface(surface=surface, mask_key=key),
                 prompt=prompt,
                 seed=request.seed,
                 operation=operation_id,

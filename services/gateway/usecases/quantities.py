@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from roomviz.errors import InvalidArgument, NotFound
+from roomviz.errors import InvalidArgument
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.rpc import invoke
 from roomviz.v1 import quantities_pb2
@@ -11,6 +11,7 @@ from services.gateway.ports import Calls
 from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.products import finder
 from services.gateway.usecases.rooms import RoomCases
+from services.gateway.usecases.surfaces import masked, surface_of
 
 CORNERS_MAX = 1000
 TILE = "tile"  # the part of a category that says so
@@ -30,21 +31,12 @@ class QuantityCases:
             raise InvalidArgument("OUTLINE_INVALID", f"outline and holes have at most {CORNERS_MAX} corners together")
         room = await self.rooms.get(request.room)
         found = await self.rooms.analysis(room)
-        surfaces = list(zip(found.analysis.surfaces, found.mask_keys, strict=True))
-        chosen = [(s, key) for s, key in surfaces if s.surface_id == request.surface_id]
-        if not chosen:
-            have = ", ".join(s.surface_id for s, _ in surfaces)
-            raise NotFound(
-                "SURFACE_NOT_FOUND",
-                f"the room has no surface {request.surface_id[:64] or '(none given)'}; it has {have}",
-                {"surface": request.surface_id[:64]},
-            )
+        surface, key = surface_of(found, request.surface_id)
         product = await finder(self.calls)(request.product)
         if not product.HasField("material"):
             raise InvalidArgument(
                 "PRODUCT_NOT_A_MATERIAL", f"{product.name} covers no surface", {"product": product.name}
             )
-        (surface, key), *_ = chosen
         layout = layout_of(request.layout if request.HasField("layout") else None, product)
         if layout is None and product.material.HasField("layout"):  # its texture shows it laid so
             layout = product.material.layout
@@ -57,7 +49,9 @@ class QuantityCases:
                 layout=layout,
                 product=product.name,
             ),
-            surfaces=[compositor_pb2.MaskedSurface(surface=s, mask_key=k) for s, k in surfaces if s is not surface],
+            surfaces=[
+                compositor_pb2.MaskedSurface(surface=s, mask_key=k) for s, k in masked(found) if s is not surface
+            ],
             width_px=room.width,
             height_px=room.height,
             focal_length_px=found.analysis.quality.focal_length_px,

@@ -25,7 +25,7 @@ async def add_things(
     found: segmentation_pb2.GetAnalysisResponse,
     find: Find,
 ) -> None:
-    """Put the things that are asked for into what is rendered, with what their place in the room depends on.
+    """Put the things that are asked for into what is rendered.
 
     Raises:
         InvalidArgument: PLACEMENTS_INVALID, PLACEMENT_INVALID, PRODUCT_NOT_PLACEABLE.
@@ -46,10 +46,6 @@ async def add_things(
             raise InvalidArgument("PLACEMENT_INVALID", f"{product.sku} stands or hangs upright and cannot turn", told)
         surface = _surface(placement.surface_id, KIND_OF[mount], found, told)
         spec.things.add(placement=placement, cutout=product.cutout, surface=surface)
-    if placements:
-        for surface, key in zip(found.analysis.surfaces, found.mask_keys, strict=True):
-            spec.surfaces.add(surface=surface, mask_key=key)
-        spec.focal_length_px = found.analysis.quality.focal_length_px
 
 
 def _check(placement: visualizations_pb2.Placement, told: dict[str, str]) -> None:

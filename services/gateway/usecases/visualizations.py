@@ -18,6 +18,7 @@ from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import Find, finder
 from services.gateway.usecases.rooms import RoomCases, envelope
+from services.gateway.usecases.surfaces import masked, no_surface, surface_of
 from services.gateway.usecases.things import add_things
 
 APPLICATIONS_MAX, LAYERS_MAX, PLANES_MAX = 16, 64, 16
@@ -180,17 +181,15 @@ class VisualizationCases:
                     product=product.name,
                 )
         await add_things(spec, list(staging.placements), found, find)
-        if (staging.planes or staging.HasField("reference")) and not spec.surfaces:
-            for surface, key in zip(found.analysis.surfaces, found.mask_keys, strict=True):
+        if spec.things or staging.planes or staging.HasField("reference"):  # which depend on the whole room
+            for surface, key in masked(found):
                 spec.surfaces.add(surface=surface, mask_key=key)
         if len(spec.layers) > LAYERS_MAX:
             raise InvalidArgument(
                 "APPLICATIONS_INVALID", f"this would lay {len(spec.layers)} layers; at most {LAYERS_MAX} go"
             )
         white = (rooms_pb2.SURFACE_KIND_WALL, rooms_pb2.SURFACE_KIND_CEILING)
-        spec.white_mask_keys.extend(
-            k for s, k in zip(found.analysis.surfaces, found.mask_keys, strict=True) if s.kind in white
-        )
+        spec.white_mask_keys.extend(k for s, k in masked(found) if s.kind in white)
         return spec
 
 
@@ -198,20 +197,12 @@ def _targets(
     application: visualizations_pb2.Application, found: segmentation_pb2.GetAnalysisResponse
 ) -> list[tuple[rooms_pb2.Surface, str]]:
     """The surfaces that an application means, with their masks."""
-    surfaces = list(zip(found.analysis.surfaces, found.mask_keys, strict=True))
-    if application.WhichOneof("target") == "kind":
-        if application.kind not in rooms_pb2.SurfaceKind.values():
-            raise InvalidArgument("SURFACE_KIND_INVALID", "there is no such kind of surface")
-        asked = rooms_pb2.SurfaceKind.Name(application.kind).removeprefix("SURFACE_KIND_").lower()
-        chosen = [(s, k) for s, k in surfaces if s.kind == application.kind]
-    else:
-        asked = application.surface_id
-        chosen = [(s, k) for s, k in surfaces if s.surface_id == asked]
+    if application.WhichOneof("target") != "kind":
+        return [surface_of(found, application.surface_id)]
+    if application.kind not in rooms_pb2.SurfaceKind.values():
+        raise InvalidArgument("SURFACE_KIND_INVALID", "there is no such kind of surface")
+    chosen = [(s, k) for s, k in masked(found) if s.kind == application.kind]
     if not chosen:
-        have = ", ".join(s.surface_id for s, _ in surfaces)
-        raise NotFound(
-            "SURFACE_NOT_FOUND",
-            f"the room has no surface {asked[:64] or '(none given)'}; it has {have}",
-            {"surface": asked[:64]},
-        )
+        asked = rooms_pb2.SurfaceKind.Name(application.kind).removeprefix("SURFACE_KIND_").lower()
+        raise no_surface(found, asked)
     return chosen
