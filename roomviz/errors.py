@@ -3,8 +3,17 @@
 Domain code raises these; `roomviz.runtime.rpc` turns them into `google.rpc.Status` and back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What is wrong with one field of a request (`staging.placements[2].scale`), or which quota is used up."""
+
+    subject: str
+    description: str
 
 
 class RoomvizError(Exception):
@@ -14,13 +23,19 @@ class RoomvizError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(
-        self, reason: str, message: str, metadata: Mapping[str, str] | None = None, retry_after_s: float | None = None
+        self,
+        reason: str,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        retry_after_s: float | None = None,
+        violations: Sequence[Violation] = (),
     ):
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.metadata = dict(metadata or {})
         self.retry_after_s = retry_after_s
+        self.violations = tuple(violations)
 
 
 class InvalidArgument(RoomvizError):
@@ -35,10 +50,22 @@ class Unauthenticated(RoomvizError):
     kind = "UNAUTHENTICATED"
 
 
+class PermissionDenied(RoomvizError):
+    """The credential is valid, but it does not allow this."""
+
+    kind = "PERMISSION_DENIED"
+
+
 class NotFound(RoomvizError):
     """It does not exist, or it belongs to another tenant."""
 
     kind = "NOT_FOUND"
+
+
+class AlreadyExists(RoomvizError):
+    """There is one already, and there can be only one."""
+
+    kind = "ALREADY_EXISTS"
 
 
 class FailedPrecondition(RoomvizError):
@@ -96,7 +123,9 @@ KINDS: dict[str, type[RoomvizError]] = {
     for c in (
         InvalidArgument,
         Unauthenticated,
+        PermissionDenied,
         NotFound,
+        AlreadyExists,
         FailedPrecondition,
         Aborted,
         Cancelled,

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -24,10 +25,11 @@ DOMAIN = "roomviz.dev"
 MESSAGE_BYTES_MAX = 64 << 20
 CHUNK_BYTES = 1 << 20
 
-Identify = Callable[[Mapping[str, str]], Awaitable[str]]
+# Gives the tenant of a call from its method and metadata, or refuses it: before the request is looked at.
+Identify = Callable[[str, Mapping[str, str]], Awaitable[str]]
 
 
-async def trusted_tenant(metadata: Mapping[str, str]) -> str:
+async def trusted_tenant(method: str, metadata: Mapping[str, str]) -> str:
     """The tenant that the gateway vouches for: services behind it are reached by it alone."""
     tenant = metadata.get(context.TENANT, "")
     if not tenant:
@@ -44,11 +46,20 @@ def to_status(error: BaseException) -> status_pb2.Status:
         error = errors.Unimplemented("RPC_NOT_OFFERED", "this call is not offered")
     if not isinstance(error, errors.RoomvizError):
         error = errors.Internal("INTERNAL", "an internal error; quote the request id to support")
-    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
     if error.retryable:
         seconds = error.retry_after_s or 1.0
         delay = duration_pb2.Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    if error.violations and isinstance(error, errors.ResourceExhausted):
+        quota = [error_details_pb2.QuotaFailure.Violation(**vars(v)) for v in error.violations]
+        details.append(error_details_pb2.QuotaFailure(violations=quota))
+    elif error.violations:
+        fields = [
+            error_details_pb2.BadRequest.FieldViolation(field=v.subject, description=v.description)
+            for v in error.violations
+        ]
+        details.append(error_details_pb2.BadRequest(field_violations=fields))
     status = status_pb2.Status(code=code_pb2.Code.Value(error.kind), message=error.message)
     for detail in details:
         packed = any_pb2.Any()
@@ -60,16 +71,23 @@ def to_status(error: BaseException) -> status_pb2.Status:
 def from_status(status: status_pb2.Status) -> errors.RoomvizError:
     """The failure that a status tells of."""
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    delay = None
+    bad, quota = error_details_pb2.BadRequest(), error_details_pb2.QuotaFailure()
+    delay, violations = None, []
     for detail in status.details:
         if detail.Is(info.DESCRIPTOR):
             detail.Unpack(info)
         elif detail.Is(retry.DESCRIPTOR):
             detail.Unpack(retry)
             delay = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+        elif detail.Is(bad.DESCRIPTOR):
+            detail.Unpack(bad)
+            violations += [errors.Violation(v.field, v.description) for v in bad.field_violations]
+        elif detail.Is(quota.DESCRIPTOR):
+            detail.Unpack(quota)
+            violations += [errors.Violation(v.subject, v.description) for v in quota.violations]
     name = code_pb2.Code.Name(status.code)
     kind = errors.KINDS.get(name, errors.Internal)
-    return kind(info.reason or name, status.message, dict(info.metadata), delay)
+    return kind(info.reason or name, status.message, dict(info.metadata), delay, violations)
 
 
 def from_call(error: grpc.aio.AioRpcError) -> errors.RoomvizError:
@@ -141,7 +159,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         code = "OK"
         try:
             async with asyncio.timeout(budget):
-                tenant = "" if method in self._open else await self._identify(metadata)
+                tenant = "" if method in self._open else await self._identify(method, metadata)
                 structlog.contextvars.bind_contextvars(tenant=tenant)
                 context.enter(
                     context.RequestContext(request_id, tenant, began + budget, metadata.get(context.TRACEPARENT, ""))

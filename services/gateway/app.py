@@ -18,14 +18,23 @@ from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.sandbox import sandbox
 from roomviz.v1 import (
+    models_pb2,
     models_pb2_grpc,
+    operations_pb2,
     operations_pb2_grpc,
+    products_pb2,
     products_pb2_grpc,
+    proposals_pb2,
     proposals_pb2_grpc,
+    quantities_pb2,
     quantities_pb2_grpc,
+    refinements_pb2,
     refinements_pb2_grpc,
+    rooms_pb2,
     rooms_pb2_grpc,
+    system_pb2,
     system_pb2_grpc,
+    visualizations_pb2,
     visualizations_pb2_grpc,
 )
 from services.gateway.adapters.decoder import SandboxedDecoder
@@ -35,7 +44,8 @@ from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
 from services.gateway.settings import Settings
 from services.gateway.transport.events import Events
-from services.gateway.transport.identity import ApiKeys
+from services.gateway.transport.identity import Credentials, Gate
+from services.gateway.transport.permissions import OPERATIONS, permissions
 from services.gateway.transport.rpc import (
     ModelService,
     Operations,
@@ -60,6 +70,19 @@ from services.gateway.usecases.system import SystemCases
 from services.gateway.usecases.visualizations import VisualizationCases
 
 SCHEMA, MIGRATIONS = "gateway", Path(__file__).parent / "migrations"
+# Every service of the public API.
+PUBLIC = (
+    rooms_pb2.DESCRIPTOR.services_by_name["RoomService"],
+    refinements_pb2.DESCRIPTOR.services_by_name["RefinementService"],
+    proposals_pb2.DESCRIPTOR.services_by_name["ProposalService"],
+    visualizations_pb2.DESCRIPTOR.services_by_name["VisualizationService"],
+    quantities_pb2.DESCRIPTOR.services_by_name["QuantityService"],
+    products_pb2.DESCRIPTOR.services_by_name["ProductService"],
+    models_pb2.DESCRIPTOR.services_by_name["ModelService"],
+    operations_pb2.DESCRIPTOR.services_by_name["OperationService"],
+    system_pb2.DESCRIPTOR.services_by_name["SystemService"],
+    OPERATIONS,
+)
 BEHIND = ("catalog", "segmentation", "compositor")
 
 
@@ -164,25 +187,13 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             longrunning_grpc.add_OperationsServicer_to_server(Operations(operation_cases), server)
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
-            names = (
-                "Room",
-                "Refinement",
-                "Proposal",
-                "Visualization",
-                "Quantity",
-                "Product",
-                "Model",
-                "Operation",
-                "System",
-            )
-            public = [f"roomviz.v1.{n}Service" for n in names]
-            return [*public, "google.longrunning.Operations"]
+            return [service.full_name for service in PUBLIC]
 
         server = await stack.enter_async_context(
             rpc.serve(
                 f"{settings.host}:{settings.gateway_port}",
                 register,
-                ApiKeys(PostgresKeys(pool)),
+                Gate(Credentials(PostgresKeys(pool)), permissions(PUBLIC)),
                 settings.default_deadline_s,
                 settings.shutdown_grace_s,
                 settings.environment == "development",

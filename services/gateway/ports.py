@@ -29,7 +29,7 @@ class Rooms(Protocol):
     async def add(self, room: Room) -> Room:
         """Keep the room, or return the one of this tenant with the same content."""
 
-    async def by_digest(self, tenant: str, digest: str) -> Room | None: ...
+    async def by_digest(self, tenant: str, owner: str, digest: str) -> Room | None: ...
 
     async def get(self, tenant: str, room_id: str) -> Room | None: ...
 
@@ -39,6 +39,7 @@ class Operations(Protocol):
         self,
         operation_id: str,
         tenant: str,
+        owner: str,
         verb: str,
         subject: str,
         request_id: str,

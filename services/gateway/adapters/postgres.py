@@ -1,6 +1,7 @@
 """The gateway's records in PostgreSQL."""
 
 import hashlib
+import secrets
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +12,11 @@ from roomviz.errors import Aborted
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
+from services.gateway.domain.principal import Principal, Role
 from services.gateway.domain.records import Operation, OperationState, Room, RoomState, Visualization
 
-_ROOM = "room_id, tenant, display_name, content_digest, width, height, photo_key, working_key, focal_35mm, state, create_time"
-_OPERATION = "operation_id, tenant, verb, subject, state, response, error, create_time, end_time"
+_ROOM = "room_id, tenant, owner, display_name, content_digest, width, height, photo_key, working_key, focal_35mm, state, create_time"
+_OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error, create_time, end_time"
 
 
 def _room(row: Any) -> Room:
@@ -29,23 +31,33 @@ class PostgresKeys:
     def __init__(self, pool: asyncpg.Pool):
         self._pool = pool
 
-    async def tenant(self, key: str) -> str | None:
+    async def principal(self, key: str) -> Principal | None:
         """Whose key this is; only its hash is kept."""
         with reachable():
-            return await self._pool.fetchval(  # type: ignore[no-any-return]
-                "SELECT tenant FROM api_keys WHERE key_hash = $1 AND revoke_time IS NULL",
+            row = await self._pool.fetchrow(
+                """SELECT tenant, key_id, role, scopes, store FROM api_keys
+                   WHERE key_hash = $1 AND revoke_time IS NULL AND (expire_time IS NULL OR expire_time > now())""",
                 hashlib.sha256(key.encode()).digest(),
             )
+        if row is None:
+            return None
+        return Principal(
+            row["tenant"], f"apiKeys/{row['key_id']}", Role(row["role"]), tuple(row["scopes"]), row["store"]
+        )
 
     async def add(self, key: str, tenant: str) -> None:
+        """Make this key the owner's; the tenant too, where there is none."""
         with reachable():
-            await self._pool.execute(
-                """INSERT INTO api_keys (key_hash, prefix, tenant) VALUES ($1, $2, $3)
-                   ON CONFLICT (key_hash) DO UPDATE SET tenant = EXCLUDED.tenant, revoke_time = NULL""",
-                hashlib.sha256(key.encode()).digest(),
-                key[:6],
-                tenant,
-            )
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute("INSERT INTO tenants (tenant) VALUES ($1) ON CONFLICT DO NOTHING", tenant)
+                await connection.execute(
+                    """INSERT INTO api_keys (key_hash, key_id, prefix, tenant) VALUES ($1, $2, $3, $4)
+                       ON CONFLICT (key_hash) DO UPDATE SET tenant = EXCLUDED.tenant, revoke_time = NULL""",
+                    hashlib.sha256(key.encode()).digest(),
+                    secrets.token_hex(8),
+                    key[:6],
+                    tenant,
+                )
 
 
 class PostgresRooms:
@@ -55,10 +67,11 @@ class PostgresRooms:
     async def add(self, room: Room) -> Room:
         with reachable():
             row = await self._pool.fetchrow(
-                f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-                    ON CONFLICT (tenant, content_digest) DO UPDATE SET tenant = EXCLUDED.tenant RETURNING {_ROOM}""",
+                f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                    ON CONFLICT (tenant, owner, content_digest) DO UPDATE SET tenant = EXCLUDED.tenant RETURNING {_ROOM}""",
                 room.room_id,
                 room.tenant,
+                room.owner,
                 room.display_name,
                 room.content_digest,
                 room.width,
@@ -71,10 +84,13 @@ class PostgresRooms:
             )
         return _room(row)
 
-    async def by_digest(self, tenant: str, digest: str) -> Room | None:
+    async def by_digest(self, tenant: str, owner: str, digest: str) -> Room | None:
         with reachable():
             row = await self._pool.fetchrow(
-                f"SELECT {_ROOM} FROM rooms WHERE tenant = $1 AND content_digest = $2", tenant, digest
+                f"SELECT {_ROOM} FROM rooms WHERE tenant = $1 AND owner = $2 AND content_digest = $3",
+                tenant,
+                owner,
+                digest,
             )
         return _room(row) if row else None
 
@@ -94,6 +110,7 @@ class PostgresOperations:
         self,
         operation_id: str,
         tenant: str,
+        owner: str,
         verb: str,
         subject: str,
         request_id: str,
@@ -107,10 +124,11 @@ class PostgresOperations:
         with reachable():
             async with self._pool.acquire() as connection, connection.transaction():
                 row = await connection.fetchrow(
-                    f"""INSERT INTO operations (operation_id, tenant, verb, subject, state, request_id, fingerprint, job_subject, job, request, deadline)
-                        VALUES ($1, $2, $3, $4, 'RUNNING', $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING {_OPERATION}""",
+                    f"""INSERT INTO operations (operation_id, tenant, owner, verb, subject, state, request_id, fingerprint, job_subject, job, request, deadline)
+                        VALUES ($1, $2, $3, $4, $5, 'RUNNING', $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING {_OPERATION}""",
                     operation_id,
                     tenant,
+                    owner,
                     verb,
                     subject,
                     request_id or None,
@@ -243,7 +261,7 @@ class PostgresVisualizations:
     async def get(self, tenant: str, visualization_id: str) -> Visualization | None:
         with reachable():
             row = await self._pool.fetchrow(
-                "SELECT visualization_id, tenant, message, image_key FROM visualizations WHERE tenant = $1 AND visualization_id = $2",
+                "SELECT visualization_id, tenant, owner, message, image_key FROM visualizations WHERE tenant = $1 AND visualization_id = $2",
                 tenant,
                 visualization_id,
             )

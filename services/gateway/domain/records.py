@@ -1,4 +1,4 @@
-"""What the gateway keeps."""
+"""What the gateway keeps. `owner` is the subject of the principal that made it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ class OperationState(StrEnum):
 class Room:
     room_id: str
     tenant: str
+    owner: str
     display_name: str
     content_digest: str
     width: int
@@ -43,6 +44,7 @@ class Operation:
 
     operation_id: str
     tenant: str
+    owner: str
     verb: str
     subject: str
     state: OperationState
@@ -56,5 +58,6 @@ class Operation:
 class Visualization:
     visualization_id: str
     tenant: str
+    owner: str
     message: bytes
     image_key: str

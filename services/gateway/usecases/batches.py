@@ -14,6 +14,7 @@ from roomviz.runtime.rpc import invoke, to_status
 from roomviz.v1 import products_pb2, visualizations_pb2
 from services.gateway.domain.records import Operation, OperationState, Visualization
 from services.gateway.ports import Calls, Objects, Operations
+from services.gateway.usecases.caller import caller
 from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import finder_among
@@ -57,8 +58,10 @@ class BatchItems:
         of = _ITEM.fullmatch(visualization_id)
         if of is None:
             return None
-        tenant = current().tenant
-        kept = await self._kept(of[1], int(of[2]), 1)
+        batch = await self.operations.get(current().tenant, of[1])
+        if batch is None:
+            return None
+        kept = await self._kept(batch.operation_id, int(of[2]), 1)
         if not kept.items or kept.items[0].WhichOneof("outcome") != "export":
             return None
         item, made = kept.items[0], kept.items[0].export
@@ -78,12 +81,12 @@ class BatchItems:
             receipt=made.receipt,
             create_time=item.end_time,
         )
-        return Visualization(visualization_id, tenant, shown.SerializeToString(), made.image_key)
+        return Visualization(visualization_id, batch.tenant, batch.owner, shown.SerializeToString(), made.image_key)
 
     async def _batch(self, name: str) -> Operation:
         (operation_id,) = parse(name, "operations")
         found = await self.operations.get(current().tenant, operation_id)
-        if found is None or found.verb != "batch":
+        if found is None or found.verb != "batch" or not caller().may_see(found.owner):
             raise NotFound("OPERATION_NOT_FOUND", f"there is no batch {name}")
         return found
 
@@ -161,6 +164,7 @@ class BatchCases:
         return await self.operations.start(
             operation_id,
             current().tenant,
+            caller().subject,
             "batch",
             room.name,
             request.request_id,

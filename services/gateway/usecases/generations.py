@@ -9,6 +9,7 @@ from roomviz.runtime.context import current
 from roomviz.v1 import visualizations_pb2
 from services.gateway.domain.records import Operation
 from services.gateway.ports import Operations
+from services.gateway.usecases.caller import caller
 from services.gateway.usecases.names import check_request_id, new_id
 from services.gateway.usecases.rooms import RoomCases, envelope
 from services.gateway.usecases.surfaces import surface_of
@@ -56,6 +57,7 @@ class GenerationCases:
         return await self.operations.start(
             operation_id,
             current().tenant,
+            caller().subject,
             "generate",
             request.room,
             request.request_id,

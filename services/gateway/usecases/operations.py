@@ -18,6 +18,7 @@ from roomviz.runtime.rpc import to_status
 from roomviz.v1 import rooms_pb2, visualizations_pb2
 from services.gateway.adapters.postgres import PostgresOperations
 from services.gateway.domain.records import Operation, OperationState, RoomState
+from services.gateway.usecases.caller import caller
 from services.gateway.usecases.names import parse
 
 log = structlog.get_logger()
@@ -67,7 +68,7 @@ class OperationCases:
     async def get(self, name: str) -> Operation:
         (operation_id,) = parse(name, "operations")
         found = await self.operations.get(current().tenant, operation_id)
-        if found is None:
+        if found is None or not caller().may_see(found.owner):
             raise NotFound("OPERATION_NOT_FOUND", f"there is no operation {name}")
         return found
 
@@ -171,9 +172,10 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
         visualization.view = asked.view or visualizations_pb2.VIEW_AFTER
     visualization.create_time.GetCurrentTime()
     await connection.execute(
-        "INSERT INTO visualizations (visualization_id, tenant, message, image_key) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO visualizations (visualization_id, tenant, owner, message, image_key) VALUES ($1, $2, $3, $4, $5)",
         operation.operation_id,
         operation.tenant,
+        operation.owner,
         visualization.SerializeToString(),
         made.image_key,
     )

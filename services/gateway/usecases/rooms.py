@@ -14,6 +14,7 @@ from roomviz.runtime.rpc import invoke
 from roomviz.v1 import rooms_pb2
 from services.gateway.domain.records import Operation, Room, RoomState
 from services.gateway.ports import Calls, Decoder, Objects, Operations, Rooms
+from services.gateway.usecases.caller import caller
 from services.gateway.usecases.names import check_request_id, new_id, parse, printable
 
 ANALYZE_SIDE_MIN = 64
@@ -43,13 +44,13 @@ class RoomCases:
     async def get(self, name: str) -> Room:
         (room_id,) = parse(name, "rooms")
         room = await self.rooms.get(current().tenant, room_id)
-        if room is None:
+        if room is None or not caller().may_see(room.owner):
             raise NotFound("ROOM_NOT_FOUND", f"there is no room {name}", {"room": name})
         return room
 
     async def upload(self, display_name: str, chunks: AsyncIterator[bytes]) -> Room:
         """Keep a photo. It is refused as soon as it is too long, and stored only once it is normalized."""
-        tenant = current().tenant
+        tenant, owner = current().tenant, caller().subject
         display_name = printable(display_name)
         data = bytearray()
         async for chunk in chunks:
@@ -61,7 +62,7 @@ class RoomCases:
                 )
             data += chunk
         digest = hashlib.sha256(data).hexdigest()
-        known = await self.rooms.by_digest(tenant, digest)
+        known = await self.rooms.by_digest(tenant, owner, digest)
         if known is not None:
             return known
         with stage("ingest"):
@@ -77,6 +78,7 @@ class RoomCases:
             Room(
                 room_id,
                 tenant,
+                owner,
                 display_name,
                 digest,
                 photo.width,
@@ -109,6 +111,7 @@ class RoomCases:
         return await self.operations.start(
             operation_id,
             room.tenant,
+            caller().subject,
             "analyze",
             room.name,
             request.request_id,

@@ -14,6 +14,7 @@ from roomviz.runtime.rpc import invoke, invoke_for_stream, invoke_with_stream
 from roomviz.v1 import rooms_pb2, visualizations_pb2
 from services.gateway.domain.records import Operation, Room, Visualization
 from services.gateway.ports import Calls, Objects, Operations, Visualizations
+from services.gateway.usecases.caller import caller
 from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import Find, finder
@@ -68,6 +69,7 @@ class VisualizationCases:
         return await self.operations.start(
             operation_id,
             current().tenant,
+            caller().subject,
             "export",
             request.room,
             request.request_id,
@@ -82,7 +84,7 @@ class VisualizationCases:
         found = await self.visualizations.get(current().tenant, visualization_id)
         if found is None:
             found = await self.batch_visualization(visualization_id)
-        if found is None:
+        if found is None or not caller().may_see(found.owner):
             raise NotFound("VISUALIZATION_NOT_FOUND", f"there is no visualization {name}")
         return found
 
