@@ -97,7 +97,7 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
 
         def register(server: grpc.aio.Server) -> list[str]:
             compositor_pb2_grpc.add_CompositorServiceServicer_to_server(
-                CompositorService(make, rerender, verify, Compare(renderer), batches, EstimateQuantity(pictures, cpu)),
+                CompositorService(make, rerender, verify, Compare(make), batches, EstimateQuantity(pictures, cpu)),
                 server,
             )
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)

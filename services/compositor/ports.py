@@ -34,8 +34,9 @@ class Laid:
 class LayerSpec:
     """One material on one surface.
 
-    bbox_px: x, y, width, height of the surface in the photo. laid: None where paint or the texture goes on as it is.
-    finish is `matte`, `satin`, `gloss` or `polished`.
+    bbox_px: x, y, width, height of the surface in the photo. laid: None where paint or the texture goes on as it is; then
+    along_m: metres of other walls that a texture has run along before it comes to this one. finish is `matte`, `satin`,
+    `gloss` or `polished`.
     """
 
     surface_id: str
@@ -51,6 +52,7 @@ class LayerSpec:
     laid: Laid | None = None
     finish: str = "matte"
     product: str = ""
+    along_m: float = 0.0
 
     @property
     def homography(self) -> tuple[float, ...]:

@@ -83,6 +83,8 @@ def test_a_comparison_streams_each_tile_and_then_the_sheet(client: Client, analy
     second = next(p.tile for p in tiles if p.tile.index == 1)
     small = cv2.resize(preview, (second.width_px, second.height_px), interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(int) - decode_rgb(second.image)).mean() < 4
+    # And it can be made again.
+    assert client.rerender(second.receipt) == second.image
 
 
 @covers("roomviz.v1.VisualizationService/CompareVisualizations")

@@ -12,7 +12,7 @@ from PIL import features
 from services.compositor.domain import kernel
 
 # Raise it whenever pictures change.
-VERSION = 2
+VERSION = 3
 
 
 @cache

@@ -232,12 +232,12 @@ def export_to_proto(e: Export) -> compositor_pb2.ExportResult:
     )
 
 
-def slot_from_proto(p: compositor_pb2.CompareSlot) -> RenderSpec | RoomvizError:
-    """What to render, or why there is nothing to: a layout that makes no sense is an error of its variant alone."""
+def slot_from_proto(tenant: str, p: compositor_pb2.CompareSlot, tile_px: int) -> Order | RoomvizError:
+    """What to render on a tile, or why there is nothing to: a layout that makes no sense is an error of its variant alone."""
     if p.WhichOneof("slot") == "error":
         return from_status(p.error)
     try:
-        return spec_from_proto(p.spec)
+        return order_of(tenant, p.spec, compositor_pb2.Output(preview=True, long_side_px=tile_px))
     except RoomvizError as error:
         return error
 
@@ -252,7 +252,7 @@ def compared_to_proto(part: Tile | Sheet) -> visualizations_pb2.CompareVisualiza
         index=part.index, row=part.row, column=part.column, width_px=part.width, height_px=part.height
     )
     if isinstance(part.outcome, bytes):
-        tile.image = part.outcome
+        tile.image, tile.receipt = part.outcome, part.receipt
     else:
         tile.error.CopyFrom(to_status(part.outcome))
     return visualizations_pb2.CompareVisualizationsResponse(tile=tile)

@@ -74,7 +74,8 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
     async def Compare(
         self, request: compositor_pb2.CompareRequest, rpc: grpc.aio.ServicerContext
     ) -> AsyncIterator[compositor_pb2.CompareResponse]:
-        async for part in self._compare([slot_from_proto(s) for s in request.slots], request.columns, request.tile_px):
+        slots = [slot_from_proto(current().tenant, s, request.tile_px) for s in request.slots]
+        async for part in self._compare(slots, request.columns, request.tile_px):
             yield compositor_pb2.CompareResponse(part=compared_to_proto(part))
 
     async def EstimateQuantity(

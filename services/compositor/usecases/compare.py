@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from roomviz.errors import InvalidArgument, RoomvizError, unwrap
-from roomviz.imaging.codec import Image, encode_jpeg, preview_size
+from roomviz.imaging.codec import encode_jpeg
 from roomviz.runtime.metrics import stage
 from services.compositor.domain.sheet import Grid, grey_sheet
-from services.compositor.ports import RenderSpec
-from services.compositor.usecases.renderer import PREVIEW_QUALITY, Renderer, check
+from services.compositor.ports import Order
+from services.compositor.usecases.picture import MakePicture, size_of
+from services.compositor.usecases.renderer import PREVIEW_QUALITY
 
 VARIANTS_MAX = 64
 TILE_MIN, TILE_MAX = 128, 2048
@@ -22,7 +21,7 @@ AT_A_TIME = 3
 
 @dataclass(frozen=True)
 class Tile:
-    """A variant: its JPEG of height x width, or why there is none."""
+    """A variant: its JPEG of height x width and its receipt, or why there is none."""
 
     index: int
     row: int
@@ -30,6 +29,7 @@ class Tile:
     height: int
     width: int
     outcome: bytes | RoomvizError
+    receipt: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,14 @@ class Sheet:
     columns: int
 
 
-def tile_size(spec: RenderSpec, long_side: int) -> tuple[int, int]:
-    """(height, width) of a tile, no larger than a preview."""
-    height, width = preview_size(spec.height, spec.width)
-    scale = min(1.0, long_side / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
 @dataclass(frozen=True)
 class Compare:
-    renderer: Renderer
+    make: MakePicture
 
     async def __call__(
-        self, slots: Sequence[RenderSpec | RoomvizError], columns: int, tile_px: int
+        self, slots: Sequence[Order | RoomvizError], columns: int, tile_px: int
     ) -> AsyncIterator[Tile | Sheet]:
-        """Tiles as they are ready, then the sheet. All specs are of one room.
+        """Tiles as they are ready, then the sheet. All orders are of one room, for previews of tile_px.
 
         Raises:
             InvalidArgument: no slots or too many, a tile or a sheet of a size that is not made.
@@ -65,9 +58,9 @@ class Compare:
             raise InvalidArgument("VARIANTS_INVALID", f"a comparison has 1 to {VARIANTS_MAX} variants")
         if not TILE_MIN <= tile_px <= TILE_MAX:
             raise InvalidArgument("TILE_INVALID", f"tile_px is {TILE_MIN} to {TILE_MAX}")
-        specs = [s for s in slots if not isinstance(s, RoomvizError)]
+        orders = [s for s in slots if not isinstance(s, RoomvizError)]
         # Where nothing can be rendered, the sheet is grey all over, of whatever shape.
-        height, width = tile_size(specs[0], tile_px) if specs else (tile_px, tile_px)
+        height, width = size_of(orders[0]) if orders else (tile_px, tile_px)
         grid = Grid(len(slots), columns, height, width)
         if grid.pixels > SHEET_PIXELS_MAX:
             raise InvalidArgument(
@@ -78,20 +71,21 @@ class Compare:
         sheet = grey_sheet(grid)
         gate = asyncio.Semaphore(AT_A_TIME)
 
-        async def tile(index: int, slot: RenderSpec | RoomvizError) -> Tile:
+        async def tile(index: int, slot: Order | RoomvizError) -> Tile:
             at = (index, index // grid.columns, index % grid.columns, height, width)
             if isinstance(slot, RoomvizError):
                 return Tile(*at, slot)
             try:
                 async with gate:
-                    data, picture = await self._one(slot, height, width)
+                    made = await self.make(slot)
             except Exception as error:
                 failure = unwrap(error)
                 if not isinstance(failure, RoomvizError):
                     raise
                 return Tile(*at, failure)
-            sheet[grid.place(index)] = picture
-            return Tile(*at, data)
+            if made.picture is not None:
+                sheet[grid.place(index)] = made.picture
+            return Tile(*at, made.data, slot.receipt)
 
         # The first alone: what all share (photo, masks, light, plates) is then made once, and lies in memory.
         tasks: list[asyncio.Task[Tile]] = []
@@ -107,12 +101,5 @@ class Compare:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         with stage("encode"):
-            data = await self.renderer.run(encode_jpeg, sheet, PREVIEW_QUALITY)
+            data = await self.make.renderer.run(encode_jpeg, sheet, PREVIEW_QUALITY)
         yield Sheet(data, *grid.size, grid.columns)
-
-    async def _one(self, spec: RenderSpec, height: int, width: int) -> tuple[bytes, Image]:
-        check(spec)
-        made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
-        with stage("encode"):
-            data = await self.renderer.jpeg(made, spec.working_key)
-        return data, np.ascontiguousarray(made.picture)

@@ -24,7 +24,8 @@ async def quietly(stage: str, percent: int) -> None:
 
 @dataclass(frozen=True)
 class Made:
-    """colors and scales: of a preview, what it shows of each layer, and the planes that something was laid on."""
+    """Of a preview also picture (H, W, 3) uint8, colors and scales: what it shows of each layer, and the planes that
+    something was laid on."""
 
     data: bytes = field(repr=False)
     width: int
@@ -32,6 +33,7 @@ class Made:
     colors: tuple[Color, ...] = ()
     scales: dict[str, Plane] = field(default_factory=dict)
     placed: tuple[PlacedThing, ...] = ()
+    picture: Image | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class MakePicture:
             with stage("encode"):
                 data = xmp.in_jpeg(await self.renderer.jpeg(made, spec.working_key), packet)
             colors = await self.renderer.run(colors_of, spec, made)
-            return Made(data, width, height, colors, scales_of(spec), made.placed)
+            return Made(data, width, height, colors, scales_of(spec), made.placed, made.picture)
         picture = await self._view(order, height, width)
         await progress("encode", 70)
         with stage("encode"):
@@ -109,6 +111,6 @@ def size_of(order: Order) -> tuple[int, int]:
     """Height and width of one side of the picture."""
     height, width = order.spec.height, order.spec.width
     if order.output.preview:
-        return preview_size(height, width)
+        height, width = preview_size(height, width)
     scale = min(1.0, order.output.long_side / max(height, width)) if order.output.long_side else 1.0
     return max(1, round(height * scale)), max(1, round(width * scale))

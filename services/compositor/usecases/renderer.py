@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -295,15 +295,19 @@ def around_corners(spec: RenderSpec) -> tuple[LayerSpec, ...]:
     """Its layers; what is laid alike on several walls runs on from one to the next."""
     layers = spec.layers
     out = list(layers)
-    alike = defaultdict[Laid, list[int]](list)
+    alike = defaultdict[Hashable, list[int]](list)
     for n, layer in enumerate(layers):
-        if layer.kind == "wall" and layer.laid is not None and layer.homography and layer.bbox_px:
-            alike[layer.laid].append(n)
-    for laid, numbers in alike.items():
+        if layer.kind == "wall" and layer.texture_digest and layer.homography and layer.bbox_px:
+            alike[layer.laid or (layer.texture_digest, _repeat(layer), layer.rotation_deg)].append(n)
+    for numbers in alike.values():
         walls = [_wall(layers[n]) for n in numbers]
         for n, along in zip(numbers, unfolded(walls, spec.width, spec.height), strict=True):
-            moved = replace(laid.layout, origin_x_m=laid.layout.origin_x_m - along)
-            out[n] = replace(layers[n], laid=replace(laid, layout=moved))
+            laid = layers[n].laid
+            if laid is None:
+                out[n] = replace(layers[n], along_m=along)
+            else:
+                moved = replace(laid.layout, origin_x_m=laid.layout.origin_x_m - along)
+                out[n] = replace(layers[n], laid=replace(laid, layout=moved))
     return tuple(out)
 
 
@@ -375,6 +379,8 @@ def _work(
     layer: LayerSpec, out: Image, on: Plate, pieces: Joined | None, texels: Texels, parts: int
 ) -> list[Callable[[], None]]:
     """What is to be done to lay a layer on a plate."""
+    if layer.along_m and on.plane_from_pixel is not None:
+        on = replace(on, plane_from_pixel=np.array([[1, 0, layer.along_m], [0, 1, 0], [0, 0, 1]]) @ on.plane_from_pixel)
     return kernel.lay(out, on, texels, _repeat(layer), layer.rotation_deg, parts, pieces)
 
 

@@ -45,6 +45,24 @@ def test_what_is_laid_in_another_way_begins_on_its_own():
 
 def test_floors_and_paints_stay_where_they_are():
     floor = replace(SIDE, kind="floor")
-    paint = replace(SIDE, laid=None)
+    paint = replace(SIDE, laid=None, texture_digest="")
 
     assert moved(BACK, floor, paint) == [0, 0, 0]
+
+
+def test_a_texture_without_pieces_runs_on_too():
+    spec = RenderSpec(
+        "rooms/1", "photo", "working", 1000, 700, (replace(BACK, laid=None), replace(SIDE, laid=None)), ()
+    )
+
+    back, side = around_corners(spec)
+
+    assert back.along_m == 0
+    assert -4 + side.along_m == pytest.approx(2, abs=1e-6)
+
+
+def test_the_texture_of_one_size_does_not_run_on_into_that_of_another():
+    small = replace(SIDE, laid=None, repeat_width_m=0.5)
+    spec = RenderSpec("rooms/1", "photo", "working", 1000, 700, (replace(BACK, laid=None), small), ())
+
+    assert [la.along_m for la in around_corners(spec)] == [0, 0]
