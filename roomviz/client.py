@@ -462,8 +462,10 @@ class Client:
         format: str = "jpeg",
         long_side_px: int = 0,
         request_id: str = "",
+        staging: visualizations_pb2.Staging | None = None,
     ) -> str:
-        """Begin to render each of these products on one room; returns `operations/{operation}`, see `finish_batch`."""
+        """Begin to render each of these products on one room, with the same staging; returns `operations/{operation}`, see
+        `finish_batch`."""
         request = visualizations_pb2.BatchVisualizationsRequest(
             room=room,
             application=target,
@@ -471,6 +473,7 @@ class Client:
             format=f"IMAGE_FORMAT_{format.upper()}",
             long_side_px=long_side_px,
             request_id=request_id or str(uuid.uuid4()),
+            staging=staging,
         )
         return self._call(self._visualizations.BatchVisualizations, lambda: request, lambda a: str(a.name))
 

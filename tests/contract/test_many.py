@@ -206,6 +206,26 @@ def test_a_batch_gives_each_product_a_visualization_or_an_error(
     assert len(pictures) == 5
 
 
+@covers("roomviz.v1.VisualizationService/BatchVisualizations")
+def test_the_pictures_of_a_batch_share_things_and_light(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    rug = visualizations_pb2.Staging(placements=[client.place("RUG-JUTE-ROUND")], relight=visualizations_pb2.RELIGHT_WARM)
+
+    batch = client.start_batch(analyzed.room, client.target(kind="floor"), SKUS[:2], long_side_px=640, staging=rug)
+
+    assert client.finish_batch(batch).succeeded == 2
+    for item, sku in zip(client.batch_items(batch), SKUS[:2], strict=True):
+        made = client.visualization(item.visualization)
+        assert made.staging == rug
+        picture = decode_rgb(client.picture(item.visualization)).astype(int)
+
+        def off(staging: visualizations_pb2.Staging | None, sku: str = sku, picture: np.ndarray = picture) -> float:
+            preview = decode_rgb(client.preview(analyzed.room, [client.apply(sku, kind="floor")], staging))
+            small = cv2.resize(preview, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
+            return float(np.abs(small.astype(int) - picture).mean())
+
+        assert off(rug) < 4 < off(None)
+
+
 @covers("roomviz.v1.VisualizationService/BatchVisualizations", "roomviz.v1.VisualizationService/GetVisualization")
 def test_a_batch_of_nothing_but_errors_ends_and_has_no_visualizations(
     client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse

@@ -94,5 +94,8 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
             return compositor_pb2.ListItemsResponse()
         kept = compositor_pb2.BatchPlan.FromString(plan)
         return compositor_pb2.ListItemsResponse(
-            items=[item_to_proto(r) for r in found], room=kept.spec.room, application=kept.application
+            items=[item_to_proto(r) for r in found],
+            room=kept.spec.room,
+            application=kept.application,
+            staging=kept.staging,
         )

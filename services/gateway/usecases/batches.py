@@ -19,6 +19,7 @@ from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import finder_among
 from services.gateway.usecases.rooms import RoomCases, envelope
+from services.gateway.usecases.things import PLACEMENTS_MAX
 from services.gateway.usecases.visualizations import VisualizationCases
 
 PRODUCTS_MAX = 10_000
@@ -68,6 +69,7 @@ class BatchItems:
         application = visualizations_pb2.Application()
         application.CopyFrom(kept.application)
         application.product = item.product
+        staging = kept.staging if kept.staging.ByteSize() else None
         shown = visualizations_pb2.Visualization(
             name=f"visualizations/{visualization_id}",
             room=kept.room,
@@ -80,6 +82,7 @@ class BatchItems:
             view=visualizations_pb2.VIEW_AFTER,
             receipt=made.receipt,
             create_time=item.end_time,
+            staging=staging,
         )
         return Visualization(visualization_id, batch.tenant, batch.owner, shown.SerializeToString(), made.image_key)
 
@@ -126,21 +129,25 @@ class BatchCases:
         room = await self.rooms.get(request.room)
         found = await self.rooms.analysis(room)
 
-        async def none_yet(name: str) -> products_pb2.Product:
-            return products_pb2.Product(material=products_pb2.Material())
+        things = [p.product for p in request.staging.placements]
+        find = await finder_among(self.calls, [*request.products, *things])
+
+        async def find_things(name: str) -> products_pb2.Product:
+            return await find(name) if name else products_pb2.Product(material=products_pb2.Material())
 
         # Where to: the products, and how each of them is laid, come with the items.
         target = visualizations_pb2.Application()
         target.CopyFrom(request.application)
         target.ClearField("layout")
-        spec = await self.visualizations.spec(room, found, [target], visualizations_pb2.Staging(), none_yet)
+        spec = await self.visualizations.spec(room, found, [target], request.staging, find_things)
         output = compositor_pb2.Output(
             format=request.format or visualizations_pb2.IMAGE_FORMAT_JPEG,
             view=visualizations_pb2.VIEW_AFTER,
             long_side_px=request.long_side_px or max(preview_size(room.height, room.width)),
         )
-        plan = compositor_pb2.BatchPlan(spec=spec, application=request.application, output=output)
-        find = await finder_among(self.calls, request.products)
+        plan = compositor_pb2.BatchPlan(
+            spec=spec, application=request.application, output=output, staging=request.staging
+        )
         for name in request.products:
             item = plan.items.add(product=name)
             try:
@@ -183,6 +190,8 @@ def _check(request: visualizations_pb2.BatchVisualizationsRequest) -> None:
         raise InvalidArgument("PRODUCTS_INVALID", f"a batch has 1 to {PRODUCTS_MAX} products")
     if len(set(request.products)) < len(request.products):
         raise InvalidArgument("PRODUCTS_INVALID", "a product stands in a batch once")
+    if len(request.staging.placements) > PLACEMENTS_MAX:
+        raise InvalidArgument("PLACEMENTS_INVALID", f"at most {PLACEMENTS_MAX} things go into a picture")
     if request.application.product:
         raise InvalidArgument("APPLICATIONS_INVALID", "leave application.product empty: products takes its place")
     if request.long_side_px and not SIDE_MIN <= request.long_side_px <= SIDE_MAX:
