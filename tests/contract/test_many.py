@@ -208,7 +208,9 @@ def test_a_batch_gives_each_product_a_visualization_or_an_error(
 
 @covers("roomviz.v1.VisualizationService/BatchVisualizations")
 def test_the_pictures_of_a_batch_share_things_and_light(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
-    rug = visualizations_pb2.Staging(placements=[client.place("RUG-JUTE-ROUND")], relight=visualizations_pb2.RELIGHT_WARM)
+    rug = visualizations_pb2.Staging(
+        placements=[client.place("RUG-JUTE-ROUND")], relight=visualizations_pb2.RELIGHT_WARM
+    )
 
     batch = client.start_batch(analyzed.room, client.target(kind="floor"), SKUS[:2], long_side_px=640, staging=rug)
 

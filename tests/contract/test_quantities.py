@@ -158,7 +158,7 @@ def test_quantities_that_make_no_sense_are_refused(api: Api, client: Client, ana
     crossed = polygon((0, 0), (1, 1), (1, 0), (0, 1))
     small = polygon((0, 0), (1, 0), (1, 1))
     flat = next(s for s in analyzed.surfaces if not s.HasField("plane"))
-    border = layouts_pb2.Border(width_m=0.2, piece_length_m=0.2, outline=small.corners)
+    border = layouts_pb2.Border(width_m=2.0, piece_length_m=2.0, outline=huge.corners)
     assert ask(room="rooms/none") == "ROOM_NOT_FOUND"
     assert ask(surface_id="pool-1") == "SURFACE_NOT_FOUND"
     assert ask(surface_id=flat.surface_id) == "SURFACE_WITHOUT_PLANE"

@@ -38,6 +38,7 @@ from services.compositor.domain.quantity import (
     seen,
 )
 from services.compositor.domain.quantity.articles import articles
+from services.compositor.domain.quantity.border import scaled as scaled_border
 from services.compositor.ports import MaskedSurface, Pictures
 
 COATS, COATS_MAX = 2, 10
@@ -173,10 +174,8 @@ def _check_sold(ask: QuantityAsk) -> None:
         told = laid is None or isinstance(laid, Carpet | Mural) or sold.pieces_per_box > 0
     if not told:
         raise FailedPrecondition("PRODUCT_WITHOUT_PACKAGING", "the product does not tell how it is sold")
-    if isinstance(laid, Bordered):
-        raise InvalidArgument(
-            "LAYOUT_INVALID", "a border and its field are not counted together: count the field, then the border"
-        )
+    if isinstance(laid, Bordered) and isinstance(laid.field.pattern, Wallpaper | Carpet | Mural):
+        raise InvalidArgument("LAYOUT_INVALID", "a border is counted around what is laid in pieces")
 
 
 def _given(outline: Sequence[Point], holes: Sequence[Sequence[Point]]) -> Patches:
@@ -194,12 +193,7 @@ def _given(outline: Sequence[Point], holes: Sequence[Sequence[Point]]) -> Patche
     parts = [p for p in shapely.get_parts(left) if isinstance(p, shapely.Polygon) and p.area > 1e-6]
     if not parts:
         raise InvalidArgument("OUTLINE_INVALID", "the holes leave nothing to cover")
-    return Patches(tuple(_surface(p) for p in parts))
-
-
-def _surface(p: shapely.Polygon) -> Surface:
-    rings = [tuple((float(x), float(y)) for x, y in ring.coords[:-1]) for ring in (p.exterior, *p.interiors)]
-    return Surface(rings[0], tuple(rings[1:]))
+    return Patches(tuple(Surface.of(p) for p in parts))
 
 
 def _measured(ask: QuantityAsk, mask: Image, others: Sequence[Image]) -> tuple[Patches, float]:
@@ -250,22 +244,29 @@ def _counted(ask: QuantityAsk, covered: Patches, open_border: float, scale: Inte
         except ValueError as error:
             raise FailedPrecondition("ROLL_TOO_SHORT", str(error)) from error
         return Quantity(square, covered, open_border, count, rolls=strips)
-    of = articles(layout.pattern)
+    pattern = layout.pattern.field.pattern if isinstance(layout.pattern, Bordered) else layout.pattern
+    of = articles(pattern)
     _check_size(covered.scaled(scale.high), float(of.length_m.min()), float(of.width_m.min()))
     # What its box holds is not said apart: as many of each kind.
     per_box = (max(1, sold.pieces_per_box // len(of.length_m)),) * len(of.length_m)
-    best = boxes(layout, at_best, per_box, ask.tiles)
-    known = {scale.value: best}
+    best = _bought(layout, covered, scale.value, per_box, ask.tiles)
+    ends = [_bought(layout, covered, k, per_box, ask.tiles).boxes for k in {scale.low, scale.high} - {scale.value}]
+    findings = check(pattern, ask.rectified) if ask.tiles else []  # type: ignore[arg-type]
+    counts = [float(n) for n in (*ends, best.boxes)]
+    return Quantity(
+        square, covered, open_border, Interval(min(counts), counts[-1], max(counts)), boxes=best, findings=findings
+    )
 
-    def bought(surface: Patches, factor: float) -> float:
-        if factor not in known:
-            known[factor] = boxes(layout, surface, per_box, ask.tiles)
-        return float(known[factor].boxes)
 
-    counts = [bought(covered.scaled(k), k) for k in (scale.low, scale.value, scale.high)]
-    findings = check(layout.pattern, ask.rectified) if ask.tiles else []  # type: ignore[arg-type]
-    interval = Interval(min(counts), counts[1], max(counts))
-    return Quantity(square, covered, open_border, interval, boxes=best, findings=findings)
+def _bought(layout: Layout, covered: Patches, factor: float, per_box: tuple[int, ...], turnable: bool) -> Boxes:
+    """Boxes for a surface that is so many times as large as stated; a border's outline grows with it."""
+    if not isinstance(layout.pattern, Bordered):
+        return boxes(layout, covered.scaled(factor), per_box, turnable)
+    try:
+        bordered = replace(layout, pattern=scaled_border(layout.pattern, factor))
+        return boxes(bordered, covered.scaled(factor), per_box, turnable)
+    except ValueError as error:
+        raise InvalidArgument("LAYOUT_INVALID", str(error)) from error
 
 
 def _check_size(covered: Patches, length_m: float, width_m: float) -> None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from services.compositor.domain.layout import Layout
+from services.compositor.domain.layout import Bordered, Layout
+from services.compositor.domain.layout.border import BORDER
 from services.compositor.domain.layout.piece import require
 from services.compositor.domain.quantity.articles import articles
+from services.compositor.domain.quantity.border import articles_for, field_of, pieces
 from services.compositor.domain.quantity.cuts import cuts
 from services.compositor.domain.quantity.stock import articles_needed, cut
 from services.compositor.domain.quantity.surface import Patches, Surface
@@ -29,7 +31,7 @@ class Boxes:
     """What to buy.
 
     area_m2: of the surface, grout and all. laid_m2: of the pieces on it.
-    whole: pieces laid uncut. parts: cut pieces laid. from_offcuts: how many of these needed no piece of their own.
+    whole: pieces laid uncut. parts: cut pieces laid, a border's among them. from_offcuts: how many of these needed no piece of their own.
     pieces: used up of each article. boxes: to buy. bought_m2: what these boxes hold.
     waste: part of the pieces used that is not laid. surplus: part of the boxes' pieces that is not used.
     cut_list: the cut pieces by size, largest count first.
@@ -51,7 +53,7 @@ class Boxes:
 def boxes(
     layout: Layout, surface: Surface | Patches, per_box: tuple[int, ...], turnable: bool = True, kerf_m: float = 0.003
 ) -> Boxes:
-    """Lay the layout on the surface and count.
+    """Lay the layout on the surface and count. A border is cut from the largest article of its field.
 
     Args:
         per_box: pieces of each article in a box: of each length of plank, each size of Versailles, each hand of
@@ -60,36 +62,47 @@ def boxes(
         kerf_m: width of the saw's cut, metres.
 
     Raises:
-        ValueError: a box that lacks an article, or a pattern that is not bought in pieces.
+        ValueError: a box that lacks an article, a pattern that is not bought in pieces, or a border wider than its pieces.
     """
-    of = articles(layout.pattern)
+    border = layout.pattern if isinstance(layout.pattern, Bordered) else None
+    field = border.field if border else layout
+    of = articles(field.pattern)
     require(len(per_box) == len(of.length_m), f"a box of this pattern holds {len(of.length_m)} articles")
     require(min(per_box) > 0, "a box holds one or more of each article")
     require(kerf_m >= 0, "a saw's cut is at least 0 wide")
-    needed = cuts(layout, surface, len(of.of_kind))
+    along = pieces(border, _patches(surface)) if border else Counter[tuple[float, float]]()
+    inside = field_of(border, _patches(surface)) if border else surface
+    if inside is None:
+        raise ValueError("the border leaves no room for its field")
+    needed = cuts(field, inside, len(of.of_kind))
     shelf = cut(needed, of, per_box, turnable, kerf_m)
-    used = articles_needed(needed, shelf, of)
+    used = articles_needed(needed, shelf, of) + articles_for(along, of, turnable, kerf_m)
     count = int(np.ceil(used / np.array(per_box)).max())
     piece_m2 = of.area_m2
     whole_m2 = float((needed.whole * piece_m2[np.array(of.of_kind)]).sum())
-    laid = whole_m2 + float(shapely.area(needed.part).sum())
+    laid = whole_m2 + float(shapely.area(needed.part).sum()) + sum(a * b * n for (a, b), n in along.items())
     spent, bought = float((used * piece_m2).sum()), float((count * np.array(per_box) * piece_m2).sum())
     return Boxes(
         float(surface.polygon().area),
         laid,
         int(needed.whole.sum()),
-        len(needed.part),
+        len(needed.part) + along.total(),
         len(needed.part) - len(shelf),
         tuple(used.tolist()),
         count,
         bought,
         1 - laid / spent if spent else 0.0,
         1 - spent / bought if bought else 0.0,
-        _cut_list(needed.kind.tolist(), shapely.bounds(needed.part)),
+        _cut_list(needed.kind.tolist(), shapely.bounds(needed.part), along),
     )
 
 
-def _cut_list(kinds: list[int], bounds: np.ndarray) -> tuple[CutSize, ...]:
+def _patches(surface: Surface | Patches) -> Patches:
+    return surface if isinstance(surface, Patches) else Patches((surface,))
+
+
+def _cut_list(kinds: list[int], bounds: np.ndarray, along: Counter[tuple[float, float]]) -> tuple[CutSize, ...]:
     length, width = np.round(bounds[:, 2] - bounds[:, 0], 3), np.round(bounds[:, 3] - bounds[:, 1], 3)
     counted = Counter(zip(kinds, length.tolist(), width.tolist(), strict=True))
+    counted.update({(BORDER, *size): count for size, count in along.items()})
     return tuple(CutSize(*size, count) for size, count in sorted(counted.items(), key=lambda c: (-c[1], c[0])))

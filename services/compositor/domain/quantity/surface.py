@@ -40,6 +40,13 @@ class Surface:
         polygon = self.polygon()
         require(polygon.is_valid and polygon.area > 0, "a surface's outline and holes do not cross each other")
 
+    @classmethod
+    def of(cls, polygon: shapely.Polygon) -> "Surface":
+        rings = [
+            tuple((float(x), float(y)) for x, y in ring.coords[:-1]) for ring in (polygon.exterior, *polygon.interiors)
+        ]
+        return cls(rings[0], tuple(rings[1:]))
+
     def polygon(self) -> shapely.Polygon:
         return shapely.Polygon(self.outline, self.holes)
 

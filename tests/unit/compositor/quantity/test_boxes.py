@@ -245,8 +245,10 @@ def test_impossible_purchases_are_refused():
         boxes(Layout(Versailles(0.2)), room, (4,))
     with pytest.raises(ValueError, match="not bought in pieces"):
         boxes(Layout(Carpet()), room, (4,))
+    with pytest.raises(ValueError, match="larger than what the material comes in"):
+        boxes(Layout(Bordered(room.outline, 0.4, 0.3, Layout(Bond(0.3, 0.3)))), room, (4,))
     with pytest.raises(ValueError, match="not bought in pieces"):
-        boxes(Layout(Bordered(room.outline, 0.2, 0.3, Layout(Bond(0.3, 0.3)))), room, (4,))
+        boxes(Layout(Bordered(room.outline, 0.2, 0.3, Layout(Carpet()))), room, (4,))
     with pytest.raises(ValueError):
         boxes(Layout(Bond(0.3, 0.3)), room, (0,))
     with pytest.raises(ValueError, match="do not cross"):
@@ -260,3 +262,41 @@ def test_round_tiles_are_counted_too():
 
     assert bought.pieces[0] * np.pi / 4 * 0.01 >= bought.laid_m2 - 1e-6
     assert bought.boxes == 2
+
+
+def test_a_border_is_cut_from_pieces_of_its_own_and_the_field_is_what_is_left():
+    room = Surface(tuple(rectangle(0, 0, 3, 2)))
+    field = Layout(Bond(0.3, 0.3), origin_x_m=0.2, origin_y_m=0.2)
+
+    both = boxes(Layout(Bordered(room.outline, 0.2, 0.3, field)), room, (4,))
+    inside = boxes(field, Surface(tuple(rectangle(0.2, 0.2, 2.8, 1.8))), (4,))
+
+    # Ten pieces along each long side and seven along each short one, none of which leaves room for another in its tile.
+    assert sum(both.pieces) == sum(inside.pieces) + 34
+    assert (both.whole, both.parts) == (inside.whole, inside.parts + 34)
+    assert {(c.length_m, c.width_m): c.count for c in both.cut_list if c.kind == 255} == {
+        (0.3, 0.2): 20,
+        (0.286, 0.2): 14,
+    }
+    assert both.laid_m2 >= room.polygon().area
+
+
+def test_narrow_pieces_of_a_border_share_a_tile():
+    room = Surface(tuple(rectangle(0, 0, 3, 2)))
+    field = Layout(Bond(0.3, 0.3))
+
+    both = boxes(Layout(Bordered(room.outline, 0.09, 0.3, field)), room, (4,))
+    inside = boxes(field, Surface(tuple(rectangle(0.09, 0.09, 2.91, 1.91))), (4,))
+
+    assert sum(both.pieces) == sum(inside.pieces) + 7 + 5  # 20 and 14, three of a tile
+
+
+def test_a_border_around_a_corner_that_points_into_the_room_is_never_short():
+    ell = Surface(((0.0, 0.0), (3.0, 0.0), (3.0, 1.0), (1.5, 1.0), (1.5, 2.5), (0.0, 2.5)))
+    field = Layout(Bond(0.6, 0.3))
+
+    made = boxes(Layout(Bordered(ell.outline, 0.15, 0.6, field)), ell, (5,))
+
+    assert made.laid_m2 >= ell.polygon().area - 1e-9
+    # At the corner two pieces reach over each other's side by the border's width.
+    assert any(c.length_m > 0.6 - 1e-9 for c in made.cut_list if c.kind == 255)
