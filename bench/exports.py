@@ -29,6 +29,7 @@ from roomviz.imaging.codec import decode_grey, decode_rgb, encode_jpeg, encode_p
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
 from roomviz.v1 import rooms_pb2
+from services.compositor.adapters.plates import StoredPlates
 from services.compositor.domain.encode import TYPES, encode_as
 from services.compositor.ports import Order
 from services.compositor.transport.messages import order_from_recipe, order_of
@@ -123,7 +124,8 @@ def room(folder: Path, megapixels: float) -> compositor_pb2.RenderSpec:
 
 def maker(folder: Path, pool: ThreadPoolExecutor, keep: bool, threads: int = THREADS) -> MakePicture:
     files, memory = Files(folder, keep), [Memory(1 << 29 if keep else 0) for _ in range(7)]
-    return MakePicture(Renderer(files, pool, threads, *memory[:4], Staging(files, pool, *memory[4:])), Forgotten())
+    plates, staging = StoredPlates(memory[0], None, pool), Staging(files, pool, *memory[4:])
+    return MakePicture(Renderer(files, pool, threads, plates, *memory[1:4], staging), Forgotten())
 
 
 def peak_mb() -> float:

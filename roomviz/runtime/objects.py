@@ -5,6 +5,8 @@ import io
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import stamina
@@ -16,6 +18,7 @@ from roomviz.errors import NotFound, RoomvizError, Unavailable
 from roomviz.runtime.settings import ServiceSettings
 
 R = TypeVar("R")
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _DOWN = (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, OSError)
 
 
@@ -29,6 +32,16 @@ def _our_words(key: str) -> Iterator[None]:
         raise Unavailable("OBJECT_STORE_UNAVAILABLE", f"the object store refused: {error.code}") from error
     except _DOWN as error:
         raise Unavailable("OBJECT_STORE_UNAVAILABLE", "the object store does not answer; try again") from error
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as a listing has it; etag: the store's own mark of its content."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    modified: datetime
 
 
 class Objects:
@@ -58,6 +71,28 @@ class Objects:
                     response.release_conn()
 
         return await self._run(call)
+
+    async def under(self, prefix: str) -> list[Stored]:
+        """All objects whose keys begin so."""
+
+        def call() -> list[Stored]:
+            with _our_words(prefix):
+                found = self._client.list_objects(self._bucket, prefix, recursive=True)
+                return [
+                    Stored(o.object_name or "", o.size or 0, (o.etag or "").strip('"'), o.last_modified or _LONG_AGO)
+                    for o in found
+                ]
+
+        return await self._run(call)
+
+    async def remove(self, key: str) -> None:
+        """Remove an object, or none where there is none."""
+
+        def call() -> None:
+            with _our_words(key):
+                self._client.remove_object(self._bucket, key)
+
+        await self._run(call)
 
     async def ensure_bucket(self) -> None:
         def call() -> None:

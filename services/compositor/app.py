@@ -22,6 +22,7 @@ from services.compositor.adapters.batches import PostgresBatches
 from services.compositor.adapters.diffusion import diffusion
 from services.compositor.adapters.judge import SandboxedJudge
 from services.compositor.adapters.pictures import CachedPictures
+from services.compositor.adapters.plates import StoredPlates
 from services.compositor.adapters.postgres import PostgresRenders
 from services.compositor.adapters.recipes import StoredRecipes
 from services.compositor.domain.kernel import Texels
@@ -61,7 +62,9 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         # Photos, plates, layouts, textures and things share the budget; a plate is the smallest, and the dearest to make.
         share = settings.cache_bytes // 16
         pictures = CachedPictures(store, cpu, 4 * share)
-        plates, textures, layouts = Memory[Plate](2 * share), Memory[Texels](2 * share), Memory[LayoutPlate](4 * share)
+        textures, layouts = Memory[Texels](2 * share), Memory[LayoutPlate](4 * share)
+        plates = StoredPlates(Memory[Plate](2 * share), store if settings.plate_store_bytes else None, cpu)
+        await stack.enter_async_context(plates.trimmed(settings.plate_store_bytes))
         tiles = Memory[Tiles](share)
         staging = Staging(pictures, cpu, Memory[Sheet](share), Memory[Backdrop](share), Memory[Furniture](share))
         renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, layouts, textures, tiles, staging)

@@ -1,7 +1,7 @@
 """What the compositor needs from the outside."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from services.compositor.domain.difference import Difference
 from services.compositor.domain.layout import Layout
 from services.compositor.domain.perspective import Corners, Plane, Reference
+from services.compositor.domain.plate import Plate
 from services.compositor.domain.staging.pose import Mount
 
 Write = Callable[[Any], Awaitable[None]]
@@ -173,6 +174,14 @@ class Export:
     size_bytes: int
     content_digest: str
     receipt: str
+
+
+class Plates(Protocol):
+    """Plates that were made before, here or by another worker."""
+
+    async def get(self, room: str, key: Hashable) -> Plate | None: ...
+
+    def put(self, room: str, key: Hashable, plate: Plate) -> None: ...
 
 
 class Pictures(Protocol):

@@ -11,6 +11,8 @@ class Settings(ServiceSettings):
     compare_limit_s: float = 120.0
     job_concurrency: int = 1
     cache_bytes: int = 512 << 20
+    # What plates may take in the object store, where other workers find them; 0: they stay in memory.
+    plate_store_bytes: int = 10 << 30
     # Pictures to verify are decoded in child processes within these limits.
     verify_workers: int = 1
     verify_limit_s: float = 60.0

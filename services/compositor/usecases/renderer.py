@@ -30,7 +30,7 @@ from services.compositor.domain.shading import Box, Light, light_in, light_of
 from services.compositor.domain.sheen import FINISHES
 from services.compositor.domain.splice import Tiles
 from services.compositor.domain.texture import finest_m, halved, pyramid
-from services.compositor.ports import Laid, LayerSpec, Pictures, PlacedThing, RenderSpec
+from services.compositor.ports import Laid, LayerSpec, Pictures, PlacedThing, Plates, RenderSpec
 from services.compositor.usecases.things import Staging
 
 Given = TypeVarTuple("Given")
@@ -100,7 +100,7 @@ class Renderer:
     pictures: Pictures
     cpu: Executor
     threads: int
-    plates: Memory[Plate]
+    plates: Plates
     layouts: Memory[LayoutPlate]
     textures: Memory[Texels]
     tiles: Memory[Tiles]
@@ -186,7 +186,7 @@ class Renderer:
     async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image) -> list[Plate | None]:
         """A plate a layer; None where its mask is empty."""
         keys = [_plate_key(spec, photo_key, photo, layer) for layer in spec.layers]
-        found = [self.plates.get(key) for key in keys]
+        found = list(await asyncio.gather(*(self.plates.get(spec.room, key) for key in keys)))
         missing = [n for n, plate in enumerate(found) if plate is None]
         if missing:
             light = await self._light(spec, photo)
@@ -195,7 +195,7 @@ class Renderer:
                 if on is not None:
                     plate = await self.run(on.plate, 0, len(on.alpha))
                     found[n] = plate
-                    self.plates.put(keys[n], plate)
+                    self.plates.put(spec.room, keys[n], plate)
         return found
 
     async def _surfaces(self, spec: RenderSpec, photo: Image) -> list[Surface | None]:

@@ -16,6 +16,7 @@ from roomviz.imaging.codec import encode_jpeg, encode_png
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
 from roomviz.v1 import layouts_pb2, products_pb2, rooms_pb2, visualizations_pb2
+from services.compositor.adapters.plates import StoredPlates
 from services.compositor.domain import xmp
 from services.compositor.domain.difference import Difference, difference
 from services.compositor.ports import Order
@@ -105,7 +106,14 @@ def fresh():
 
         def worker(threads: int = 2) -> tuple[MakePicture, Rerender, Verify]:
             staging = Staging(Stored(), pool, *(Memory(1 << 28) for _ in range(3)))
-            renderer = Renderer(Stored(), pool, threads, *(Memory(1 << 28) for _ in range(4)), staging)
+            renderer = Renderer(
+                Stored(),
+                pool,
+                threads,
+                StoredPlates(Memory(1 << 28), None, pool),
+                *(Memory(1 << 28) for _ in range(3)),
+                staging,
+            )
             make = MakePicture(renderer, shelf)
             again = Rerender(make, shelf)
             return make, again, Verify(again, shelf, Here())

@@ -1,0 +1,140 @@
+"""Plates in memory, and behind it in the object store: what one worker computed, another reads.
+
+A plate in the store is worth no more than the time that it takes to make again, so whatever goes wrong there is no
+error: it is made again.
+"""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import AsyncIterator, Hashable
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from roomviz.errors import RoomvizError
+from roomviz.runtime.memory import Memory
+from roomviz.runtime.objects import Objects
+from services.compositor.domain.plate import Plate
+from services.compositor.domain.version import renderer
+
+log = structlog.get_logger()
+
+PREFIX = "plates/"
+# Plates on their way to the store, at most: more are not worth their memory.
+WRITES_MAX = 4
+SWEEP_S = 600.0
+
+
+class StoredPlates:
+    """`objects` is None where memory alone keeps them."""
+
+    def __init__(self, memory: Memory[Plate], objects: Objects | None, cpu: Executor):
+        self._memory, self._objects, self._cpu = memory, objects, cpu
+        self._writes: set[asyncio.Task[None]] = set()
+
+    async def get(self, room: str, key: Hashable) -> Plate | None:
+        kept = self._memory.get((room, key))
+        if kept is not None or self._objects is None:
+            return kept
+        try:
+            data = await self._objects.get(stored_at(room, key))
+            plate = await asyncio.get_running_loop().run_in_executor(self._cpu, unpacked, data)
+        except (RoomvizError, ValueError, KeyError, EOFError, BadZipFile):
+            return None
+        self._memory.put((room, key), plate)
+        return plate
+
+    def put(self, room: str, key: Hashable, plate: Plate) -> None:
+        """Keep it; the store gets it while others go on."""
+        self._memory.put((room, key), plate)
+        if self._objects is not None and len(self._writes) < WRITES_MAX:
+            task = asyncio.create_task(self._write(self._objects, stored_at(room, key), plate))
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
+
+    async def written(self) -> None:
+        """Wait for what is on its way to the store."""
+        await asyncio.gather(*self._writes)
+
+    async def trim(self, bytes_max: int) -> int:
+        """Remove the oldest from the store until the rest is within the budget; returns how many."""
+        if self._objects is None:
+            return 0
+        kept = sorted(await self._objects.under(PREFIX), key=lambda o: o.modified)
+        held, gone = sum(o.size_bytes for o in kept), 0
+        for oldest in kept:
+            if held <= bytes_max:
+                break
+            await self._objects.remove(oldest.key)
+            held -= oldest.size_bytes
+            gone += 1
+        return gone
+
+    @asynccontextmanager
+    async def trimmed(self, bytes_max: int) -> AsyncIterator["StoredPlates"]:
+        """Keep the store within the budget until left."""
+        sweeper = asyncio.create_task(self._sweep(bytes_max))
+        try:
+            yield self
+        finally:
+            sweeper.cancel()
+            await asyncio.gather(sweeper, *self._writes, return_exceptions=True)
+
+    async def _sweep(self, bytes_max: int) -> None:
+        while True:
+            try:
+                gone = await self.trim(bytes_max)
+            except RoomvizError as error:
+                log.warning("plates not trimmed", error=error.message)
+            else:
+                if gone:
+                    log.info("plates trimmed", count=gone)
+            await asyncio.sleep(SWEEP_S)
+
+    async def _write(self, objects: Objects, key: str, plate: Plate) -> None:
+        try:
+            data = await asyncio.get_running_loop().run_in_executor(self._cpu, packed, plate)
+            await objects.put(key, data, "application/octet-stream")
+        except RoomvizError as error:
+            log.warning("plate not stored", error=error.message)
+
+
+def stored_at(room: str, key: Hashable) -> str:
+    """Under its room, so that it can go with it. The renderer's name stands for how plates are made."""
+    digest = hashlib.sha256(repr((renderer(), key)).encode()).hexdigest()
+    return f"{PREFIX}{room.removeprefix('rooms/')}/{digest}.npz"
+
+
+def packed(plate: Plate) -> bytes:
+    """Every field as an array, those that are None left out. Not compressed: that would take longer than it saves."""
+    out = io.BytesIO()
+    values = {f.name: getattr(plate, f.name) for f in fields(plate)}
+    np.savez(out, allow_pickle=False, **{k: np.asarray(v) for k, v in values.items() if v is not None})
+    return out.getvalue()
+
+
+def unpacked(data: bytes) -> Plate:
+    """As it was packed. Raises ValueError, KeyError, EOFError or BadZipFile where this is no plate."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as found:
+        values: dict[str, NDArray[Any]] = {k: found[k] for k in found.files}
+    x, y, w, h = values.pop("box").tolist()
+    return Plate(
+        (x, y, w, h),
+        values["alpha"],
+        values["spans"],
+        values["touched"],
+        values["gain"],
+        values["tint"],
+        values.get("plane_from_pixel"),
+        values.get("footprints"),
+        values.get("sheen"),
+        int(values["sheen_shift"]),
+        int(values["sheen_above"]),
+    )
