@@ -16,6 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
 
+SERVICES = ("catalog", "segmentation", "compositor", "gateway")
+
 
 @dataclass(frozen=True)
 class Program:
@@ -49,7 +51,7 @@ def grpc_serving(address: str) -> bool:
 
 
 def write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_text(text)
 
@@ -85,6 +87,13 @@ def _unprivileged(folder: Path) -> list[str]:
     for path in [folder, *folder.rglob("*")]:
         os.chown(path, 65534, 65534)
     return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def postgres_password(s: LocalSettings, service: str) -> str:
+    """The password of a service's role, which stands in the service's own passfile too."""
+    password = secret(s.home, f"{service}/postgres_password")
+    write_private(s.home / "secrets" / service / "pgpass", f"*:*:*:{service}:{password}\n")
+    return password
 
 
 def prepare_postgres(s: LocalSettings) -> list[str]:
@@ -251,8 +260,6 @@ def s3_ready(s: LocalSettings) -> bool:
 
 
 # --- all of it -------------------------------------------------------------------------------------
-
-SERVICES = ("catalog", "segmentation", "compositor", "gateway")
 
 
 def prepare(s: LocalSettings) -> list[Program]:

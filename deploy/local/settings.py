@@ -77,7 +77,7 @@ class LocalSettings(BaseSettings):
 
     def service_environment(self, service: str) -> dict[str, str]:
         """What a service reads: see `roomviz.runtime.settings`."""
-        secrets = self.home / "secrets"
+        secrets = self.home / "secrets" / service
         values = {
             "ENVIRONMENT": self.environment,
             "LOG_LEVEL": self.log_level,
@@ -87,12 +87,12 @@ class LocalSettings(BaseSettings):
             "COMPOSITOR_PORT": self.compositor_port,
             "CATALOG_PORT": self.catalog_port,
             "METRICS_PORT": getattr(self, f"{service}_metrics_port"),
-            "POSTGRES_DSN": f"postgresql://roomviz@{INTERNAL_HOST}:{self.postgres_port}/roomviz",
+            "POSTGRES_DSN": f"postgresql://{service}@{INTERNAL_HOST}:{self.postgres_port}/roomviz",
             "POSTGRES_PASSFILE": secrets / "pgpass",
             "NATS_URL": f"nats://{INTERNAL_HOST}:{self.nats_port}",
             "S3_ENDPOINT": f"{INTERNAL_HOST}:{self.s3_port}",
             "S3_ACCESS_KEY": "roomviz",
-            "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
+            "S3_SECRET_KEY_FILE": self.home / "secrets" / "s3_secret_key",
             "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
             "MODEL": self.model,
             "PROPOSAL_MODEL": self.proposal_model,

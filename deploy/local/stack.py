@@ -23,7 +23,8 @@ from typing import Any
 import asyncpg
 from supervisor.xmlrpc import SupervisorTransport
 
-from deploy.local.programs import Program, prepare, secret
+from deploy import provision
+from deploy.local.programs import SERVICES, Program, postgres_password, prepare, secret
 from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
 
 GREEN, RED, GREY, END = ("\033[32m", "\033[31m", "\033[90m", "\033[0m") if sys.stdout.isatty() else ("", "", "", "")
@@ -169,7 +170,7 @@ class Stack:
                 batch = [p for p in programs if p.tier == tier]
                 self.start(batch)
                 if tier == 0:
-                    asyncio.run(self.ensure_database())
+                    asyncio.run(self.provision())
             self.seed()
         say(
             f"{GREEN}ready{END} in {time.monotonic() - began:.1f} s: gateway on {self.s.host}:{self.s.gateway_port}, key in {self.home / 'secrets' / 'api_key'}"
@@ -202,12 +203,18 @@ class Stack:
                     raise SystemExit(f"  {RED}✗{END} {p.name} {why}; the end of {self.logs / p.name}.log:\n{tail}")
             time.sleep(0.1)
 
-    async def ensure_database(self) -> None:
-        url = f"postgresql://roomviz@{INTERNAL_HOST}:{self.s.postgres_port}/postgres"
-        connection = await asyncpg.connect(url, passfile=str(self.home / "secrets" / "pgpass"))
+    async def provision(self) -> None:
+        """What services may not make for themselves: the database with its roles."""
+        url = f"postgresql://roomviz@{INTERNAL_HOST}:{self.s.postgres_port}"
+        passfile = str(self.home / "secrets" / "pgpass")
+        connection = await asyncpg.connect(f"{url}/postgres", passfile=passfile)
         try:
-            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'roomviz'"):
-                await connection.execute("CREATE DATABASE roomviz")
+            await provision.database(connection)
+        finally:
+            await connection.close()
+        connection = await asyncpg.connect(f"{url}/roomviz", passfile=passfile)
+        try:
+            await provision.roles(connection, {name: postgres_password(self.s, name) for name in SERVICES})
         finally:
             await connection.close()
 

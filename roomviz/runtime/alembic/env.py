@@ -1,4 +1,4 @@
-"""Runs a service's migrations in its own schema, one process at a time."""
+"""Runs a service's migrations in its own schema, one process at a time. The schema itself an administrator made."""
 
 import asyncio
 
@@ -11,7 +11,6 @@ options = context.config.attributes
 
 def migrate(connection: Connection) -> None:
     schema = options["schema"]
-    connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
     connection.execute(text(f'SET search_path TO "{schema}"'))
     connection.execute(text("SELECT pg_advisory_lock(hashtext(:name))"), {"name": f"roomviz-migrate-{schema}"})
     connection.commit()

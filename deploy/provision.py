@@ -1,0 +1,67 @@
+"""What an administrator makes before the services start, so that no service needs an administrator's rights.
+
+Everything here may be done again and again, over what is there already.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+
+import asyncpg
+
+
+async def database(connection: asyncpg.Connection) -> None:
+    """The database `roomviz`, over a superuser's connection to another one."""
+    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = 'roomviz'"):
+        await connection.execute("CREATE DATABASE roomviz")
+
+
+async def roles(connection: asyncpg.Connection, passwords: Mapping[str, str]) -> None:
+    """A role a service, which owns the schema of its name and may do nothing else; passwords by service.
+
+    `connection` is a superuser's, to the database `roomviz`. Schemas that belong to somebody else, as those of older
+    versions do, are handed over with all that is in them.
+    """
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('roomviz-provision'))")
+        await connection.execute("REVOKE ALL ON DATABASE roomviz FROM PUBLIC")
+        await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        for service, password in passwords.items():
+            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", service):
+                await connection.execute(f'CREATE ROLE "{service}"')
+            await connection.execute(
+                f'ALTER ROLE "{service}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS'
+                f" PASSWORD '{_scram_verifier(password)}'"
+            )
+            await connection.execute(f'GRANT CONNECT ON DATABASE roomviz TO "{service}"')
+            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{service}"')
+            await _hand_over(connection, service)
+        # Making extensions takes rights on the whole database, which the catalogue's role has not.
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA catalog")
+
+
+async def _hand_over(connection: asyncpg.Connection, service: str) -> None:
+    """Make the role of a service the owner of its schema and of the tables in it."""
+    await connection.execute(f'ALTER SCHEMA "{service}" OWNER TO "{service}"')
+    await connection.execute(f'REVOKE ALL ON SCHEMA "{service}" FROM PUBLIC')
+    # Indexes and the sequences of columns follow their tables.
+    tables = await connection.fetch(
+        """SELECT format('%I.%I', n.nspname, c.relname) AS name
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND pg_get_userbyid(c.relowner) <> $1""",
+        service,
+    )
+    for table in tables:
+        await connection.execute(f'ALTER TABLE {table["name"]} OWNER TO "{service}"')
+
+
+def _scram_verifier(password: str) -> str:
+    """What PostgreSQL keeps of a password (RFC 5803), made here so that no statement, and so no log, holds a password."""
+    rounds, salt = 4096, os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt_64, stored_64, server_64 = (base64.b64encode(b).decode() for b in (salt, stored, server))
+    return f"SCRAM-SHA-256${rounds}:{salt_64}${stored_64}:{server_64}"
