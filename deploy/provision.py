@@ -6,10 +6,18 @@ Everything here may be done again and again, over what is there already.
 import base64
 import hashlib
 import hmac
+import io
 import os
 from collections.abc import Mapping
 
 import asyncpg
+import stamina
+from minio import Minio
+from minio.error import S3Error
+
+from roomviz.runtime.objects import PROBE
+
+BUCKET = "roomviz"
 
 
 async def database(connection: asyncpg.Connection) -> None:
@@ -55,6 +63,14 @@ async def _hand_over(connection: asyncpg.Connection, service: str) -> None:
     )
     for table in tables:
         await connection.execute(f'ALTER TABLE {table["name"]} OWNER TO "{service}"')
+
+
+@stamina.retry(on=S3Error, timeout=30.0, wait_max=1.0)
+def bucket(client: Minio) -> None:
+    """The bucket, and in it the object that services look at to know whether the store works."""
+    if not client.bucket_exists(BUCKET):
+        client.make_bucket(BUCKET)
+    client.put_object(BUCKET, PROBE, io.BytesIO(b"here\n"), 5, "text/plain")
 
 
 def _scram_verifier(password: str) -> str:

@@ -15,8 +15,9 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
-
-SERVICES = ("catalog", "segmentation", "compositor", "gateway")
+from deploy.permissions import SERVICES
+from deploy.provision import BUCKET
+from roomviz.runtime.objects import PROBE
 
 
 @dataclass(frozen=True)
@@ -184,13 +185,26 @@ def prepare_nats(s: LocalSettings) -> list[str]:
 
 
 def prepare_s3(s: LocalSettings) -> list[str]:
-    identity = {
+    administrator = {
         "name": "roomviz",
         "credentials": [{"accessKey": "roomviz", "secretKey": secret(s.home, "s3_secret_key")}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
+    services = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": name, "secretKey": secret(s.home, f"{name}/s3_secret_key")}],
+            "actions": [
+                f"Read:{BUCKET}/{PROBE}*",  # without the star it allows nothing
+                *(f"Read:{BUCKET}/{prefix}*" for prefix in may.reads),
+                *(f"Write:{BUCKET}/{prefix}*" for prefix in may.writes),
+                *(f"List:{BUCKET}/{prefix}*" for prefix in may.lists),
+            ],
+        }
+        for name, may in SERVICES.items()
+    ]
     config = s.home / "run" / "s3.json"
-    write_private(config, json.dumps({"identities": [identity]}))
+    write_private(config, json.dumps({"identities": [administrator, *services]}, indent=1))
     data = s.home / "data" / "s3"
     data.mkdir(parents=True, exist_ok=True)
     flags = {

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from minio import Minio
 from supervisor.xmlrpc import SupervisorTransport
 
 from deploy import provision
-from deploy.local.programs import SERVICES, Program, postgres_password, prepare, secret
+from deploy.local.programs import Program, postgres_password, prepare, secret
 from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
+from deploy.permissions import SERVICES
 
 GREEN, RED, GREY, END = ("\033[32m", "\033[31m", "\033[90m", "\033[0m") if sys.stdout.isatty() else ("", "", "", "")
 
@@ -148,9 +150,11 @@ class Stack:
             if not self.alive():
                 self.kill_orphans()
                 self.check_ports()
+            before = self.configurations()
             programs = prepare(self.s)
             text = self.render(programs)
-            if self.alive() and self.conf.exists() and self.conf.read_text() != text:
+            changed = self.configurations() != before or (self.conf.exists() and self.conf.read_text() != text)
+            if self.alive() and changed:
                 say("settings changed: restarting the stack")
                 self.stop()
                 self.check_ports()
@@ -175,6 +179,10 @@ class Stack:
         say(
             f"{GREEN}ready{END} in {time.monotonic() - began:.1f} s: gateway on {self.s.host}:{self.s.gateway_port}, key in {self.home / 'secrets' / 'api_key'}"
         )
+
+    def configurations(self) -> dict[Path, str]:
+        """What the servers read when they start."""
+        return {path: path.read_text() for path in self.run.glob("*.json")}
 
     def wait_for(self, ready: Any, limit_s: float, what: str) -> None:
         end = time.monotonic() + limit_s
@@ -204,7 +212,7 @@ class Stack:
             time.sleep(0.1)
 
     async def provision(self) -> None:
-        """What services may not make for themselves: the database with its roles."""
+        """What services may not make for themselves: the database with its roles, the bucket."""
         url = f"postgresql://roomviz@{INTERNAL_HOST}:{self.s.postgres_port}"
         passfile = str(self.home / "secrets" / "pgpass")
         connection = await asyncpg.connect(f"{url}/postgres", passfile=passfile)
@@ -217,6 +225,14 @@ class Stack:
             await provision.roles(connection, {name: postgres_password(self.s, name) for name in SERVICES})
         finally:
             await connection.close()
+        store = Minio(
+            f"{INTERNAL_HOST}:{self.s.s3_port}",
+            access_key="roomviz",
+            secret_key=secret(self.home, "s3_secret_key"),
+            secure=False,
+            region="us-east-1",
+        )
+        provision.bucket(store)
 
     def seed(self) -> None:
         """The demo tenant's key and catalogue; does nothing where they are there."""

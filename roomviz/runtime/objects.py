@@ -19,6 +19,9 @@ from roomviz.runtime.settings import ServiceSettings
 
 R = TypeVar("R")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+# A small object that whoever made the bucket put there. Reading it shows that the store works and knows us, and needs
+# rights on nothing else, as looking at the bucket itself would.
+PROBE = "probe"
 _DOWN = (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, OSError)
 
 
@@ -94,23 +97,15 @@ class Objects:
 
         await self._run(call)
 
-    async def ensure_bucket(self) -> None:
-        def call() -> None:
-            with _our_words(self._bucket):
-                if not self._client.bucket_exists(self._bucket):
-                    try:
-                        self._client.make_bucket(self._bucket)
-                    except S3Error as error:  # another service was faster
-                        if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                            raise
-
-        await self._run(call)
-
     async def probe(self) -> str:
         def call() -> None:
-            with _our_words(self._bucket):
-                if not self._client.bucket_exists(self._bucket):
-                    raise Unavailable("OBJECT_STORE_UNAVAILABLE", f"there is no bucket {self._bucket}")
+            try:
+                with _our_words(PROBE):
+                    self._client.stat_object(self._bucket, PROBE)
+            except NotFound as error:
+                raise Unavailable(
+                    "OBJECT_STORE_UNAVAILABLE", f"there is no object {PROBE} in the bucket {self._bucket}"
+                ) from error
 
         await self._run(call)
         return "S3"
@@ -118,7 +113,7 @@ class Objects:
 
 @asynccontextmanager
 async def connect(settings: ServiceSettings) -> AsyncIterator[Objects]:
-    """A store with its bucket; waits for a server that is starting."""
+    """A store that works; waits for a server that is starting."""
     http = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=2, read=20),
         maxsize=16,
@@ -136,6 +131,6 @@ async def connect(settings: ServiceSettings) -> AsyncIterator[Objects]:
         objects = Objects(client, settings.s3_bucket, threads)
         async for attempt in stamina.retry_context(on=RoomvizError, attempts=None, timeout=60.0, wait_max=1.0):
             with attempt:
-                await objects.ensure_bucket()
+                await objects.probe()
         yield objects
         http.clear()

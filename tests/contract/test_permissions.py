@@ -1,13 +1,17 @@
 """What one service's credentials do not open, at the real servers."""
 
-from collections.abc import AsyncIterator
+import io
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from minio import Minio
+from minio.error import S3Error
 
 from deploy import provision
-from deploy.local.programs import SERVICES, postgres_password
+from deploy.local.programs import postgres_password
+from deploy.permissions import SERVICES
 from tests.conftest import Running
 
 # A table that each service has.
@@ -33,12 +37,12 @@ async def database(running: Running, role: str) -> AsyncIterator[asyncpg.Connect
         await connection.close()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", sorted(SERVICES))
 async def test_a_service_reads_its_own_tables_and_nobody_elses(running: Running, service: str):
     async with database(running, service) as connection:
         await connection.fetch(f"SELECT 1 FROM {TABLES[service]} LIMIT 1")
 
-        for other in set(SERVICES) - {service}:
+        for other in SERVICES.keys() - {service}:
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f"permission denied for schema {other}"):
                 await connection.fetch(f"SELECT 1 FROM {TABLES[other]} LIMIT 1")
 
@@ -76,3 +80,41 @@ async def test_a_schema_of_an_older_version_is_handed_over(running: Running):
         await service.execute("INSERT INTO catalog.kept (word) VALUES ('oak')")
         await service.execute("ALTER TABLE catalog.kept ADD COLUMN more int")
         await service.execute("DROP TABLE catalog.kept")
+
+
+def bucket(running: Running, service: str) -> Minio:
+    """S3 as a service, or as the administrator `roomviz`."""
+    secrets = running.settings.home / "secrets"
+    key = ((secrets if service == "roomviz" else secrets / service) / "s3_secret_key").read_text().strip()
+    address = f"127.0.0.1:{running.settings.s3_port}"
+    return Minio(address, access_key=service, secret_key=key, secure=False, region="us-east-1")
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_a_service_reads_and_writes_under_its_prefixes_alone(running: Running, service: str):
+    prefixes = {p for may in SERVICES.values() for p in (*may.reads, *may.writes)} | {"", "elsewhere/"}
+    administrator, store = bucket(running, "roomviz"), bucket(running, service)
+    for prefix in prefixes:
+        administrator.put_object("roomviz", f"{prefix}permissions-test", io.BytesIO(b"oak"), 3)
+
+    def allowed(call: Callable[[], object]) -> bool:
+        try:
+            call()
+        except S3Error as error:
+            if error.code != "AccessDenied":
+                raise
+            return False
+        return True
+
+    def read(prefix: str) -> Callable[[], object]:
+        return lambda: store.get_object("roomviz", f"{prefix}permissions-test").close()
+
+    def write(prefix: str) -> Callable[[], object]:
+        return lambda: store.put_object("roomviz", f"{prefix}permissions-test", io.BytesIO(b"ash"), 3)
+
+    assert {p for p in prefixes if allowed(read(p))} == set(SERVICES[service].reads)
+    assert {p for p in prefixes if allowed(write(p))} == set(SERVICES[service].writes)
+    listed = {p for p in prefixes if allowed(lambda p=p: list(store.list_objects("roomviz", p, recursive=True)))}
+    assert listed == set(SERVICES[service].lists)
+    for prefix in prefixes:
+        administrator.remove_object("roomviz", f"{prefix}permissions-test")
