@@ -2,14 +2,23 @@
 
 from dataclasses import dataclass
 
+from roomviz.runtime.bus import INBOX
+
 
 @dataclass(frozen=True)
 class Permissions:
-    """`reads`, `writes` and `lists`: key prefixes in the bucket. Whoever may write may also delete."""
+    """`reads`, `writes` and `lists`: key prefixes in the bucket. Whoever may write may also delete.
+
+    `publishes` and `hears`: subjects of NATS, where the service uses it. `consumers`: what it reads of streams, as
+    (stream, durable, subject); JetStream holds a consumer to the subject that it was allowed to be made with.
+    """
 
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    publishes: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
+    consumers: tuple[tuple[str, str, str], ...] = ()
 
 
 SERVICES = {
@@ -20,14 +29,49 @@ SERVICES = {
     "segmentation": Permissions(
         reads=("rooms/", "masks/"),
         writes=("masks/",),
+        publishes=("events.room.analyzed", "events.job.failed", "dead.segmentation.*", "progress.*"),
+        consumers=(("JOBS", "segmentation-analyze", "jobs.segmentation.analyze"),),
     ),
     "compositor": Permissions(
         reads=("rooms/", "masks/", "textures/", "cutouts/", "batches/", "recipes/", "halved/", "generated/", "plates/"),
         writes=("renders/", "recipes/", "halved/", "generated/", "plates/"),
         lists=("plates/",),
+        publishes=(
+            "events.visualization.exported",
+            "events.batch.accepted",
+            "events.batch.ended",
+            "events.job.failed",
+            "dead.compositor.*",
+            "progress.*",
+        ),
+        consumers=(
+            ("JOBS", "compositor-export", "jobs.compositor.export"),
+            ("JOBS", "compositor-batch", "jobs.compositor.batch"),
+            ("EVENTS", "compositor", "events.operation.cancelled"),
+        ),
     ),
     "gateway": Permissions(
         reads=("rooms/", "masks/", "renders/"),
         writes=("rooms/", "patterns/", "batches/"),
+        publishes=("jobs.segmentation.*", "jobs.compositor.*", "events.operation.cancelled", "progress.*"),
+        hears=("progress.*",),
+        consumers=(("EVENTS", "gateway", "events.*.*"),),
     ),
 }
+
+
+def nats_permissions(service: str) -> dict[str, dict[str, list[str]]]:
+    """The permissions of a service's user, as NATS' configuration has them."""
+    may = SERVICES[service]
+    publish = [*may.publishes, "$JS.API.INFO"]
+    for stream, durable, subject in may.consumers:
+        publish += [
+            f"$JS.API.CONSUMER.INFO.{stream}.{durable}",
+            f"$JS.API.CONSUMER.CREATE.{stream}.{durable}.{subject}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
+            f"$JS.ACK.{stream}.{durable}.>",
+        ]
+    return {
+        "publish": {"allow": publish},
+        "subscribe": {"allow": [*may.hears, f"{INBOX}.{service}.>"]},
+    }

@@ -11,10 +11,12 @@ import os
 from collections.abc import Mapping
 
 import asyncpg
+import nats
 import stamina
 from minio import Minio
 from minio.error import S3Error
 
+from roomviz.runtime.bus import ensure_streams
 from roomviz.runtime.objects import PROBE
 
 BUCKET = "roomviz"
@@ -71,6 +73,15 @@ def bucket(client: Minio) -> None:
     if not client.bucket_exists(BUCKET):
         client.make_bucket(BUCKET)
     client.put_object(BUCKET, PROBE, io.BytesIO(b"here\n"), 5, "text/plain")
+
+
+async def streams(url: str, user: str, password: str) -> None:
+    """The streams of JetStream."""
+    client = await nats.connect(url, user=user, password=password, connect_timeout=5)
+    try:
+        await ensure_streams(client.jetstream(timeout=10))
+    finally:
+        await client.close()
 
 
 def _scram_verifier(password: str) -> str:

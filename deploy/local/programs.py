@@ -15,7 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
-from deploy.permissions import SERVICES
+from deploy.permissions import SERVICES, nats_permissions
 from deploy.provision import BUCKET
 from roomviz.runtime.objects import PROBE
 
@@ -54,6 +54,7 @@ def grpc_serving(address: str) -> bool:
 def write_private(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
+    path.chmod(0o600)
     path.write_text(text)
 
 
@@ -166,12 +167,19 @@ def postgres_ready(s: LocalSettings) -> bool:
 
 
 def prepare_nats(s: LocalSettings) -> list[str]:
+    # All in the global account, where older versions kept their streams.
+    users: list[dict[str, object]] = [{"user": "roomviz", "password": secret(s.home, "nats_password")}]
+    for name, may in SERVICES.items():
+        if may.publishes:
+            password = secret(s.home, f"{name}/nats_password")
+            users.append({"user": name, "password": password, "permissions": nats_permissions(name)})
     config = {
         "server_name": "roomviz-local",
         "host": INTERNAL_HOST,
         "port": s.nats_port,
         "http": f"{INTERNAL_HOST}:{s.nats_monitor_port}",
         "max_payload": 1 << 20,
+        "authorization": {"users": users},
         "jetstream": {
             "store_dir": str(s.home / "data" / "nats"),
             "max_memory_store": 64 << 20,
@@ -180,7 +188,7 @@ def prepare_nats(s: LocalSettings) -> list[str]:
         },
     }
     path = s.home / "run" / "nats.json"
-    path.write_text(json.dumps(config, indent=1))
+    write_private(path, json.dumps(config, indent=1))
     return [str(s.installed / "servers" / "bin" / "nats-server"), "-c", str(path)]
 
 

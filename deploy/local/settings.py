@@ -90,6 +90,8 @@ class LocalSettings(BaseSettings):
             "POSTGRES_DSN": f"postgresql://{service}@{INTERNAL_HOST}:{self.postgres_port}/roomviz",
             "POSTGRES_PASSFILE": secrets / "pgpass",
             "NATS_URL": f"nats://{INTERNAL_HOST}:{self.nats_port}",
+            "NATS_USER": service,
+            "NATS_PASSWORD_FILE": secrets / "nats_password",
             "S3_ENDPOINT": f"{INTERNAL_HOST}:{self.s3_port}",
             "S3_ACCESS_KEY": service,
             "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",

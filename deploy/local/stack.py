@@ -212,7 +212,7 @@ class Stack:
             time.sleep(0.1)
 
     async def provision(self) -> None:
-        """What services may not make for themselves: the database with its roles, the bucket."""
+        """What services may not make for themselves: the database with its roles, the bucket, the streams."""
         url = f"postgresql://roomviz@{INTERNAL_HOST}:{self.s.postgres_port}"
         passfile = str(self.home / "secrets" / "pgpass")
         connection = await asyncpg.connect(f"{url}/postgres", passfile=passfile)
@@ -233,6 +233,8 @@ class Stack:
             region="us-east-1",
         )
         provision.bucket(store)
+        url = f"nats://{INTERNAL_HOST}:{self.s.nats_port}"
+        await provision.streams(url, "roomviz", secret(self.home, "nats_password"))
 
     def seed(self) -> None:
         """The demo tenant's key and catalogue; does nothing where they are there."""

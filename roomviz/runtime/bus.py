@@ -16,10 +16,12 @@ from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
 from roomviz.errors import Unavailable
+from roomviz.runtime.settings import BusSettings
 
 log = structlog.get_logger()
 
 BODY_BYTES_MAX = 512 * 1024
+INBOX = "_INBOX"
 _DAY = 86_400.0
 
 STREAMS = (
@@ -81,17 +83,19 @@ class Bus:
         version = self.client.connected_server_version
         return f"{version.major}.{version.minor}.{version.patch}"
 
-    async def _ensure_streams(self) -> None:
-        for config in STREAMS:
-            try:
-                await self.stream.add_stream(config)
-            except nats.js.errors.BadRequestError:  # it is there with other settings
-                await self.stream.update_stream(config)
+
+async def ensure_streams(stream: JetStreamContext) -> None:
+    """Make the streams, or bring their settings up to date; takes an administrator's rights."""
+    for config in STREAMS:
+        try:
+            await stream.add_stream(config)
+        except nats.js.errors.BadRequestError:  # it is there with other settings
+            await stream.update_stream(config)
 
 
 @asynccontextmanager
-async def connect(url: str, name: str) -> AsyncIterator[Bus]:
-    """A connected bus with its streams; reconnects for ever, flushes at the end."""
+async def connect(settings: BusSettings) -> AsyncIterator[Bus]:
+    """A connected bus; reconnects for ever, flushes at the end. The streams an administrator made."""
 
     async def quiet(error: Exception) -> None:
         log.warning("nats", error=str(error) or type(error).__name__)
@@ -101,8 +105,13 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
     ):
         with attempt:
             client = await nats.connect(
-                url,
-                name=f"roomviz-{name}",
+                settings.nats_url,
+                name=f"roomviz-{settings.nats_user}",
+                user=settings.nats_user,
+                # Read again at every connection, so that a new one is taken up without a restart.
+                password=lambda: settings.nats_password_file.read_text().strip(),
+                # Answers come to an inbox; each user may listen at its own alone.
+                inbox_prefix=f"{INBOX}.{settings.nats_user}",
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.5,
                 connect_timeout=3,
@@ -111,10 +120,10 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
             )
     bus = Bus(client)
     async for attempt in stamina.retry_context(
-        on=(NatsError, OSError, TimeoutError), attempts=None, timeout=60.0, wait_max=1.0
+        on=(NatsError, OSError, TimeoutError, Unavailable), attempts=None, timeout=60.0, wait_max=1.0
     ):
         with attempt:
-            await bus._ensure_streams()
+            await bus.probe()
     try:
         yield bus
     finally:

@@ -25,7 +25,6 @@ class ServiceSettings(BaseSettings):
     postgres_dsn: str  # without a password: asyncpg reads it from postgres_passfile
     postgres_passfile: Path
     postgres_pool_size: int = 8
-    nats_url: str
     s3_endpoint: str
     s3_access_key: str
     s3_secret_key_file: Path
@@ -37,3 +36,11 @@ class ServiceSettings(BaseSettings):
     @property
     def s3_secret_key(self) -> str:
         return self.s3_secret_key_file.read_text().strip()
+
+
+class BusSettings(ServiceSettings):
+    """Of a service that uses NATS."""
+
+    nats_url: str
+    nats_user: str
+    nats_password_file: Path

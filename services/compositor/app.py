@@ -58,7 +58,7 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         cpu = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="cpu"))
         store = await stack.enter_async_context(objects.connect(settings))
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
-        queue = await stack.enter_async_context(bus.connect(settings.nats_url, "compositor"))
+        queue = await stack.enter_async_context(bus.connect(settings))
         # Photos, plates, layouts, textures and things share the budget; a plate is the smallest, and the dearest to make.
         share = settings.cache_bytes // 16
         pictures = CachedPictures(store, cpu, 4 * share)

@@ -103,7 +103,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(objects.connect(settings))
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
-        queue = await stack.enter_async_context(bus.connect(settings.nats_url, "gateway"))
+        queue = await stack.enter_async_context(bus.connect(settings))
         limits = Limits(settings.upload_bytes_max, settings.upload_megapixels_max)
         box = await stack.enter_async_context(
             sandbox(

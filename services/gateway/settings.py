@@ -2,10 +2,10 @@
 
 from pydantic import IPvAnyNetwork
 
-from roomviz.runtime.settings import ServiceSettings
+from roomviz.runtime.settings import BusSettings
 
 
-class Settings(ServiceSettings):
+class Settings(BusSettings):
     metrics_port: int = 8543
     # Where the services behind the gateway are; empty means beside it on this machine.
     segmentation_address: str = ""

@@ -48,7 +48,7 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         cpu = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="cpu"))
         store = await stack.enter_async_context(objects.connect(settings))
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
-        queue = await stack.enter_async_context(bus.connect(settings.nats_url, "segmentation"))
+        queue = await stack.enter_async_context(bus.connect(settings))
         server_client = await stack.enter_async_context(triton_client(settings.triton_address))
         network = TritonNetwork(server_client, settings.model)
         proposer = TritonProposer(server_client, settings.proposal_model)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from roomviz.runtime.settings import ServiceSettings
+from roomviz.runtime.settings import BusSettings
 
 
-class Settings(ServiceSettings):
+class Settings(BusSettings):
     metrics_port: int = 8551
     triton_address: str
     model: str = "roomseg"

@@ -1,13 +1,17 @@
 """What one service's credentials do not open, at the real servers."""
 
+import asyncio
 import io
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
+import nats
 import pytest
 from minio import Minio
 from minio.error import S3Error
+from nats.aio.client import Client
 
 from deploy import provision
 from deploy.local.programs import postgres_password
@@ -118,3 +122,105 @@ def test_a_service_reads_and_writes_under_its_prefixes_alone(running: Running, s
     assert listed == set(SERVICES[service].lists)
     for prefix in prefixes:
         administrator.remove_object("roomviz", f"{prefix}permissions-test")
+
+
+@asynccontextmanager
+async def bus(running: Running, service: str) -> AsyncIterator[tuple[Client, asyncio.Queue[str]]]:
+    """NATS as a service, and what the server says against it."""
+    refused: asyncio.Queue[str] = asyncio.Queue()
+
+    async def hear(error: Exception) -> None:
+        refused.put_nowait(str(error).lower())
+
+    client = await nats.connect(
+        f"nats://127.0.0.1:{running.settings.nats_port}",
+        user=service,
+        password=(running.settings.home / "secrets" / service / "nats_password").read_text().strip(),
+        inbox_prefix=f"_INBOX.{service}",
+        error_cb=hear,
+    )
+    try:
+        yield client, refused
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("service", "subject"),
+    [
+        ("segmentation", "jobs.segmentation.analyze"),
+        ("segmentation", "jobs.compositor.export"),
+        ("segmentation", "events.visualization.exported"),
+        ("segmentation", "events.operation.cancelled"),
+        ("segmentation", "dead.compositor.export"),
+        ("segmentation", "_INBOX.gateway.answer"),
+        ("compositor", "jobs.compositor.export"),
+        ("compositor", "events.room.analyzed"),
+        ("gateway", "events.room.analyzed"),
+        ("gateway", "events.job.failed"),
+        # Reading, making, emptying and removing streams, and consumers of others.
+        ("segmentation", "$JS.API.STREAM.MSG.GET.JOBS"),
+        ("segmentation", "$JS.API.DIRECT.GET.JOBS"),
+        ("segmentation", "$JS.API.STREAM.PURGE.JOBS"),
+        ("gateway", "$JS.API.STREAM.CREATE.MORE"),
+        ("gateway", "$JS.API.STREAM.UPDATE.JOBS"),
+        ("gateway", "$JS.API.STREAM.DELETE.JOBS"),
+        ("segmentation", "$JS.API.CONSUMER.MSG.NEXT.JOBS.compositor-export"),
+        ("segmentation", "$JS.API.CONSUMER.CREATE.JOBS.segmentation-analyze.jobs.compositor.export"),
+        ("segmentation", "$JS.API.CONSUMER.CREATE.JOBS"),
+        ("segmentation", "$JS.API.CONSUMER.DURABLE.CREATE.JOBS.segmentation-analyze"),
+        ("segmentation", "$JS.API.CONSUMER.DELETE.JOBS.segmentation-analyze"),
+        ("segmentation", "$JS.ACK.JOBS.compositor-export.1.1.1.1.1"),
+    ],
+)
+async def test_a_service_may_not_publish_what_is_not_its_own(running: Running, service: str, subject: str):
+    async with bus(running, service) as (client, refused):
+        await client.publish("progress.nothing", b"")  # allowed: the first complaint is not of this one
+        await client.publish(subject, b"\xff")
+
+        complaint = await asyncio.wait_for(refused.get(), 10)
+
+    assert complaint == f'nats: permissions violation for publish to "{subject.lower()}"'
+
+
+@pytest.mark.parametrize(
+    "subject", [">", "jobs.>", "jobs.segmentation.analyze", "events.>", "progress.*", "_INBOX.>", "_INBOX.gateway.>"]
+)
+async def test_a_service_may_not_listen_to_others(running: Running, subject: str):
+    async with bus(running, "segmentation") as (client, refused):
+        await client.subscribe("_INBOX.segmentation.own.>")
+        await client.subscribe(subject)
+
+        complaint = await asyncio.wait_for(refused.get(), 10)
+
+    assert complaint == f'nats: permissions violation for subscription to "{subject.lower()}"'
+
+
+async def test_a_consumer_reads_the_subject_alone_that_it_was_allowed_for(running: Running):
+    request = {
+        "stream_name": "JOBS",
+        "config": {
+            "name": "segmentation-analyze",
+            "durable_name": "segmentation-analyze",
+            "ack_policy": "explicit",
+            "filter_subject": "jobs.compositor.export",
+        },
+    }
+    async with bus(running, "segmentation") as (client, _):
+        subject = "$JS.API.CONSUMER.CREATE.JOBS.segmentation-analyze.jobs.segmentation.analyze"
+        answer = json.loads((await client.request(subject, json.dumps(request).encode(), timeout=5)).data)
+
+    assert answer["error"]["code"] == 400
+    assert "filter" in answer["error"]["description"]
+
+
+@pytest.mark.parametrize("credentials", [{}, {"user": "gateway", "pass": "wrong"}, {"user": "catalog", "pass": ""}])
+async def test_the_queue_takes_nobody_without_credentials(running: Running, credentials: dict[str, str]):
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.settings.nats_port)
+
+    await reader.readline()
+    writer.write(b"CONNECT " + json.dumps({"verbose": False, **credentials}).encode() + b"\r\nPING\r\n")
+    answer = await reader.readline()
+    writer.close()
+
+    assert b"Authorization Violation" in answer
