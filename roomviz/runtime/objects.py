@@ -2,12 +2,14 @@
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import stamina
 import urllib3
@@ -17,6 +19,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from roomviz.errors import NotFound, RoomvizError, Unavailable
 from roomviz.runtime.settings import ServiceSettings
 
+PRESIGNED_S_MAX = 900
 R = TypeVar("R")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # A small object that whoever made the bucket put there. Reading it shows that the store works and knows us, and needs
@@ -50,8 +53,8 @@ class Stored:
 class Objects:
     """Bytes under keys. Keys are made by us from ids and digests, never from what a user typed."""
 
-    def __init__(self, client: Minio, bucket: str, threads: ThreadPoolExecutor):
-        self._client, self._bucket, self._threads = client, bucket, threads
+    def __init__(self, client: Minio, bucket: str, threads: ThreadPoolExecutor, public: Minio):
+        self._client, self._bucket, self._threads, self._public = client, bucket, threads, public
 
     async def _run(self, call: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -97,6 +100,28 @@ class Objects:
 
         await self._run(call)
 
+    def presigned(self, key: str, content_type: str, expires_s: int = 300, filename: str = "") -> str:
+        """A URL with which anybody may read this one object until it expires; nothing is asked of the store.
+
+        Args:
+            key: the object's. Whether it is there is seen only when the URL is used.
+            content_type: what the answer is said to be, whatever the object was stored as.
+            expires_s: 1 to 900 seconds.
+            filename: under which a browser saves the object; of ours, ASCII. Empty: the browser shows it.
+
+        Raises:
+            ValueError: `expires_s` is out of bounds, or `filename` would have to be quoted.
+        """
+        if not 1 <= expires_s <= PRESIGNED_S_MAX:
+            raise ValueError(f"a URL is valid for 1 to {PRESIGNED_S_MAX} seconds, not {expires_s}")
+        if not re.fullmatch(r"[A-Za-z0-9._-]*", filename):
+            raise ValueError(f"{filename!r} is no file name for a header")
+        headers: dict[str, str | list[str] | tuple[str]] = {
+            "response-content-type": content_type,
+            "response-content-disposition": f"attachment; filename={filename}" if filename else "inline",
+        }
+        return str(self._public.get_presigned_url("GET", self._bucket, key, timedelta(seconds=expires_s), headers))
+
     async def probe(self) -> str:
         def call() -> None:
             try:
@@ -119,16 +144,22 @@ async def connect(settings: ServiceSettings) -> AsyncIterator[Objects]:
         maxsize=16,
         retries=urllib3.Retry(2, backoff_factor=0.1, status_forcelist=(502, 503, 504)),
     )
-    client = Minio(
-        settings.s3_endpoint,
-        access_key=settings.s3_access_key,
-        secret_key=settings.s3_secret_key,
-        secure=settings.s3_secure,
-        region="us-east-1",
-        http_client=http,
-    )
+
+    def client(endpoint: str, secure: bool) -> Minio:
+        return Minio(
+            endpoint,
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key,
+            secure=secure,
+            region="us-east-1",
+            http_client=http,
+        )
+
+    inner = client(settings.s3_endpoint, settings.s3_secure)
+    outer = urlsplit(settings.s3_public_url)  # the host is part of what is signed
+    public = client(outer.netloc, outer.scheme == "https") if settings.s3_public_url else inner
     with ThreadPoolExecutor(8, thread_name_prefix="s3") as threads:
-        objects = Objects(client, settings.s3_bucket, threads)
+        objects = Objects(inner, settings.s3_bucket, threads, public)
         async for attempt in stamina.retry_context(on=RoomvizError, attempts=None, timeout=60.0, wait_max=1.0):
             with attempt:
                 await objects.probe()

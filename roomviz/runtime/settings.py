@@ -30,6 +30,8 @@ class ServiceSettings(BaseSettings):
     s3_secret_key_file: Path
     s3_bucket: str = "roomviz"
     s3_secure: bool = False
+    # Where the outside reaches the object store, such as https://media.example.com; empty: as we do.
+    s3_public_url: str = ""
 
     default_deadline_s: float = 30.0
 
