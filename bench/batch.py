@@ -53,7 +53,7 @@ def worker(settings: LocalSettings, number: int, alone: bool = True) -> Iterator
         mine = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(process.pid, {mine[number % len(mine)]})
     try:
-        wait_until(lambda: grpc_serving(f"{INTERNAL_HOST}:{port}"), "a worker")
+        wait_until(lambda: grpc_serving(settings, "compositor", f"{INTERNAL_HOST}:{port}"), "a worker")
         yield process
     finally:
         process.terminate()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
@@ -62,13 +62,16 @@ class CliSettings(BaseSettings):
     """Where the gateway is and who asks; from the environment, or the `.env` of the stack."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ROOMVIZ_", env_file=(HOME / ".env", ".env"), frozen=True, extra="ignore"
+        env_prefix="ROOMVIZ_", env_file=(HOME / ".env", ".env"), env_ignore_empty=True, frozen=True, extra="ignore"
     )
 
     host: str = "127.0.0.1"
     gateway_port: int = 8443
     state: Path = Path(".local")
     api_key: str = ""
+    tls: Literal["off", "on"] = "off"
+    # Authorities to believe; empty: those of the local stack, or else gRPC's own list.
+    ca_file: Path | None = None
 
 
 @contextmanager
@@ -80,7 +83,12 @@ def gateway() -> Iterator[Client]:
         raise InvalidArgument(
             "API_KEY_MISSING", "no API key: set ROOMVIZ_API_KEY, or start the local stack with `make up`"
         )
-    with Client(f"{settings.host}:{settings.gateway_port}", key) as client:
+    local = HOME / settings.state / "secrets" / "ca" / "ca.pem"
+    authorities = settings.ca_file or (local if local.exists() else True)
+    tls = authorities if settings.tls == "on" else False
+    if isinstance(tls, Path) and not tls.is_file():
+        raise InvalidArgument("CA_FILE_MISSING", f"there is no file {tls}: see ROOMVIZ_CA_FILE")
+    with Client(f"{settings.host}:{settings.gateway_port}", key, tls=tls) as client:
         yield client
 
 

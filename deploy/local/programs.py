@@ -9,11 +9,13 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.local.certificates import prepare_certificates
 from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
 from deploy.permissions import SERVICES, nats_permissions
 from deploy.provision import BUCKET
@@ -42,8 +44,17 @@ def http_ok(url: str) -> bool:
         return False
 
 
-def grpc_serving(address: str) -> bool:
-    with grpc.insecure_channel(address) as channel:
+def grpc_serving(s: LocalSettings, service: str, address: str) -> bool:
+    """Whether a service of the stack is ready; where it wants a certificate, it is shown its own."""
+    if s.tls == "off":
+        opened = grpc.insecure_channel(address)
+    else:
+        files = [s.authorities] + [s.home / "secrets" / service / name for name in ("tls.key", "tls.pem")]
+        # The gateway shows where it is, the others who they are.
+        name = "localhost" if service == "gateway" else service
+        options = [("grpc.ssl_target_name_override", name)]
+        opened = grpc.secure_channel(address, grpc.ssl_channel_credentials(*(f.read_bytes() for f in files)), options)
+    with opened as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
         except grpc.RpcError:
@@ -287,6 +298,8 @@ def s3_ready(s: LocalSettings) -> bool:
 def prepare(s: LocalSettings) -> list[Program]:
     """Write every configuration and return the programs, in the order in which they start."""
     (s.home / "run").mkdir(parents=True, exist_ok=True)
+    if s.tls == "on":
+        prepare_certificates(s.home / "secrets", list(SERVICES), s.host)
     triton, triton_environment = prepare_triton(s)
     programs = [
         # SIGINT is PostgreSQL's fast shutdown.
@@ -314,7 +327,7 @@ def prepare(s: LocalSettings) -> list[Program]:
                 name,
                 2 if name == "gateway" else 1,
                 [sys.executable, "-m", f"services.{name}"],
-                lambda address=address: grpc_serving(address),  # type: ignore[misc]
+                partial(grpc_serving, s, name, address),
                 s.service_environment(name),
             )
         )

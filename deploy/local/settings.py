@@ -22,6 +22,7 @@ class LocalSettings(BaseSettings):
     environment: Literal["development", "production"] = "development"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "127.0.0.1"
+    tls: Literal["off", "on"] = "off"
 
     gateway_port: int = 8443
     segmentation_port: int = 8451
@@ -62,6 +63,11 @@ class LocalSettings(BaseSettings):
         return (ROOT / self.state).resolve()
 
     @property
+    def authorities(self) -> Path:
+        """Whose certificates the services of this stack believe, and who calls its gateway should."""
+        return self.home / "secrets" / "ca" / "ca.pem"
+
+    @property
     def installed(self) -> Path:
         """Where the Makefile put the servers; the same for every stack of this checkout."""
         return ROOT / ".local"
@@ -78,7 +84,7 @@ class LocalSettings(BaseSettings):
     def service_environment(self, service: str) -> dict[str, str]:
         """What a service reads: see `roomviz.runtime.settings`."""
         secrets = self.home / "secrets" / service
-        values = {
+        values: dict[str, object] = {
             "ENVIRONMENT": self.environment,
             "LOG_LEVEL": self.log_level,
             "HOST": self.host if service == "gateway" else INTERNAL_HOST,
@@ -108,6 +114,17 @@ class LocalSettings(BaseSettings):
             "FETCH_HOSTS": json.dumps(self.fetch_hosts),
             "FETCH_NETWORKS": json.dumps(self.fetch_networks),
         }
+        if self.tls == "on":
+            values |= {
+                "TLS_CERTIFICATE_FILE": secrets / "tls.pem",
+                "TLS_KEY_FILE": secrets / "tls.key",
+                "TLS_CA_FILE": self.authorities,
+            }
+            if service == "gateway":
+                values |= {
+                    "PUBLIC_TLS_CERTIFICATE_FILE": secrets / "public.pem",
+                    "PUBLIC_TLS_KEY_FILE": secrets / "public.key",
+                }
         # What else a service can be told (services/*/settings.py) is handed on as it was given.
         told = {**dotenv_values(ROOT / ".env"), **os.environ}
         known = {f"ROOMVIZ_{n.upper()}" for n in import_module(f"services.{service}.settings").Settings.model_fields}

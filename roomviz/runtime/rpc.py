@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 from roomviz import errors
 from roomviz.runtime import context
 from roomviz.runtime.metrics import RPC_SECONDS
+from roomviz.runtime.tls import Certificate, ServerTls, admit
 
 log = structlog.get_logger()
 
@@ -111,9 +112,11 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         default_deadline_s: float,
         open_methods: frozenset[str] = frozenset(),
         longer: Mapping[str, float] | None = None,
+        callers: frozenset[str] | None = None,
     ):
         self._identify, self._default, self._open = identify, default_deadline_s, open_methods
         self._longer = dict(longer or {})
+        self._callers = callers
 
     async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
         handler = await continuation(details)
@@ -159,6 +162,8 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         code = "OK"
         try:
             async with asyncio.timeout(budget):
+                if self._callers is not None:
+                    admit(rpc.auth_context(), self._callers)
                 tenant = "" if method in self._open else await self._identify(method, metadata)
                 structlog.contextvars.bind_contextvars(tenant=tenant)
                 context.enter(
@@ -200,13 +205,16 @@ async def serve(
     servicer: health.aio.HealthServicer,
     open_methods: frozenset[str] = frozenset(),
     longer: Mapping[str, float] | None = None,
+    tls: ServerTls | None = None,
 ) -> AsyncIterator[grpc.aio.Server]:
-    """A started server; `longer` names methods that may take longer than the default.
+    """A started server; `longer` names methods that may take longer than the default. Without `tls` it speaks plaintext.
 
     Leaving stops taking calls and lets running ones finish within the grace.
     """
     server = grpc.aio.server(
-        interceptors=[EdgeInterceptor(identify, default_deadline_s, open_methods, longer)],
+        interceptors=[
+            EdgeInterceptor(identify, default_deadline_s, open_methods, longer, tls.callers if tls else None)
+        ],
         options=[
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -218,7 +226,10 @@ async def serve(
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     if reflect:
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    server.add_insecure_port(address)
+    if tls is None:
+        server.add_insecure_port(address)
+    else:
+        server.add_secure_port(address, tls.credentials)
     await server.start()
     try:
         yield server
@@ -227,17 +238,18 @@ async def serve(
         await server.stop(grace_s)
 
 
-def channel(address: str) -> grpc.aio.Channel:
-    """A channel to another service."""
-    return grpc.aio.insecure_channel(
-        address,
-        options=[
-            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2000),
-        ],
-    )
+def channel(address: str, name: str, certificate: Certificate | None) -> grpc.aio.Channel:
+    """A channel to another service, which must show that it is `name`; plaintext without a certificate of our own."""
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+    ]
+    if certificate is None:
+        return grpc.aio.insecure_channel(address, options)
+    options.append(("grpc.ssl_target_name_override", name))
+    return grpc.aio.secure_channel(address, certificate.channel(), options)
 
 
 async def invoke(method: Any, request: Any) -> Any:

@@ -1,15 +1,27 @@
 """Settings that every service has. Read from the environment once, prefix `ROOMVIZ_`, secrets as files."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
+from pydantic import FilePath, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def all_or_none(settings: BaseSettings, *names: str) -> None:
+    """Refuse settings of which some are set and some are not.
+
+    Raises:
+        ValueError: with the names of those that are missing.
+    """
+    missing = [f"ROOMVIZ_{n.upper()}" for n in names if getattr(settings, n) is None]
+    if 0 < len(missing) < len(names):
+        raise ValueError(f"{' and '.join(missing)} must be set too, or none of them")
 
 
 class ServiceSettings(BaseSettings):
     """Missing or wrong values are reported all together when the service starts."""
 
-    model_config = SettingsConfigDict(env_prefix="ROOMVIZ_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="ROOMVIZ_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     environment: Literal["development", "production"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -33,7 +45,19 @@ class ServiceSettings(BaseSettings):
     # Where the outside reaches the object store, such as https://media.example.com; empty: as we do.
     s3_public_url: str = ""
 
+    # TLS between services: this one's certificate and key, and the authorities of all. All three, or plaintext.
+    tls_certificate_file: FilePath | None = None
+    tls_key_file: FilePath | None = None
+    tls_ca_file: FilePath | None = None
+    # Who may call this service then, by the DNS names in their certificates.
+    tls_callers: tuple[str, ...] = ()
+
     default_deadline_s: float = 30.0
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        all_or_none(self, "tls_certificate_file", "tls_key_file", "tls_ca_file")
+        return self
 
     @property
     def s3_secret_key(self) -> str:

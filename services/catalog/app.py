@@ -9,7 +9,7 @@ import grpc
 
 from roomviz.internal.catalog.v1 import catalog_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2_grpc
-from roomviz.runtime import database, migrations, objects, rpc
+from roomviz.runtime import database, migrations, objects, rpc, tls
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.v1 import products_pb2_grpc
 from services.catalog.adapters.postgres import PostgresProducts
@@ -51,5 +51,6 @@ async def catalog(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 settings.environment == "development",
                 health.servicer,
                 OPEN_METHODS,
+                tls=tls.for_services(settings),
             )
         )

@@ -11,7 +11,7 @@ import grpc
 from roomviz.internal.compositor.v1 import compositor_pb2_grpc
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.status.v1 import status_pb2_grpc
-from roomviz.runtime import bus, database, migrations, objects, rpc
+from roomviz.runtime import bus, database, migrations, objects, rpc, tls
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.listener import listening
 from roomviz.runtime.memory import Memory
@@ -121,6 +121,7 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                     for m in ("Rerender", "Verify")
                 }
                 | {"/roomviz.internal.compositor.v1.CompositorService/Compare": settings.compare_limit_s},
+                tls=tls.for_services(settings),
             )
         )
         work = ExportJob(ExportPicture(make, pictures, PostgresRenders()))

@@ -7,6 +7,7 @@ from roomviz.runtime.settings import BusSettings
 
 class Settings(BusSettings):
     metrics_port: int = 8552
+    tls_callers: tuple[str, ...] = ("gateway",)
     cpu_threads: int = 2
     compare_limit_s: float = 120.0
     job_concurrency: int = 1

@@ -13,7 +13,7 @@ from roomviz.internal.catalog.v1 import catalog_pb2_grpc
 from roomviz.internal.compositor.v1 import compositor_pb2_grpc
 from roomviz.internal.segmentation.v1 import segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
-from roomviz.runtime import bus, database, migrations, objects, rpc
+from roomviz.runtime import bus, database, migrations, objects, rpc, tls
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.sandbox import sandbox
@@ -97,6 +97,14 @@ class ServiceCalls:
     models: Any
 
 
+def public_tls(settings: Settings) -> tls.ServerTls | None:
+    """Anybody may connect; who calls, the credential in the metadata tells."""
+    if settings.public_tls_certificate_file and settings.public_tls_key_file:
+        certificate = tls.Certificate(settings.public_tls_certificate_file, settings.public_tls_key_file)
+        return tls.ServerTls(certificate.server())
+    return None
+
+
 @asynccontextmanager
 async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
     await migrations.upgrade(settings, SCHEMA, MIGRATIONS)
@@ -116,7 +124,11 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         decode = SandboxedDecoder(box, limits)
         rules = Rules(settings.fetch_schemes, settings.fetch_ports, settings.fetch_hosts, settings.fetch_networks)
         fetch = await stack.enter_async_context(fetcher(rules, settings.upload_bytes_max, settings.fetch_limit_s))
-        channels = {name: await stack.enter_async_context(rpc.channel(settings.address(name))) for name in BEHIND}
+        own_certificate = tls.own_certificate(settings)
+        channels = {
+            name: await stack.enter_async_context(rpc.channel(settings.address(name), name, own_certificate))
+            for name in BEHIND
+        }
         statuses = {name: status_pb2_grpc.StatusServiceStub(c) for name, c in channels.items()}
         calls = ServiceCalls(
             segmentation_pb2_grpc.SegmentationServiceStub(channels["segmentation"]),
@@ -207,6 +219,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                     "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
                     "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
                 },
+                tls=public_tls(settings),
             )
         )
         await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())

@@ -1,12 +1,17 @@
 """Settings of the gateway."""
 
-from pydantic import IPvAnyNetwork
+from typing import Self
 
-from roomviz.runtime.settings import BusSettings
+from pydantic import FilePath, IPvAnyNetwork, model_validator
+
+from roomviz.runtime.settings import BusSettings, all_or_none
 
 
 class Settings(BusSettings):
     metrics_port: int = 8543
+    # TLS towards callers: a certificate and its key; both, or plaintext.
+    public_tls_certificate_file: FilePath | None = None
+    public_tls_key_file: FilePath | None = None
     # Where the services behind the gateway are; empty means beside it on this machine.
     segmentation_address: str = ""
     compositor_address: str = ""
@@ -36,6 +41,11 @@ class Settings(BusSettings):
     upload_limit_s: float = 120.0
     # As the compositor's: how long to render a receipt again, or to verify a picture.
     rerender_limit_s: float = 180.0
+
+    @model_validator(mode="after")
+    def _public_tls_is_whole(self) -> Self:
+        all_or_none(self, "public_tls_certificate_file", "public_tls_key_file")
+        return self
 
     def address(self, service: str) -> str:
         return getattr(self, f"{service}_address") or f"127.0.0.1:{getattr(self, f'{service}_port')}"

@@ -11,7 +11,7 @@ import grpc
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2_grpc
-from roomviz.runtime import bus, database, migrations, objects, rpc
+from roomviz.runtime import bus, database, migrations, objects, rpc, tls
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.worker import Worker
@@ -94,6 +94,7 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 settings.environment == "development",
                 health.servicer,
                 OPEN_METHODS,
+                tls=tls.for_services(settings),
             )
         )
         work = AnalyzeJob(AnalyzeRoom(network, proposer, store, analyses, pins, cpu))

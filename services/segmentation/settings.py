@@ -7,6 +7,7 @@ from roomviz.runtime.settings import BusSettings
 
 class Settings(BusSettings):
     metrics_port: int = 8551
+    tls_callers: tuple[str, ...] = ("gateway",)
     triton_address: str
     model: str = "roomseg"
     model_repository: Path

@@ -36,7 +36,10 @@ def second_compositor(running: Running) -> Iterator[subprocess.Popen]:
             stderr=out,
         )
         try:
-            running.stack.wait_for(lambda: grpc_serving(f"127.0.0.1:{port}"), 60, "a second compositor")
+            address = f"127.0.0.1:{port}"
+            running.stack.wait_for(
+                lambda: grpc_serving(running.settings, "compositor", address), 60, "a second compositor"
+            )
             yield process
         finally:
             process.kill()

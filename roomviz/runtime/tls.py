@@ -1,0 +1,117 @@
+"""TLS: who a service is, whom it lets call, and certificates that are read again when their files change.
+
+A service is known by its name, which is a DNS name in its certificate: callers look for the name and not for the
+address, and a service admits callers by name. The files are PEM; without any of them all is plaintext.
+"""
+
+import os
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import structlog
+
+from roomviz.errors import FailedPrecondition, PermissionDenied
+from roomviz.runtime.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ServerTls:
+    """How a server is reached: `callers` are the names of those who may call it; None: anybody may."""
+
+    credentials: grpc.ServerCredentials
+    callers: frozenset[str] | None = None
+
+
+class Certificate:
+    """A certificate (with its chain) and its key, and the authorities that those on the other side must be known to."""
+
+    def __init__(self, certificate: Path, key: Path, authorities: Path | None = None):
+        self._files = (certificate, key, authorities)
+        self._stamp = self._stamped()
+        self._pems = self._read()
+
+    def server(self) -> grpc.ServerCredentials:
+        """For a server; where there are authorities, whoever connects must show a certificate of theirs."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(),
+            self._renewed,  # type: ignore[arg-type]  # the stubs do not know that None means no change
+            require_client_authentication=self._files[2] is not None,
+        )
+
+    def channel(self) -> grpc.ChannelCredentials:
+        """For a channel. gRPC keeps what a channel begins with: see `changed`."""
+        certificate, key, authorities = self._pems
+        return grpc.ssl_channel_credentials(authorities, key, certificate)
+
+    def changed(self) -> bool:
+        """Whether the files are others than those read before, and sound; then they have been read."""
+        try:
+            stamp = self._stamped()
+            if stamp == self._stamp:
+                return False
+            # Looked at before they are read: what changes in between is seen the next time.
+            self._stamp, self._pems = stamp, self._read()
+        except (
+            OSError,
+            FailedPrecondition,
+        ) as error:  # a rotation in the middle, or a wrong one: the old ones serve on
+            log.warning("certificate not renewed", error=str(error))
+            return False
+        log.info("certificate renewed", file=str(self._files[0]))
+        return True
+
+    def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        """What gRPC asks for at every connection, in a thread of its own; None: nothing changed."""
+        return self._configuration() if self.changed() else None
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        certificate, key, authorities = self._pems
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], authorities)
+
+    def _stamped(self) -> tuple[tuple[int, int, int], ...]:
+        found = [os.stat(f) for f in self._files if f is not None]
+        return tuple((s.st_ino, s.st_mtime_ns, s.st_size) for s in found)
+
+    def _read(self) -> tuple[bytes, bytes, bytes | None]:
+        certificate, key, authorities = self._files
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            if authorities is not None:
+                context.load_verify_locations(authorities)
+        except ssl.SSLError as error:
+            raise FailedPrecondition(
+                "TLS_FILES_INVALID",
+                f"{certificate} and {key} are not a certificate and its key, or {authorities} no authorities: {error}",
+            ) from error
+        return certificate.read_bytes(), key.read_bytes(), authorities.read_bytes() if authorities else None
+
+
+def own_certificate(settings: ServiceSettings) -> Certificate | None:
+    """The certificate by which other services know this one; None where they speak plaintext."""
+    if settings.tls_certificate_file and settings.tls_key_file and settings.tls_ca_file:
+        return Certificate(settings.tls_certificate_file, settings.tls_key_file, settings.tls_ca_file)
+    return None
+
+
+def for_services(settings: ServiceSettings) -> ServerTls | None:
+    """For a server that only services call; None where they speak plaintext."""
+    certificate = own_certificate(settings)
+    return ServerTls(certificate.server(), frozenset(settings.tls_callers)) if certificate else None
+
+
+def admit(auth_context: Mapping[str, Iterable[bytes]], callers: frozenset[str]) -> None:
+    """Refuse a caller whose certificate, verified before, has none of these names.
+
+    Raises:
+        PermissionDenied: CALLER_NOT_ALLOWED.
+    """
+    names = {name.decode(errors="replace") for name in auth_context.get("x509_subject_alternative_name", ())}
+    if not names & callers:
+        told = ", ".join(sorted(names)) or "a caller without a name"
+        raise PermissionDenied("CALLER_NOT_ALLOWED", f"{told} may not call this service")
