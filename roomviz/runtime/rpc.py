@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 from roomviz import errors
 from roomviz.runtime import context
 from roomviz.runtime.metrics import RPC_SECONDS
-from roomviz.runtime.tls import Certificate, ServerTls, admit
+from roomviz.runtime.tls import Certificate, RenewedChannel, ServerTls, admit
 
 log = structlog.get_logger()
 
@@ -249,7 +249,7 @@ def channel(address: str, name: str, certificate: Certificate | None) -> grpc.ai
     if certificate is None:
         return grpc.aio.insecure_channel(address, options)
     options.append(("grpc.ssl_target_name_override", name))
-    return grpc.aio.secure_channel(address, certificate.channel(), options)
+    return RenewedChannel(certificate, lambda credentials: grpc.aio.secure_channel(address, credentials, options))
 
 
 async def invoke(method: Any, request: Any) -> Any:

@@ -4,11 +4,13 @@ A service is known by its name, which is a DNS name in its certificate: callers 
 address, and a service admits callers by name. The files are PEM; without any of them all is plaintext.
 """
 
+import asyncio
 import os
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import grpc
 import structlog
@@ -17,6 +19,8 @@ from roomviz.errors import FailedPrecondition, PermissionDenied
 from roomviz.runtime.settings import ServiceSettings
 
 log = structlog.get_logger()
+
+_LEAVE_S = 600.0  # for the calls that run on a channel whose certificate was renewed
 
 
 @dataclass(frozen=True)
@@ -33,41 +37,45 @@ class Certificate:
     def __init__(self, certificate: Path, key: Path, authorities: Path | None = None):
         self._files = (certificate, key, authorities)
         self._stamp = self._stamped()
-        self._pems = self._read()
+        self._pems, self._version = self._read(), 1
 
     def server(self) -> grpc.ServerCredentials:
         """For a server; where there are authorities, whoever connects must show a certificate of theirs."""
+        served = self._version
+
+        def renewed() -> grpc.ServerCertificateConfiguration | None:
+            """gRPC asks for it at every connection, in a thread of its own; None: nothing changed."""
+            nonlocal served
+            if self.version() == served:
+                return None
+            served = self._version
+            return self._configuration()
+
         return grpc.dynamic_ssl_server_credentials(
             self._configuration(),
-            self._renewed,  # type: ignore[arg-type]  # the stubs do not know that None means no change
+            renewed,  # type: ignore[arg-type]  # the stubs do not know that None means no change
             require_client_authentication=self._files[2] is not None,
         )
 
     def channel(self) -> grpc.ChannelCredentials:
-        """For a channel. gRPC keeps what a channel begins with: see `changed`."""
+        """For a channel, as the files are now: gRPC keeps what a channel begins with."""
         certificate, key, authorities = self._pems
         return grpc.ssl_channel_credentials(authorities, key, certificate)
 
-    def changed(self) -> bool:
-        """Whether the files are others than those read before, and sound; then they have been read."""
+    def version(self) -> int:
+        """How often the files have been read. They are read again here, if they are others than before, and sound."""
         try:
             stamp = self._stamped()
-            if stamp == self._stamp:
-                return False
-            # Looked at before they are read: what changes in between is seen the next time.
-            self._stamp, self._pems = stamp, self._read()
+            if stamp != self._stamp:
+                # Looked at before they are read: what changes in between is seen the next time.
+                self._stamp, self._pems, self._version = stamp, self._read(), self._version + 1
+                log.info("certificate renewed", file=str(self._files[0]))
         except (
             OSError,
             FailedPrecondition,
         ) as error:  # a rotation in the middle, or a wrong one: the old ones serve on
             log.warning("certificate not renewed", error=str(error))
-            return False
-        log.info("certificate renewed", file=str(self._files[0]))
-        return True
-
-    def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
-        """What gRPC asks for at every connection, in a thread of its own; None: nothing changed."""
-        return self._configuration() if self.changed() else None
+        return self._version
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         certificate, key, authorities = self._pems
@@ -90,6 +98,58 @@ class Certificate:
                 f"{certificate} and {key} are not a certificate and its key, or {authorities} no authorities: {error}",
             ) from error
         return certificate.read_bytes(), key.read_bytes(), authorities.read_bytes() if authorities else None
+
+
+class RenewedChannel(grpc.aio.Channel):
+    """A channel that calls go through a new one as soon as the caller's certificate is a new one."""
+
+    def __init__(self, certificate: Certificate, opened: Callable[[grpc.ChannelCredentials], grpc.aio.Channel]):
+        self._certificate, self._opened = certificate, opened
+        self._version, self._now = certificate.version(), opened(certificate.channel())
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    def _channel(self) -> grpc.aio.Channel:
+        version = self._certificate.version()
+        if version != self._version:
+            leaving = asyncio.create_task(self._now.close(_LEAVE_S))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            self._version, self._now = version, self._opened(self._certificate.channel())
+        return self._now
+
+    # What a stub gets, and keeps, chooses the channel when it is called.
+
+    def unary_unary(self, *method: Any, **how: Any) -> Any:
+        return lambda *call, **options: self._channel().unary_unary(*method, **how)(*call, **options)
+
+    def unary_stream(self, *method: Any, **how: Any) -> Any:
+        return lambda *call, **options: self._channel().unary_stream(*method, **how)(*call, **options)
+
+    def stream_unary(self, *method: Any, **how: Any) -> Any:
+        return lambda *call, **options: self._channel().stream_unary(*method, **how)(*call, **options)
+
+    def stream_stream(self, *method: Any, **how: Any) -> Any:
+        return lambda *call, **options: self._channel().stream_stream(*method, **how)(*call, **options)
+
+    async def close(self, grace: float | None = None) -> None:
+        for leaving in self._leaving:
+            leaving.cancel()
+        await self._now.close(grace)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        return self._channel().get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        await self._channel().wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        await self._channel().channel_ready()
 
 
 def own_certificate(settings: ServiceSettings) -> Certificate | None:

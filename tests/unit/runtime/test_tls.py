@@ -53,8 +53,12 @@ def files(tmp_path: Path, authority: trustme.CA) -> list[Path]:
     return write(tmp_path / "catalog", authority, "catalog")
 
 
+def free_address() -> str:
+    return f"127.0.0.1:{free_ports(1)[0]}"
+
+
 @asynccontextmanager
-async def serving(files: list[Path]) -> AsyncIterator[str]:
+async def serving(files: list[Path], address: str = "") -> AsyncIterator[str]:
     """A server that only the gateway may call; its address."""
     health = Health({})
 
@@ -62,7 +66,7 @@ async def serving(files: list[Path]) -> AsyncIterator[str]:
         status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
         return []
 
-    address = f"127.0.0.1:{free_ports(1)[0]}"
+    address = address or free_address()
     guarded = tls.for_services(settings(files))
     assert guarded is not None
     async with rpc.serve(
@@ -148,6 +152,24 @@ async def test_a_server_takes_up_new_certificates_while_it_serves(
         assert await ask(called_by(address, after))
         with pytest.raises(rpc.errors.Unavailable):
             await ask(called_by(address, before))
+
+
+async def test_a_caller_takes_up_new_certificates_while_it_calls(
+    tmp_path: Path, files: list[Path], authority: trustme.CA
+):
+    gateway = write(tmp_path / "gateway", authority, "gateway")
+    other = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    address = free_address()
+    async with called_by(address, gateway) as channel:
+        stub, request = status_pb2_grpc.StatusServiceStub(channel), status_pb2.GetStatusRequest()
+        async with serving(files, address):
+            assert await stub.GetStatus(request, timeout=10)
+
+        write(files[0].parent, other, "catalog")
+        write(gateway[0].parent, other, "gateway")
+
+        async with serving(files, address):
+            assert await stub.GetStatus(request, timeout=30, wait_for_ready=True)
 
 
 async def test_a_rotation_in_the_middle_leaves_the_old_certificate_serving(
