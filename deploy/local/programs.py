@@ -20,6 +20,7 @@ from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
 from deploy.permissions import SERVICES, nats_permissions
 from deploy.provision import BUCKET
 from roomviz.runtime.objects import PROBE
+from services.gateway.adapters.tokens import make_key
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,13 @@ def secret(home: Path, name: str) -> str:
     if not path.exists() or not path.read_text().strip():
         write_private(path, secrets.token_urlsafe(32) + "\n")
     return path.read_text().strip()
+
+
+def token_keys(home: Path) -> None:
+    """A key that signs access tokens, made once."""
+    folder = home / "secrets" / "token_keys"
+    if not any(folder.glob("*.pem")):
+        make_key(folder)
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------
@@ -300,6 +308,7 @@ def prepare(s: LocalSettings) -> list[Program]:
     (s.home / "run").mkdir(parents=True, exist_ok=True)
     if s.tls == "on":
         prepare_certificates(s.home / "secrets", list(SERVICES), s.host)
+    token_keys(s.home)
     triton, triton_environment = prepare_triton(s)
     programs = [
         # SIGINT is PostgreSQL's fast shutdown.
