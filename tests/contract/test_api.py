@@ -33,6 +33,8 @@ from roomviz.internal.segmentation.v1 import segmentation_pb2, segmentation_pb2_
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime.rpc import from_call, from_status
 from roomviz.v1 import (
+    accounts_pb2,
+    api_keys_pb2,
     layouts_pb2,
     models_pb2,
     models_pb2_grpc,
@@ -49,6 +51,7 @@ from roomviz.v1 import (
     rooms_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
+    tenants_pb2,
     visualizations_pb2,
     visualizations_pb2_grpc,
 )
@@ -1393,6 +1396,9 @@ def test_every_rpc_has_a_contract_test():
         models_pb2,
         operations_pb2,
         system_pb2,
+        accounts_pb2,
+        api_keys_pb2,
+        tenants_pb2,
         segmentation_pb2,
         compositor_pb2,
         status_pb2,

@@ -117,7 +117,7 @@ class JwtTokens:
             if collection != "users":
                 raise ValueError("another kind of subject")
             return Claims(str(claims["tenant"]), user_id, str(claims["sid"]))
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
             raise Unauthenticated("TOKEN_INVALID", "this access token is not valid") from None
 
     def _verified(self, token: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Claims:
 def normal_email(email: str) -> str:
     """The address as it is kept: NFC, in lower case. Raises InvalidArgument where it is none; asks no DNS."""
     try:
-        return validate_email(email, check_deliverability=False).normalized.lower()
+        return validate_email(email, strict=True, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
         raise InvalidArgument(
             "EMAIL_INVALID", "this is no e-mail address", violations=[Violation("email", str(error))]
