@@ -8,7 +8,6 @@ looked up among our keys alone.
 """
 
 import json
-import re
 import secrets
 import time
 from base64 import urlsafe_b64encode
@@ -27,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from jwt.utils import base64url_decode, base64url_encode
+from jwt.utils import base64url_encode
 
 from roomviz.errors import FailedPrecondition, Unauthenticated
 from services.gateway.domain.accounts import Claims, User
@@ -38,7 +37,6 @@ ALGORITHM, TYPE = "EdDSA", "at+jwt"
 LEEWAY_S = 10
 TOKEN_MAX = 4096
 _READ_AGAIN_S = 5.0
-_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _REQUIRED = ["iss", "aud", "sub", "iat", "nbf", "exp", "jti", "sid", "tenant", "role"]
 
 
@@ -117,18 +115,14 @@ class JwtTokens:
             if collection != "users":
                 raise ValueError("another kind of subject")
             return Claims(str(claims["tenant"]), user_id, str(claims["sid"]))
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             raise Unauthenticated("TOKEN_INVALID", "this access token is not valid") from None
 
     def _verified(self, token: str) -> dict[str, Any]:
-        if len(token) > TOKEN_MAX or not _SHAPE.fullmatch(token):
-            raise ValueError("no JWT")
-        parts = token.split(".")
-        # Base64 can write the same bytes in several ways; a token is one text.
-        if any(base64url_encode(base64url_decode(p)).decode() != p for p in parts):
-            raise ValueError("not the canonical form")
-        header = json.loads(base64url_decode(parts[0]))
-        key = self._keys.all().get(str(header.get("kid")))
+        if len(token) > TOKEN_MAX:
+            raise ValueError("no token of ours is as long")
+        header = jwt.get_unverified_header(token)
+        key = self._keys.all().get(str(header["kid"]))
         if key is None or header != {"alg": ALGORITHM, "typ": TYPE, "kid": header["kid"]}:
             raise ValueError("not a header of ours")
         return jwt.decode(
