@@ -14,6 +14,8 @@ JOBS = Counter("roomviz_jobs_total", "Jobs that a worker ended.", ("verb", "outc
 JOB_ATTEMPTS = Counter("roomviz_job_attempts_total", "Attempts at jobs.", ("verb",))
 BATCH_ITEMS = Counter("roomviz_batch_items_total", "Items of batches that were worked on.", ("outcome",))
 OUTBOX_PENDING = Gauge("roomviz_outbox_pending", "Messages written but not yet published.")
+ADMISSION_WAITING = Gauge("roomviz_admission_waiting", "Calls that wait for their turn.", ("queue",))
+SHED = Counter("roomviz_shed_total", "Calls refused because too many wait, or waited too long.", ("queue", "why"))
 DEPENDENCY_UP = Gauge("roomviz_dependency_up", "Whether a dependency works.", ("dependency",))
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from typing import Any
 
 import grpc
@@ -28,6 +28,13 @@ CHUNK_BYTES = 1 << 20
 
 # Gives the tenant of a call from its method and metadata, or refuses it: before the request is looked at.
 Identify = Callable[[str, Mapping[str, str]], Awaitable[str]]
+# Lets a call of a tenant wait for its turn, or refuses it; gives trailing metadata to answer with.
+Admit = Callable[[str, str], AbstractAsyncContextManager[Sequence[tuple[str, str]]]]
+
+
+def admit_all(method: str, tenant: str) -> AbstractAsyncContextManager[Sequence[tuple[str, str]]]:
+    """No queue: for services that the gateway alone calls."""
+    return nullcontext(())
 
 
 async def trusted_tenant(method: str, metadata: Mapping[str, str]) -> str:
@@ -113,7 +120,9 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         open_methods: frozenset[str] = frozenset(),
         longer: Mapping[str, float] | None = None,
         callers: frozenset[str] | None = None,
+        admit: Admit = admit_all,
     ):
+        self._admit = admit
         self._identify, self._default, self._open = identify, default_deadline_s, open_methods
         self._longer = dict(longer or {})
         self._callers = callers
@@ -169,8 +178,9 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                 context.enter(
                     context.RequestContext(request_id, tenant, began + budget, metadata.get(context.TRACEPARENT, ""))
                 )
-                rpc.set_trailing_metadata(((context.REQUEST_ID, request_id),))
-                yield
+                async with self._admit(method, tenant) as trailing:
+                    rpc.set_trailing_metadata(((context.REQUEST_ID, request_id), *trailing))
+                    yield
         except (asyncio.CancelledError, GeneratorExit):
             code = "CANCELLED"
             raise
@@ -183,12 +193,19 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
             if code == "INTERNAL":
                 log.exception("call failed", method=method)
             rich = rpc_status.to_status(status)
-            rpc.set_trailing_metadata(((context.REQUEST_ID, request_id), *rich.trailing_metadata))
-            await rpc.abort(rich.code, rich.details, ((context.REQUEST_ID, request_id), *rich.trailing_metadata))
+            trailing = ((context.REQUEST_ID, request_id), *_rate_limit(error), *rich.trailing_metadata)
+            rpc.set_trailing_metadata(trailing)
+            await rpc.abort(rich.code, rich.details, trailing)
         finally:
             took = time.monotonic() - began
             RPC_SECONDS.labels(method, code).observe(took)
             log.info("call", method=method, code=code, seconds=round(took, 4))
+
+
+def _rate_limit(error: BaseException) -> Sequence[tuple[str, str]]:
+    """`ratelimit-limit`, `-remaining` and `-reset` of a refusal that knows them (draft-ietf-httpapi-ratelimit-headers-07)."""
+    told = getattr(errors.unwrap(error), "metadata", {})
+    return [(f"ratelimit-{k}", told[k]) for k in ("limit", "remaining", "reset") if k in told and "quota" in told]
 
 
 Register = Callable[[grpc.aio.Server], list[str]]
@@ -206,21 +223,25 @@ async def serve(
     open_methods: frozenset[str] = frozenset(),
     longer: Mapping[str, float] | None = None,
     tls: ServerTls | None = None,
+    admit: Admit = admit_all,
+    calls_max: int = 512,
 ) -> AsyncIterator[grpc.aio.Server]:
     """A started server; `longer` names methods that may take longer than the default. Without `tls` it speaks plaintext.
+    Beyond `calls_max` calls at a time
+    gRPC itself refuses, without saying when to come back: `admit` refuses before.
 
     Leaving stops taking calls and lets running ones finish within the grace.
     """
     server = grpc.aio.server(
         interceptors=[
-            EdgeInterceptor(identify, default_deadline_s, open_methods, longer, tls.callers if tls else None)
+            EdgeInterceptor(identify, default_deadline_s, open_methods, longer, tls.callers if tls else None, admit)
         ],
         options=[
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             ("grpc.so_reuseport", 0),
         ],
-        maximum_concurrent_rpcs=512,
+        maximum_concurrent_rpcs=calls_max,
     )
     names = register(server)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)

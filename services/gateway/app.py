@@ -15,6 +15,7 @@ from roomviz.internal.compositor.v1 import compositor_pb2_grpc
 from roomviz.internal.segmentation.v1 import segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc, tls
+from roomviz.runtime.admission import Turns
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.sandbox import sandbox
@@ -41,6 +42,8 @@ from roomviz.v1 import (
     system_pb2_grpc,
     tenants_pb2,
     tenants_pb2_grpc,
+    usage_pb2,
+    usage_pb2_grpc,
     visualizations_pb2,
     visualizations_pb2_grpc,
 )
@@ -50,11 +53,14 @@ from services.gateway.adapters.decoder import SandboxedDecoder
 from services.gateway.adapters.fetcher import fetcher
 from services.gateway.adapters.passwords import passwords
 from services.gateway.adapters.postgres import PostgresOperations, PostgresRooms, PostgresVisualizations
+from services.gateway.adapters.quotas import PostgresQuotas
+from services.gateway.adapters.spool import Spool
 from services.gateway.adapters.tokens import JwtTokens, SigningKeys
 from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
 from services.gateway.settings import Settings
 from services.gateway.transport.accounts import AccountService
+from services.gateway.transport.admission import Admission, Weight, weights
 from services.gateway.transport.api_keys import ApiKeyService
 from services.gateway.transport.events import Events
 from services.gateway.transport.identity import Credentials, Gate
@@ -73,6 +79,7 @@ from services.gateway.transport.rpc import (
     VisualizationService,
 )
 from services.gateway.transport.tenants import TenantService
+from services.gateway.transport.usage import UsageService
 from services.gateway.usecases.accounts import AccountCases
 from services.gateway.usecases.api_keys import ApiKeyCases
 from services.gateway.usecases.batches import BatchCases, BatchItems
@@ -81,6 +88,7 @@ from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
 from services.gateway.usecases.quantities import QuantityCases
+from services.gateway.usecases.quotas import QuotaCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
@@ -103,6 +111,7 @@ PUBLIC = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountService"],
     api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeyService"],
     tenants_pb2.DESCRIPTOR.services_by_name["TenantService"],
+    usage_pb2.DESCRIPTOR.services_by_name["UsageService"],
     OPERATIONS,
 )
 BEHIND = ("catalog", "segmentation", "compositor")
@@ -143,7 +152,17 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 ["services.gateway.domain.ingest"],
             )
         )
-        decode = SandboxedDecoder(box, limits)
+        turns = {
+            Weight.LIGHT: Turns(
+                "light", settings.light_slots, settings.light_share, settings.light_waiting, settings.light_wait_s
+            ),
+            Weight.HEAVY: Turns(
+                "heavy", settings.heavy_slots, settings.heavy_share, settings.heavy_waiting, settings.heavy_wait_s
+            ),
+        }
+        quotas = PostgresQuotas(pool, settings.allowance)
+        quota_cases = QuotaCases(quotas, settings.gateways)
+        decode = SandboxedDecoder(box, limits, turns[Weight.HEAVY])
         rules = Rules(settings.fetch_schemes, settings.fetch_ports, settings.fetch_hosts, settings.fetch_networks)
         fetch = await stack.enter_async_context(fetcher(rules, settings.upload_bytes_max, settings.fetch_limit_s))
         own_certificate = tls.own_certificate(settings)
@@ -162,10 +181,18 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             models_pb2_grpc.ModelServiceStub(channels["segmentation"]),
         )
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
-        operations = PostgresOperations(pool, outbox)
+        operations = PostgresOperations(pool, outbox, quotas)
         operation_cases = OperationCases(operations, ProgressBoard())
         room_cases = RoomCases(
-            PostgresRooms(pool), operations, store, decode, calls, settings.upload_bytes_max, settings.job_limit_s
+            PostgresRooms(pool, quotas),
+            operations,
+            store,
+            decode,
+            calls,
+            Spool(settings.spool_folder),
+            quota_cases,
+            settings.upload_bytes_max,
+            settings.job_limit_s,
         )
         batch_items = BatchItems(operations, calls)
         visualization_cases = VisualizationCases(
@@ -239,6 +266,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             operations_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operation_cases), server)
             longrunning_grpc.add_OperationsServicer_to_server(Operations(operation_cases), server)
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
+            usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageService(quota_cases), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
             return [service.full_name for service in PUBLIC]
 
@@ -260,7 +288,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                     "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
                     "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
                 },
-                tls=public_tls(settings),
+                public_tls(settings),
+                Admission(quota_cases, turns, weights(PUBLIC)),
+                settings.calls_max,
             )
         )
         await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())

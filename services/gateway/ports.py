@@ -1,7 +1,9 @@
 """What the gateway needs from the outside."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
@@ -10,12 +12,24 @@ from services.gateway.domain.accounts import User
 from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.ingest import Photo
 from services.gateway.domain.principal import Role
-from services.gateway.domain.records import Operation, Room, Tenant, Visualization
+from services.gateway.domain.quotas import Allowance
+from services.gateway.domain.records import Operation, PhotoFiles, Room, Tenant, Visualization
 
 
 class Decoder(Protocol):
     async def take_in(self, data: bytes) -> Photo:
         """Normalize untrusted bytes where they can do no harm."""
+
+    async def take_in_file(self, upload: Path) -> PhotoFiles:
+        """As `take_in`, into files in the same folder."""
+
+
+class Spool(Protocol):
+    def folder(self) -> AbstractAsyncContextManager[Path]:
+        """A folder for one upload, gone at the end."""
+
+    async def write(self, path: Path, chunks: AsyncIterator[bytes], bytes_max: int) -> str:
+        """Keep an upload as it comes; its SHA-256. Refused as soon as it is too long."""
 
 
 class Fetcher(Protocol):
@@ -28,10 +42,19 @@ class Objects(Protocol):
 
     async def put(self, key: str, data: bytes, content_type: str) -> None: ...
 
+    async def put_file(self, key: str, path: Path, content_type: str) -> None: ...
+
+
+class Quotas(Protocol):
+    async def allowance(self, tenant: str) -> Allowance: ...
+
+    async def used(self, tenant: str) -> tuple[int, float]:
+        """(operations running, megapixels of today)"""
+
 
 class Rooms(Protocol):
     async def add(self, room: Room) -> Room:
-        """Keep the room, or return the one of this tenant with the same content."""
+        """Keep the room and charge its megapixels, or return the one of this caller with the same content."""
 
     async def by_digest(self, tenant: str, owner: str, digest: str) -> Room | None: ...
 
@@ -51,8 +74,9 @@ class Operations(Protocol):
         job_subject: str,
         job: Message,
         deadline: datetime,
+        megapixels: float = 0.0,
     ) -> Operation:
-        """Keep the operation and queue its job, in one transaction.
+        """Keep the operation, charge its megapixels, and queue its job, in one transaction.
 
         The same request id gives the operation it gave before; another request under it is refused. An
         analysis of a room that is being analyzed gives the running one.

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import FilePath, IPvAnyNetwork, model_validator
 
 from roomviz.runtime.settings import BusSettings, all_or_none
+from services.gateway.domain.quotas import Allowance
 
 
 class Settings(BusSettings):
@@ -20,6 +21,8 @@ class Settings(BusSettings):
 
     upload_bytes_max: int = 25 << 20
     upload_megapixels_max: int = 48
+    # Where uploads lie until they are stored; empty: the system's folder for temporary files.
+    spool_folder: str = ""
     decode_workers: int = 2
     decode_limit_s: float = 20.0
     decode_memory_bytes: int = 3 << 30
@@ -42,6 +45,27 @@ class Settings(BusSettings):
     refresh_token_days: int = 30
     # How many passwords are hashed at once, each on a core of its own.
     password_workers: int = 2
+    # What a tenant may use whose own limits say nothing else (`python -m services.gateway.quotas`). Several gateways that
+    # share the load (`gateways`) each let in their part of the requests and of the heavy calls.
+    quota_requests_per_s: float = 100.0
+    quota_requests_burst: int = 300
+    quota_heavy_calls: int = 16
+    quota_operations_running: int = 32
+    quota_megapixels_day: float = 100_000.0
+    gateways: int = 1
+
+    # How many calls are worked on at a time, light and heavy ones (previews, corrections, decoding of uploads), and how
+    # many of them may be one tenant's; how many more of one tenant's may wait, and how long.
+    light_slots: int = 48
+    light_share: int = 32
+    light_waiting: int = 64
+    light_wait_s: float = 1.0
+    heavy_slots: int = 8
+    heavy_share: int = 4
+    heavy_waiting: int = 16
+    heavy_wait_s: float = 5.0
+    # The wall behind these: gRPC refuses more calls at a time, those included that only watch.
+    calls_max: int = 4096
 
     # How long a job may take before it is given up, and how long before it is sent again.
     job_limit_s: float = 600.0
@@ -61,3 +85,13 @@ class Settings(BusSettings):
 
     def address(self, service: str) -> str:
         return getattr(self, f"{service}_address") or f"127.0.0.1:{getattr(self, f'{service}_port')}"
+
+    @property
+    def allowance(self) -> Allowance:
+        return Allowance(
+            self.quota_requests_per_s,
+            self.quota_requests_burst,
+            self.quota_heavy_calls,
+            self.quota_operations_running,
+            self.quota_megapixels_day,
+        )

@@ -11,6 +11,7 @@ from roomviz.errors import Aborted
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
+from services.gateway.adapters.quotas import PostgresQuotas
 from services.gateway.domain.records import Operation, OperationState, Room, RoomState, Visualization
 
 _ROOM = "room_id, tenant, owner, display_name, content_digest, width, height, photo_key, working_key, focal_35mm, state, create_time"
@@ -26,27 +27,33 @@ def _operation(row: Any) -> Operation:
 
 
 class PostgresRooms:
-    def __init__(self, pool: asyncpg.Pool):
-        self._pool = pool
+    def __init__(self, pool: asyncpg.Pool, quotas: PostgresQuotas):
+        self._pool, self._quotas = pool, quotas
 
     async def add(self, room: Room) -> Room:
         with reachable():
-            row = await self._pool.fetchrow(
-                f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-                    ON CONFLICT (tenant, owner, content_digest) DO UPDATE SET tenant = EXCLUDED.tenant RETURNING {_ROOM}""",
-                room.room_id,
-                room.tenant,
-                room.owner,
-                room.display_name,
-                room.content_digest,
-                room.width,
-                room.height,
-                room.photo_key,
-                room.working_key,
-                room.focal_35mm,
-                room.state.value,
-                room.create_time,
-            )
+            async with self._pool.acquire() as connection, connection.transaction():
+                return await self._add(connection, room)
+
+    async def _add(self, connection: Any, room: Room) -> Room:
+        row = await connection.fetchrow(
+            f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                ON CONFLICT (tenant, owner, content_digest) DO UPDATE SET tenant = EXCLUDED.tenant RETURNING {_ROOM}""",
+            room.room_id,
+            room.tenant,
+            room.owner,
+            room.display_name,
+            room.content_digest,
+            room.width,
+            room.height,
+            room.photo_key,
+            room.working_key,
+            room.focal_35mm,
+            room.state.value,
+            room.create_time,
+        )
+        if row["room_id"] == room.room_id:
+            await self._quotas.charge(connection, room.tenant, room.name, room.width * room.height / 1e6)
         return _room(row)
 
     async def by_digest(self, tenant: str, owner: str, digest: str) -> Room | None:
@@ -68,8 +75,8 @@ class PostgresRooms:
 
 
 class PostgresOperations:
-    def __init__(self, pool: asyncpg.Pool, outbox: Outbox):
-        self._pool, self._outbox = pool, outbox
+    def __init__(self, pool: asyncpg.Pool, outbox: Outbox, quotas: PostgresQuotas):
+        self._pool, self._outbox, self._quotas = pool, outbox, quotas
 
     async def start(
         self,
@@ -83,6 +90,7 @@ class PostgresOperations:
         job_subject: str,
         job: Message,
         deadline: datetime,
+        megapixels: float = 0.0,
     ) -> Operation:
         body, asked = job.SerializeToString(), request.SerializeToString(deterministic=True)
         fingerprint = hashlib.sha256(verb.encode() + b"\0" + asked).hexdigest()
@@ -104,6 +112,7 @@ class PostgresOperations:
                     deadline,
                 )
                 if row is not None:
+                    await self._quotas.charge_operation(connection, tenant, operation_id, megapixels)
                     await self._outbox.write(connection, job_subject, f"{operation_id}-1", body)
                 else:
                     row = await connection.fetchrow(
@@ -184,6 +193,8 @@ class PostgresOperations:
             if response is not None:
                 response = await effects(connection, _operation(row), row["request"])
             state = OperationState.SUCCEEDED if error is None else OperationState.FAILED
+            if state is OperationState.FAILED:  # nothing came of it, so nothing is owed for it
+                await self._quotas.give_back(connection, tenant, f"operations/{operation_id}")
             await connection.execute(
                 "UPDATE operations SET state = $2, response = $3, error = $4, end_time = now() WHERE operation_id = $1",
                 operation_id,

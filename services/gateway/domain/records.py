@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
+
+from services.gateway.domain.ingest import Photo
 
 
 class RoomState(StrEnum):
@@ -52,6 +55,15 @@ class Operation:
     error: bytes | None
     create_time: datetime
     end_time: datetime | None
+
+
+@dataclass(frozen=True)
+class PhotoFiles:
+    """A normalized photo in files: what `Photo` has as bytes lies there, and `told` is the rest."""
+
+    told: Photo
+    photo: Path
+    working: Path | None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from roomviz.runtime import paging
 from roomviz.runtime.context import current
 from roomviz.runtime.rpc import invoke, to_status
 from roomviz.v1 import products_pb2, visualizations_pb2
-from services.gateway.domain.records import Operation, OperationState, Visualization
+from services.gateway.domain.records import Operation, OperationState, Room, Visualization
 from services.gateway.ports import Calls, Objects, Operations
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.layouts import layout_of
@@ -179,7 +179,14 @@ class BatchCases:
             "jobs.compositor.batch",
             jobs_pb2.BatchJob(envelope=carried, plan_key=plan_key),
             deadline,
+            len(plan.items) * _megapixels(room, output.long_side_px),
         )
+
+
+def _megapixels(room: Room, long_side_px: int) -> float:
+    """Of one picture of a batch."""
+    scale = long_side_px / max(room.width, room.height)
+    return room.width * room.height * scale * scale / 1e6
 
 
 def _check(request: visualizations_pb2.BatchVisualizationsRequest) -> None:

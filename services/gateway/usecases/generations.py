@@ -65,4 +65,5 @@ class GenerationCases:
             "jobs.compositor.export",
             job,
             deadline,
+            room.width * room.height / 1e6,
         )

@@ -1,11 +1,13 @@
 """Rooms: taking in photos, having them analyzed, reading what was found."""
 
-import hashlib
+import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from weakref import WeakValueDictionary
 
-from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
+from roomviz.errors import FailedPrecondition, NotFound
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2
 from roomviz.runtime.context import current
@@ -13,9 +15,10 @@ from roomviz.runtime.metrics import stage
 from roomviz.runtime.rpc import invoke
 from roomviz.v1 import rooms_pb2
 from services.gateway.domain.records import Operation, Room, RoomState
-from services.gateway.ports import Calls, Decoder, Objects, Operations, Rooms
+from services.gateway.ports import Calls, Decoder, Objects, Operations, Rooms, Spool
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.names import check_request_id, new_id, parse, printable
+from services.gateway.usecases.quotas import QuotaCases
 
 ANALYZE_SIDE_MIN = 64
 
@@ -38,8 +41,12 @@ class RoomCases:
     objects: Objects
     decoder: Decoder
     calls: Calls
+    spool: Spool
+    quotas: QuotaCases
     bytes_max: int
     job_limit_s: float
+    # A lock for each upload that is being kept, by caller and content.
+    _coming: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def get(self, name: str) -> Room:
         (room_id,) = parse(name, "rooms")
@@ -52,28 +59,24 @@ class RoomCases:
         """Keep a photo. It is refused as soon as it is too long, and stored only once it is normalized."""
         tenant, owner = current().tenant, caller().subject
         display_name = printable(display_name)
-        data = bytearray()
-        async for chunk in chunks:
-            if len(data) + len(chunk) > self.bytes_max:
-                raise InvalidArgument(
-                    "IMAGE_TOO_LARGE",
-                    f"the file has more than {self.bytes_max} bytes",
-                    {"bytes_max": str(self.bytes_max)},
-                )
-            data += chunk
-        digest = hashlib.sha256(data).hexdigest()
-        known = await self.rooms.by_digest(tenant, owner, digest)
-        if known is not None:
-            return known
+        async with self.spool.folder() as folder:
+            digest = await self.spool.write(folder / "upload", chunks, self.bytes_max)
+            # The same photo sent several times at once is decoded and stored once.
+            async with self._coming.setdefault((tenant, owner, digest), asyncio.Lock()):
+                known = await self.rooms.by_digest(tenant, owner, digest)
+                return known or await self._keep(tenant, owner, display_name, digest, folder / "upload")
+
+    async def _keep(self, tenant: str, owner: str, display_name: str, digest: str, upload: Path) -> Room:
         with stage("ingest"):
-            photo = await self.decoder.take_in(bytes(data))
+            made = await self.decoder.take_in_file(upload)
+        await self.quotas.check_megapixels(tenant, made.told.width * made.told.height / 1e6)
         room_id = new_id()
         photo_key = working_key = f"rooms/{room_id}/photo.png"
         with stage("store"):
-            await self.objects.put(photo_key, photo.photo, "image/png")
-            if photo.working is not None:
+            await self.objects.put_file(photo_key, made.photo, "image/png")
+            if made.working is not None:
                 working_key = f"rooms/{room_id}/working.png"
-                await self.objects.put(working_key, photo.working, "image/png")
+                await self.objects.put_file(working_key, made.working, "image/png")
         return await self.rooms.add(
             Room(
                 room_id,
@@ -81,11 +84,11 @@ class RoomCases:
                 owner,
                 display_name,
                 digest,
-                photo.width,
-                photo.height,
+                made.told.width,
+                made.told.height,
                 photo_key,
                 working_key,
-                photo.focal_35mm,
+                made.told.focal_35mm,
                 RoomState.UPLOADED,
                 datetime.now(UTC),
             )

@@ -77,6 +77,7 @@ class VisualizationCases:
             "jobs.compositor.export",
             job,
             deadline,
+            spec.width_px * spec.height_px / 1e6,
         )
 
     async def get(self, name: str) -> Visualization:

@@ -1,0 +1,115 @@
+"""Quotas of tenants: let in, or refuse; tell what is used."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.gateway.domain.quotas import (
+    HEAVY_CALLS,
+    MEGAPIXELS,
+    OPERATIONS,
+    REQUESTS,
+    Allowance,
+    Rate,
+    Rates,
+    exceeded,
+    next_day,
+)
+from services.gateway.ports import Quotas
+
+_REMEMBER_S = 10.0
+_REMEMBER_MAX = 10_000
+
+
+@dataclass(frozen=True)
+class Used:
+    """How it stands with one quota. rate_per_s is 0 and window_s and reset_time are None where they mean nothing."""
+
+    quota: str
+    limit: float
+    used: float
+    rate_per_s: float = 0.0
+    window_s: float | None = None
+    reset_time: datetime | None = None
+
+
+class QuotaCases:
+    """`gateways` share a tenant's rate and heavy calls evenly: each counts its own part."""
+
+    def __init__(self, quotas: Quotas, gateways: int):
+        self._quotas, self._gateways = quotas, gateways
+        self._rates, self._heavy = Rates(), Counter[str]()
+        self._known: dict[str, tuple[Allowance, float]] = {}
+
+    async def request(self, tenant: str) -> tuple[Rate, Allowance]:
+        """Count a request of the tenant, or refuse it."""
+        allowed = await self._allowance(tenant)
+        per_s, burst = self._part(allowed)
+        rate = self._rates.take(tenant, time.monotonic(), per_s, burst)
+        if not rate.allowed:
+            asked = f"more than {per_s:g} requests a second, {burst} at once"
+            raise exceeded(REQUESTS, burst, burst, asked, rate.retry_after_s)
+        return rate, allowed
+
+    @asynccontextmanager
+    async def heavy(self, tenant: str) -> AsyncIterator[None]:
+        """Count a heavy call while it runs, or refuse it."""
+        most = self._heavy_part(await self._allowance(tenant))
+        if self._heavy[tenant] >= most:
+            asked = f"{self._heavy[tenant]} heavy calls of the tenant run, of at most {most}"
+            raise exceeded(HEAVY_CALLS, most, self._heavy[tenant], asked, 1.0)
+        self._heavy[tenant] += 1
+        try:
+            yield
+        finally:
+            self._heavy[tenant] -= 1
+            if not self._heavy[tenant]:
+                del self._heavy[tenant]
+
+    async def check_megapixels(self, tenant: str, megapixels: float) -> None:
+        """Refuse early what would not fit: before anything is stored. What counts is the charge."""
+        allowed = await self._allowance(tenant)
+        _, used = await self._quotas.used(tenant)
+        if used + megapixels > allowed.megapixels_day:
+            now = datetime.now(UTC)
+            asked = f"{megapixels:.3g} megapixels asked for, {used:.4g} of {allowed.megapixels_day:g} used today"
+            wait = (next_day(now) - now).total_seconds()
+            raise exceeded(MEGAPIXELS, allowed.megapixels_day, used, asked, wait)
+
+    async def usage(self, tenant: str) -> list[Used]:
+        allowed = await self._quotas.allowance(tenant)
+        running, megapixels = await self._quotas.used(tenant)
+        per_s, burst = self._part(allowed)
+        rate = self._rates.look(tenant, time.monotonic(), per_s, burst)
+        return [
+            Used(REQUESTS, burst, burst - rate.remaining, per_s),
+            Used(HEAVY_CALLS, self._heavy_part(allowed), self._heavy[tenant]),
+            Used(OPERATIONS, allowed.operations_running, running),
+            Used(
+                MEGAPIXELS,
+                allowed.megapixels_day,
+                megapixels,
+                window_s=86_400.0,
+                reset_time=next_day(datetime.now(UTC)),
+            ),
+        ]
+
+    def _part(self, allowed: Allowance) -> tuple[float, int]:
+        return allowed.requests_per_s / self._gateways, max(1, allowed.requests_burst // self._gateways)
+
+    def _heavy_part(self, allowed: Allowance) -> int:
+        return -(-allowed.heavy_calls // self._gateways)
+
+    async def _allowance(self, tenant: str) -> Allowance:
+        """As it was within the last ten seconds: every call asks."""
+        known = self._known.get(tenant)
+        if known and known[1] > time.monotonic():
+            return known[0]
+        found = await self._quotas.allowance(tenant)
+        if len(self._known) >= _REMEMBER_MAX:
+            self._known.clear()
+        self._known[tenant] = found, time.monotonic() + _REMEMBER_S
+        return found
