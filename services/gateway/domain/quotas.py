@@ -1,7 +1,7 @@
 """What a tenant may use, and how fast its requests may come."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from roomviz.errors import ResourceExhausted, Violation
@@ -19,6 +19,15 @@ class Allowance:
     heavy_calls: int
     operations_running: int
     megapixels_day: float
+
+    def part(self, gateways: int) -> "Allowance":
+        """What each of several gateways lets in, where each counts alone; what the database counts stays whole."""
+        return replace(
+            self,
+            requests_per_s=self.requests_per_s / gateways,
+            requests_burst=max(1, self.requests_burst // gateways),
+            heavy_calls=math.ceil(self.heavy_calls / gateways),
+        )
 
 
 def exceeded(quota: str, limit: float, used: float, asked: str, retry_after_s: float) -> ResourceExhausted:

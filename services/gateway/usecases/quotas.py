@@ -47,7 +47,7 @@ class QuotaCases:
     async def request(self, tenant: str) -> tuple[Rate, Allowance]:
         """Count a request of the tenant, or refuse it."""
         allowed = await self._allowance(tenant)
-        per_s, burst = self._part(allowed)
+        per_s, burst = allowed.requests_per_s, allowed.requests_burst
         rate = self._rates.take(tenant, time.monotonic(), per_s, burst)
         if not rate.allowed:
             asked = f"more than {per_s:g} requests a second, {burst} at once"
@@ -57,7 +57,7 @@ class QuotaCases:
     @asynccontextmanager
     async def heavy(self, tenant: str) -> AsyncIterator[None]:
         """Count a heavy call while it runs, or refuse it."""
-        most = self._heavy_part(await self._allowance(tenant))
+        most = (await self._allowance(tenant)).heavy_calls
         if self._heavy[tenant] >= most:
             asked = f"{self._heavy[tenant]} heavy calls of the tenant run, of at most {most}"
             raise exceeded(HEAVY_CALLS, most, self._heavy[tenant], asked, 1.0)
@@ -80,13 +80,14 @@ class QuotaCases:
             raise exceeded(MEGAPIXELS, allowed.megapixels_day, used, asked, wait)
 
     async def usage(self, tenant: str) -> list[Used]:
-        allowed = await self._quotas.allowance(tenant)
+        """Every quota of the tenant, as its row has it now."""
+        allowed = (await self._quotas.allowance(tenant)).part(self._gateways)
         running, megapixels = await self._quotas.used(tenant)
-        per_s, burst = self._part(allowed)
+        per_s, burst = allowed.requests_per_s, allowed.requests_burst
         rate = self._rates.look(tenant, time.monotonic(), per_s, burst)
         return [
             Used(REQUESTS, burst, burst - rate.remaining, per_s),
-            Used(HEAVY_CALLS, self._heavy_part(allowed), self._heavy[tenant]),
+            Used(HEAVY_CALLS, allowed.heavy_calls, self._heavy[tenant]),
             Used(OPERATIONS, allowed.operations_running, running),
             Used(
                 MEGAPIXELS,
@@ -97,18 +98,12 @@ class QuotaCases:
             ),
         ]
 
-    def _part(self, allowed: Allowance) -> tuple[float, int]:
-        return allowed.requests_per_s / self._gateways, max(1, allowed.requests_burst // self._gateways)
-
-    def _heavy_part(self, allowed: Allowance) -> int:
-        return -(-allowed.heavy_calls // self._gateways)
-
     async def _allowance(self, tenant: str) -> Allowance:
         """As it was within the last ten seconds: every call asks."""
         known = self._known.get(tenant)
         if known and known[1] > time.monotonic():
             return known[0]
-        found = await self._quotas.allowance(tenant)
+        found = (await self._quotas.allowance(tenant)).part(self._gateways)
         if len(self._known) >= _REMEMBER_MAX:
             self._known.clear()
         self._known[tenant] = found, time.monotonic() + _REMEMBER_S
