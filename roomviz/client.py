@@ -5,7 +5,8 @@
         client.analyze(room.name)
         picture = client.preview(room.name, [client.apply("FLR-OAK-NATURAL", kind="floor")])
 
-Failures are those of `roomviz.errors`. A call that found no server is tried again a few times.
+Failures are those of `roomviz.errors`. A call that found no server, or was told when to come back, is tried again a few
+times.
 """
 
 import uuid
@@ -18,7 +19,8 @@ import stamina
 from google.longrunning import operations_pb2 as longrunning
 from google.longrunning import operations_pb2_grpc as longrunning_grpc
 
-from roomviz.errors import DeadlineExceeded, InvalidArgument, RoomvizError, Unavailable
+from roomviz.errors import DeadlineExceeded, InvalidArgument, RoomvizError
+from roomviz.retries import WAIT_MAX_S, Retries
 from roomviz.runtime.rpc import CHUNK_BYTES, MESSAGE_BYTES_MAX, from_call, from_status
 from roomviz.v1 import (
     layouts_pb2,
@@ -38,6 +40,8 @@ from roomviz.v1 import (
     rooms_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
+    usage_pb2,
+    usage_pb2_grpc,
     visualizations_pb2,
     visualizations_pb2_grpc,
 )
@@ -72,6 +76,7 @@ class Client:
 
     def __init__(self, address: str, api_key: str, timeout_s: float = 60.0, tls: bool | Path = False):
         self._timeout = timeout_s
+        self._retries = Retries()
         self._metadata = [("authorization", f"Bearer {api_key}")]
         options = [
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -91,6 +96,7 @@ class Client:
         self._quantities = quantities_pb2_grpc.QuantityServiceStub(self._channel)
         self._proposals = proposals_pb2_grpc.ProposalServiceStub(self._channel)
         self._models = models_pb2_grpc.ModelServiceStub(self._channel)
+        self._usage = usage_pb2_grpc.UsageServiceStub(self._channel)
         self._system = system_pb2_grpc.SystemServiceStub(self._channel)
 
     def __enter__(self) -> "Client":
@@ -100,13 +106,17 @@ class Client:
         self._channel.close()
 
     def _call(self, method: Any, request: Callable[[], Any], read: Callable[[Any], R]) -> R:
-        """Call with a deadline; again where no server answered (AIP-194)."""
-        for attempt in stamina.retry_context(on=Unavailable, attempts=4, timeout=20.0, wait_initial=0.2, wait_max=2.0):
+        """Call with a deadline; again, within a budget, where it was refused for now: see `roomviz.retries`."""
+        for attempt in stamina.retry_context(
+            on=self._retries, attempts=4, timeout=WAIT_MAX_S, wait_initial=0.2, wait_max=2.0
+        ):
             with attempt:
                 try:
-                    return read(method(request(), timeout=self._timeout, metadata=self._metadata))
+                    answer = read(method(request(), timeout=self._timeout, metadata=self._metadata))
                 except grpc.RpcError as error:
                     raise from_call(error) from error  # type: ignore[arg-type]
+                self._retries.succeeded()
+                return answer
         raise AssertionError("unreachable")
 
     def _pages(self, method: Any, request: Any) -> Iterator[Any]:
@@ -617,6 +627,15 @@ class Client:
         operation.metadata.Unpack(metadata)
         if on_progress:
             on_progress(metadata.stage, metadata.progress_percent)
+
+    # --- the tenant ---
+
+    def usage(self) -> list[usage_pb2.QuotaUsage]:
+        """What the tenant may use, and what is used of it."""
+        found: list[usage_pb2.QuotaUsage] = self._call(
+            self._usage.GetTenantUsage, usage_pb2.GetTenantUsageRequest, lambda a: list(a.quotas)
+        )
+        return found
 
     def _wait(self, operation: longrunning.Operation, on_progress: OnProgress | None) -> longrunning.Operation:
         """Follow an operation to its end; a broken stream is taken up again."""
