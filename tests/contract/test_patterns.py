@@ -116,4 +116,4 @@ def test_command(running: Running, dots: str) -> None:
     assert done.stdout.startswith("OWN-")
     refused = running.roomviz("import-pattern", "https://example.com/", "--width", "0.9")
     assert refused.returncode != 0
-    assert "only http URLs are fetched" in refused.stderr
+    assert "only http URLs are taken" in refused.stderr

@@ -1,68 +1,22 @@
 """Fetching what a caller's URL points to, from the public internet alone.
 
-The addresses of a host are looked up once, looked at, and connected to: nobody can change them in between. TLS is still
-checked against the host's name. Redirects are followed by hand, each looked at like the first URL.
+Redirects are followed by hand, each looked at like the first URL.
 """
 
 import asyncio
-import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import urljoin
 
 import httpcore
 
-from roomviz.errors import FailedPrecondition, InvalidArgument
-from services.gateway.domain.addresses import Rules, check_addresses, forbidden, target
+from roomviz.errors import InvalidArgument
+from services.gateway.adapters.network import host_header, public_connections, unreachable
+from services.gateway.domain.addresses import Rules, target
 
 REDIRECTS_MAX = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
-
-
-def _unreachable(message: str) -> FailedPrecondition:
-    return FailedPrecondition("URL_UNREACHABLE", message)
-
-
-class _PublicNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that the rules allow."""
-
-    def __init__(self, rules: Rules):
-        self._rules, self._inner = rules, httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 (httpcore's)
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise _unreachable(f"{host} has no address") from error
-        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
-        check_addresses(host, addresses, self._rules)
-        failure: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in addresses[:4]:
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        raise forbidden("a socket on this machine is not fetched from")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class Fetcher:
@@ -83,10 +37,10 @@ class Fetcher:
                     if body is not None:
                         return body
         except TimeoutError:
-            raise _unreachable(f"the URL did not answer within {self._limit_s:g} s") from None
+            raise unreachable(f"the URL did not answer within {self._limit_s:g} s") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, ssl.SSLError) as error:
-            raise _unreachable(f"the URL cannot be fetched: {error or type(error).__name__}") from error
-        raise _unreachable(f"the URL redirects more than {REDIRECTS_MAX} times")
+            raise unreachable(f"the URL cannot be fetched: {error or type(error).__name__}") from error
+        raise unreachable(f"the URL redirects more than {REDIRECTS_MAX} times")
 
     async def _step(self, url: str) -> tuple[bytes | None, str]:
         """The body, or where to look next."""
@@ -97,7 +51,7 @@ class Fetcher:
             asked.url,
             # Nothing compressed: a small answer must not unfold into a large one.
             headers={
-                "Host": _host(asked.host, asked.port, asked.scheme),
+                "Host": host_header(asked),
                 "Accept": "image/*",
                 "Accept-Encoding": "identity",
             },
@@ -108,9 +62,9 @@ class Fetcher:
                 try:
                     return None, urljoin(asked.url, headers["location"])
                 except ValueError as error:
-                    raise _unreachable("the URL redirects to what is no URL") from error
+                    raise unreachable("the URL redirects to what is no URL") from error
             if response.status != 200:
-                raise _unreachable(f"the URL answered with {response.status}")
+                raise unreachable(f"the URL answered with {response.status}")
             length = headers.get("content-length", "")
             body = bytearray()
             if not (length.isdigit() and int(length) > self._bytes_max):
@@ -123,20 +77,10 @@ class Fetcher:
             raise InvalidArgument("URL_TOO_LARGE", f"what lies there has more than {self._bytes_max} bytes")
 
 
-def _host(host: str, port: int, scheme: str) -> str:
-    name = f"[{host}]" if ":" in host else host
-    return name if port == {"https": 443, "http": 80}[scheme] else f"{name}:{port}"
-
-
 @asynccontextmanager
 async def fetcher(
     rules: Rules, bytes_max: int, limit_s: float, trust: ssl.SSLContext | None = None
 ) -> AsyncIterator[Fetcher]:
     """`trust`: whose certificates are believed; the system's where not given."""
-    async with httpcore.AsyncConnectionPool(
-        ssl_context=trust or ssl.create_default_context(),
-        max_connections=16,
-        max_keepalive_connections=0,
-        network_backend=_PublicNetwork(rules),
-    ) as pool:
+    async with public_connections(rules, trust) as pool:
         yield Fetcher(pool, rules, bytes_max, limit_s)

@@ -1,4 +1,4 @@
-"""Which URLs of a caller's may be fetched: none that leads into the network that the services stand in.
+"""Which URLs of a caller's may be reached: none that leads into the network that the services stand in.
 
 Source of the dangers: OWASP, "Server-Side Request Forgery Prevention Cheat Sheet".
 """
@@ -57,17 +57,17 @@ def target(url: str, rules: Rules) -> Target:
         raise InvalidArgument("URL_INVALID", "url cannot be read") from None
     scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
     if scheme and scheme not in rules.schemes:
-        raise forbidden(f"only {' and '.join(rules.schemes)} URLs are fetched")
+        raise forbidden(f"only {' and '.join(rules.schemes)} URLs are taken")
     if not scheme or not host:
         raise InvalidArgument("URL_INVALID", "url must begin with a scheme and a host, such as https://example.com/")
     if parts.username is not None or parts.password is not None:
-        raise forbidden("a URL with a user name or password is not fetched")
+        raise forbidden("a URL with a user name or password is not taken")
     if port is None:
         port = 443 if scheme == "https" else 80
     if port not in rules.ports:
-        raise forbidden(f"port {port} is not fetched from")
+        raise forbidden(f"port {port} is not reached")
     if rules.hosts and not any(host == allowed or host.endswith(f".{allowed}") for allowed in rules.hosts):
-        raise forbidden(f"{host} is not among the hosts that are fetched from")
+        raise forbidden(f"{host} is not among the hosts that are reached")
     return Target(url, scheme, host, port)
 
 
@@ -82,6 +82,15 @@ def check_addresses(host: str, addresses: Sequence[str], rules: Rules) -> None:
         allowed = any(address.version == n.version and address in n for n in rules.networks)
         if not allowed and (not address.is_global or address.is_multicast):
             raise forbidden(f"{host} is not a public address")
+
+
+def check_literal(asked: Target, rules: Rules) -> None:
+    """Refuse a URL whose host is an address that may not be reached; names are looked up when they are connected to."""
+    try:
+        ipaddress.ip_address(asked.host.partition("%")[0])
+    except ValueError:
+        return
+    check_addresses(asked.host, [asked.host], rules)
 
 
 def _innermost(address: Address) -> Address:
