@@ -933,6 +933,13 @@ def version() -> None:
     print(__version__)
 
 
+# Here, as they use what stands above.
+from roomviz import cli_insights, cli_webhooks  # noqa: E402
+
+app.add_typer(cli_webhooks.app, name="webhooks")
+app.add_typer(cli_insights.app, name="insights")
+
+
 def main() -> None:
     """Exit 0 when done, 1 on a failure, told in one line; 2 on wrong usage."""
     stamina.instrumentation.set_on_retry_hooks([])  # a command says what came of it, not how often it tried

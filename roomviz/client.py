@@ -19,6 +19,8 @@ import stamina
 from google.longrunning import operations_pb2 as longrunning
 from google.longrunning import operations_pb2_grpc as longrunning_grpc
 
+from roomviz.client_insights import Insights
+from roomviz.client_webhooks import Webhooks
 from roomviz.errors import DeadlineExceeded, InvalidArgument, RoomvizError
 from roomviz.retries import WAIT_MAX_S, Retries
 from roomviz.runtime.rpc import CHUNK_BYTES, MESSAGE_BYTES_MAX, from_call, from_status
@@ -98,6 +100,8 @@ class Client:
         self._models = models_pb2_grpc.ModelServiceStub(self._channel)
         self._usage = usage_pb2_grpc.UsageServiceStub(self._channel)
         self._system = system_pb2_grpc.SystemServiceStub(self._channel)
+        self.webhooks = Webhooks(self._channel, self._call, self._pages)
+        self.insights = Insights(self._channel, self._call)
 
     def __enter__(self) -> "Client":
         return self

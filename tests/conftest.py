@@ -125,13 +125,19 @@ class Running:
 @pytest.fixture(scope="session")
 def running() -> Iterator[Running]:
     names = [n for n in LocalSettings.model_fields if n.endswith("_port")]
-    *found, pictures, generative = free_ports(len(names) + 2)
+    *found, pictures, hooks, generative = free_ports(len(names) + 3)
     settings = LocalSettings(
         state=STATE.relative_to(ROOT),
         # Tests serve pictures on this machine, as a retailer may from a network of its own.
         fetch_schemes=("http",),
         fetch_ports=(pictures,),
         fetch_networks=("127.0.0.0/8",),
+        # Receivers of webhooks too, that are sent to again at once.
+        webhook_schemes=("http",),
+        webhook_ports=(hooks,),
+        webhook_networks=("127.0.0.0/8",),
+        webhook_schedule_s=(0, 0.5, 0.5, 2, 2),
+        insight_period_s=0.5,
         generative_url=f"http://127.0.0.1:{generative}",
         **dict(zip(names, found, strict=True)),  # type: ignore[arg-type]
     )

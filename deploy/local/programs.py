@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import grpc
+from cryptography.fernet import Fernet
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.certificates import prepare_certificates
@@ -83,6 +84,14 @@ def token_keys(home: Path) -> None:
     folder = home / "secrets" / "token_keys"
     if not any(folder.glob("*.pem")):
         make_key(folder)
+
+
+def encryption_key(home: Path, name: str) -> Path:
+    """The file of a key to encrypt with, made once."""
+    path = home / "secrets" / name
+    if not path.exists() or not path.read_text().strip():
+        write_private(path, Fernet.generate_key().decode() + "\n")
+    return path
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------
@@ -309,6 +318,7 @@ def prepare(s: LocalSettings) -> list[Program]:
     if s.tls == "on":
         prepare_certificates(s.home / "secrets", list(SERVICES), s.host)
     token_keys(s.home)
+    encryption_key(s.home, "webhook_key")
     triton, triton_environment = prepare_triton(s)
     programs = [
         # SIGINT is PostgreSQL's fast shutdown.

@@ -50,6 +50,12 @@ class LocalSettings(BaseSettings):
     fetch_ports: tuple[int, ...] = (443,)
     fetch_hosts: tuple[str, ...] = ()
     fetch_networks: tuple[str, ...] = ()
+    webhook_schemes: tuple[str, ...] = ("https",)
+    webhook_ports: tuple[int, ...] = (443,)
+    webhook_hosts: tuple[str, ...] = ()
+    webhook_networks: tuple[str, ...] = ()
+    webhook_schedule_s: tuple[float, ...] = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+    insight_period_s: float = 5.0
     generative_url: str = ""
     model: str = "roomseg"
     proposal_model: str = "fastsam-room"
@@ -115,6 +121,13 @@ class LocalSettings(BaseSettings):
             "FETCH_PORTS": json.dumps(self.fetch_ports),
             "FETCH_HOSTS": json.dumps(self.fetch_hosts),
             "FETCH_NETWORKS": json.dumps(self.fetch_networks),
+            "WEBHOOK_KEY_FILE": secrets / "webhook_key",
+            "WEBHOOK_SCHEMES": json.dumps(self.webhook_schemes),
+            "WEBHOOK_PORTS": json.dumps(self.webhook_ports),
+            "WEBHOOK_HOSTS": json.dumps(self.webhook_hosts),
+            "WEBHOOK_NETWORKS": json.dumps(self.webhook_networks),
+            "WEBHOOK_SCHEDULE_S": json.dumps(self.webhook_schedule_s),
+            "INSIGHT_PERIOD_S": self.insight_period_s,
         }
         if self.tls == "on":
             values |= {

@@ -16,6 +16,9 @@ BATCH_ITEMS = Counter("roomviz_batch_items_total", "Items of batches that were w
 OUTBOX_PENDING = Gauge("roomviz_outbox_pending", "Messages written but not yet published.")
 ADMISSION_WAITING = Gauge("roomviz_admission_waiting", "Calls that wait for their turn.", ("queue",))
 SHED = Counter("roomviz_shed_total", "Calls refused because too many wait, or waited too long.", ("queue", "why"))
+WEBHOOK_ATTEMPTS = Counter(
+    "roomviz_webhook_attempts_total", "Webhooks sent; lost: what came of it could not be kept.", ("outcome",)
+)
 DEPENDENCY_UP = Gauge("roomviz_dependency_up", "Whether a dependency works.", ("dependency",))
 
 

@@ -24,6 +24,8 @@ from roomviz.v1 import (
     accounts_pb2_grpc,
     api_keys_pb2,
     api_keys_pb2_grpc,
+    insights_pb2,
+    insights_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
     operations_pb2,
@@ -46,24 +48,34 @@ from roomviz.v1 import (
     usage_pb2_grpc,
     visualizations_pb2,
     visualizations_pb2_grpc,
+    webhooks_pb2,
+    webhooks_pb2_grpc,
 )
 from services.gateway.adapters.accounts import PostgresSessions, PostgresTenants, PostgresTries, PostgresUsers
 from services.gateway.adapters.api_keys import PostgresApiKeys
 from services.gateway.adapters.decoder import SandboxedDecoder
 from services.gateway.adapters.fetcher import fetcher
+from services.gateway.adapters.happenings import PostgresHappenings
+from services.gateway.adapters.insights import PostgresInsights
 from services.gateway.adapters.passwords import passwords
+from services.gateway.adapters.poster import poster
 from services.gateway.adapters.postgres import PostgresOperations, PostgresRooms, PostgresVisualizations
 from services.gateway.adapters.quotas import PostgresQuotas
 from services.gateway.adapters.spool import Spool
 from services.gateway.adapters.tokens import JwtTokens, SigningKeys
+from services.gateway.adapters.vault import Vault
+from services.gateway.adapters.webhooks import PostgresWebhooks
 from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
 from services.gateway.settings import Settings
 from services.gateway.transport.accounts import AccountService
 from services.gateway.transport.admission import Admission, Weight, weights
 from services.gateway.transport.api_keys import ApiKeyService
+from services.gateway.transport.courier import Courier
 from services.gateway.transport.events import Events
 from services.gateway.transport.identity import Credentials, Gate
+from services.gateway.transport.insights import InsightService
+from services.gateway.transport.keeper import Keeper
 from services.gateway.transport.permissions import OPERATIONS, permissions
 from services.gateway.transport.permissions import PUBLIC as PUBLIC_PERMISSION
 from services.gateway.transport.rpc import (
@@ -80,11 +92,14 @@ from services.gateway.transport.rpc import (
 )
 from services.gateway.transport.tenants import TenantService
 from services.gateway.transport.usage import UsageService
+from services.gateway.transport.webhooks import WebhookService
 from services.gateway.usecases.accounts import AccountCases
 from services.gateway.usecases.api_keys import ApiKeyCases
 from services.gateway.usecases.batches import BatchCases, BatchItems
 from services.gateway.usecases.comparisons import ComparisonCases
+from services.gateway.usecases.deliveries import DeliveryCases
 from services.gateway.usecases.generations import GenerationCases
+from services.gateway.usecases.insights import InsightCases
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
 from services.gateway.usecases.quantities import QuantityCases
@@ -95,6 +110,7 @@ from services.gateway.usecases.system import SystemCases
 from services.gateway.usecases.tenants import TenantCases
 from services.gateway.usecases.users import UserCases
 from services.gateway.usecases.visualizations import VisualizationCases
+from services.gateway.usecases.webhooks import WebhookCases
 
 SCHEMA, MIGRATIONS = "gateway", Path(__file__).parent / "migrations"
 # Every service of the public API.
@@ -112,6 +128,8 @@ PUBLIC = (
     api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeyService"],
     tenants_pb2.DESCRIPTOR.services_by_name["TenantService"],
     usage_pb2.DESCRIPTOR.services_by_name["UsageService"],
+    webhooks_pb2.DESCRIPTOR.services_by_name["WebhookService"],
+    insights_pb2.DESCRIPTOR.services_by_name["InsightService"],
     OPERATIONS,
 )
 BEHIND = ("catalog", "segmentation", "compositor")
@@ -182,9 +200,19 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         )
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         operations = PostgresOperations(pool, outbox, quotas)
-        operation_cases = OperationCases(operations, ProgressBoard())
+        happenings = PostgresHappenings(pool)
+        webhooks, insights, vault = (
+            PostgresWebhooks(pool, happenings),
+            PostgresInsights(pool, happenings),
+            Vault(settings.webhook_key_file),
+        )
+        hook_rules = Rules(
+            settings.webhook_schemes, settings.webhook_ports, settings.webhook_hosts, settings.webhook_networks
+        )
+        post = await stack.enter_async_context(poster(hook_rules, settings.webhook_limit_s))
+        operation_cases = OperationCases(operations, ProgressBoard(), happenings)
         room_cases = RoomCases(
-            PostgresRooms(pool, quotas),
+            PostgresRooms(pool, quotas, happenings),
             operations,
             store,
             decode,
@@ -203,6 +231,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             calls,
             settings.job_limit_s,
             batch_items.visualization,
+            happenings,
         )
         comparison_cases = ComparisonCases(room_cases, visualization_cases, calls)
         batch_cases = BatchCases(
@@ -265,6 +294,10 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             )
             operations_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operation_cases), server)
             longrunning_grpc.add_OperationsServicer_to_server(Operations(operation_cases), server)
+            webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(
+                WebhookService(WebhookCases(webhooks, vault, hook_rules)), server
+            )
+            insights_pb2_grpc.add_InsightServiceServicer_to_server(InsightService(InsightCases(insights)), server)
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
             usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageService(quota_cases), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
@@ -294,4 +327,15 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             )
         )
         await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())
+        await stack.enter_async_context(
+            Keeper(
+                happenings, webhooks, insights, settings.event_months, settings.webhook_days, settings.insight_period_s
+            ).running()
+        )
+        if settings.webhook_key_file is not None:
+            deliveries = DeliveryCases(
+                webhooks, post, vault, settings.webhook_schedule_s, settings.webhook_disable_after_s
+            )
+            courier = Courier(webhooks, deliveries, settings.webhooks_at_once, 2 * settings.webhook_limit_s)
+            await stack.enter_async_context(courier.running())
         yield server

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from services.gateway.domain.accounts import User
 from services.gateway.domain.api_keys import ApiKey
+from services.gateway.domain.happenings import Event
 from services.gateway.domain.ingest import Photo
 from services.gateway.domain.principal import Role
 from services.gateway.domain.quotas import Allowance
@@ -176,6 +177,11 @@ class Tenants(Protocol):
     async def get(self, tenant: str) -> Tenant | None: ...
 
     async def update(self, tenant: str, changes: Mapping[str, Any], etag: str) -> Tenant | None: ...
+
+
+class Happenings(Protocol):
+    async def record(self, *events: Event, connection: Any = None) -> None:
+        """Keep what happened, to be sent and counted; in the transaction of `connection` where one is given."""
 
 
 class Calls(Protocol):

@@ -66,6 +66,24 @@ class Settings(BusSettings):
     heavy_wait_s: float = 5.0
     # The wall behind these: gRPC refuses more calls at a time, those included that only watch.
     calls_max: int = 4096
+    # What webhooks' secrets are encrypted with (adapters/vault.py); none: this installation sends no webhooks.
+    webhook_key_file: Path | None = None
+    # Where they may be sent, as above.
+    webhook_schemes: tuple[str, ...] = ("https",)
+    webhook_ports: tuple[int, ...] = (443,)
+    webhook_hosts: tuple[str, ...] = ()
+    webhook_networks: tuple[IPvAnyNetwork, ...] = ()
+    webhook_limit_s: float = 15.0
+    # Waits before the first try, the second, and so on: three days. Source: Standard Webhooks, "Retry schedule".
+    webhook_schedule_s: tuple[float, ...] = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+    # An endpoint that takes nothing for so long is disabled.
+    webhook_disable_after_s: float = 5 * 86_400
+    webhooks_at_once: int = 16
+    # How long deliveries that ended are shown, and how many whole months events are kept, for replays and funnels.
+    webhook_days: int = 30
+    event_months: int = 13
+    # How often days are counted in which something happened.
+    insight_period_s: float = 5.0
 
     # How long a job may take before it is given up, and how long before it is sent again.
     job_limit_s: float = 600.0

@@ -35,6 +35,7 @@ from roomviz.runtime.rpc import from_call, from_status
 from roomviz.v1 import (
     accounts_pb2,
     api_keys_pb2,
+    insights_pb2,
     layouts_pb2,
     models_pb2,
     models_pb2_grpc,
@@ -54,6 +55,7 @@ from roomviz.v1 import (
     tenants_pb2,
     visualizations_pb2,
     visualizations_pb2_grpc,
+    webhooks_pb2,
 )
 from roomviz.v1 import (
     operations_pb2_grpc as roomviz_operations_grpc,
@@ -1399,6 +1401,8 @@ def test_every_rpc_has_a_contract_test():
         accounts_pb2,
         api_keys_pb2,
         tenants_pb2,
+        webhooks_pb2,
+        insights_pb2,
         segmentation_pb2,
         compositor_pb2,
         status_pb2,

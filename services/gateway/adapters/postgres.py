@@ -12,7 +12,9 @@ from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
 from services.gateway.adapters.quotas import PostgresQuotas
+from services.gateway.domain.happenings import Event, Type
 from services.gateway.domain.records import Operation, OperationState, Room, RoomState, Visualization
+from services.gateway.ports import Happenings
 
 _ROOM = "room_id, tenant, owner, display_name, content_digest, width, height, photo_key, working_key, focal_35mm, state, create_time"
 _OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error, create_time, end_time"
@@ -27,15 +29,20 @@ def _operation(row: Any) -> Operation:
 
 
 class PostgresRooms:
-    def __init__(self, pool: asyncpg.Pool, quotas: PostgresQuotas):
-        self._pool, self._quotas = pool, quotas
+    def __init__(self, pool: asyncpg.Pool, quotas: PostgresQuotas, happenings: Happenings):
+        self._pool, self._quotas, self._happenings = pool, quotas, happenings
 
     async def add(self, room: Room) -> Room:
         with reachable():
             async with self._pool.acquire() as connection, connection.transaction():
-                return await self._add(connection, room)
+                kept = await self._add(connection, room)
+                if kept.room_id == room.room_id:
+                    await self._quotas.charge(connection, room.tenant, room.name, room.width * room.height / 1e6)
+                    uploaded = Event(Type.ROOM_UPLOADED, room.tenant, room.owner, room.name, room=room.name)
+                    await self._happenings.record(uploaded, connection=connection)
+        return kept
 
-    async def _add(self, connection: Any, room: Room) -> Room:
+    async def _add(self, connection: asyncpg.Connection, room: Room) -> Room:
         row = await connection.fetchrow(
             f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
                 ON CONFLICT (tenant, owner, content_digest) DO UPDATE SET tenant = EXCLUDED.tenant RETURNING {_ROOM}""",
@@ -52,8 +59,6 @@ class PostgresRooms:
             room.state.value,
             room.create_time,
         )
-        if row["room_id"] == room.room_id:
-            await self._quotas.charge(connection, room.tenant, room.name, room.width * room.height / 1e6)
         return _room(row)
 
     async def by_digest(self, tenant: str, owner: str, digest: str) -> Room | None:
@@ -181,7 +186,8 @@ class PostgresOperations:
     async def finish(
         self, operation_id: str, tenant: str, response: bytes | None, error: bytes | None, effects: Any
     ) -> bool:
-        """End a running operation once; `effects(connection, operation, request)` gives the response and does what follows from it."""
+        """End a running operation once; `effects(connection, operation, request, response)` gives the response, None where
+        it failed, and does what follows from it."""
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
                 f"SELECT {_OPERATION}, request FROM operations WHERE operation_id = $1 AND tenant = $2 AND state = 'RUNNING' FOR UPDATE",
@@ -190,8 +196,7 @@ class PostgresOperations:
             )
             if row is None:
                 return False
-            if response is not None:
-                response = await effects(connection, _operation(row), row["request"])
+            response = await effects(connection, _operation(row), row["request"], response)
             state = OperationState.SUCCEEDED if error is None else OperationState.FAILED
             if state is OperationState.FAILED:  # nothing came of it, so nothing is owed for it
                 await self._quotas.give_back(connection, tenant, f"operations/{operation_id}")

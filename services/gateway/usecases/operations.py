@@ -17,9 +17,12 @@ from roomviz.runtime.context import current
 from roomviz.runtime.rpc import to_status
 from roomviz.v1 import rooms_pb2, visualizations_pb2
 from services.gateway.adapters.postgres import PostgresOperations
+from services.gateway.domain.happenings import Event, Type
 from services.gateway.domain.records import Operation, OperationState, RoomState
+from services.gateway.ports import Happenings
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.names import parse
+from services.gateway.usecases.surfaces import applied_to, kind_word, surface_word
 
 log = structlog.get_logger()
 
@@ -62,8 +65,8 @@ class ProgressBoard:
 
 
 class OperationCases:
-    def __init__(self, operations: PostgresOperations, board: ProgressBoard):
-        self.operations, self.board = operations, board
+    def __init__(self, operations: PostgresOperations, board: ProgressBoard, happenings: Happenings):
+        self.operations, self.board, self._happenings = operations, board, happenings
 
     async def get(self, name: str) -> Operation:
         (operation_id,) = parse(name, "operations")
@@ -108,10 +111,16 @@ class OperationCases:
 
     async def finished(self, operation_id: str, tenant: str, response: bytes | None, error: bytes | None) -> None:
         """A job came to its end. Told twice, it has an effect once."""
-        if await self.operations.finish(
-            operation_id, tenant, response, error, lambda c, o, r: _effects(c, o, r, response or b"")
-        ):
+        if await self.operations.finish(operation_id, tenant, response, error, self._effects):
             log.info("operation ended", operation=operation_id, ok=error is None)
+
+    async def _effects(
+        self, connection: Any, operation: Operation, request: bytes, response: bytes | None
+    ) -> bytes | None:
+        if response is not None:
+            response = await _effects(connection, operation, request, response)
+        await self._happenings.record(*_happened(operation, response), connection=connection)
+        return response
 
     async def sweep(self, republish_after_s: float) -> None:
         """Nothing stays without an end: late operations fail, long silent ones are sent again."""
@@ -122,6 +131,44 @@ class OperationCases:
         again = await self.operations.republish(republish_after_s)
         if again:
             log.warning("jobs sent again", count=again)
+
+
+def _happened(operation: Operation, response: bytes | None) -> list[Event]:
+    """What the end of an operation is to others. response is the public one, None where it failed."""
+    name = f"operations/{operation.operation_id}"
+    data: dict[str, Any] = {"operation": name}
+
+    def event(of: Type, subject: str, **more: Any) -> Event:
+        return Event(of, operation.tenant, operation.owner, subject, room=operation.subject, **more)
+
+    if response is None:
+        return [event(Type.OPERATION_FAILED, name, data=data | {"verb": operation.verb})]
+    packed = any_pb2.Any.FromString(response)
+    if operation.verb == "analyze":
+        analysis = rooms_pb2.AnalyzeRoomResponse()
+        packed.Unpack(analysis)
+        kinds = sorted({kind_word(s.kind) for s in analysis.surfaces})
+        state = rooms_pb2.RoomState.Name(analysis.state).removeprefix("ROOM_STATE_").lower()
+        return [event(Type.ROOM_ANALYZED, operation.subject, data=data | {"state": state, "surface_kinds": kinds})]
+    if operation.verb == "batch":
+        ended = visualizations_pb2.BatchVisualizationsResponse()
+        packed.Unpack(ended)
+        return [event(Type.BATCH_ENDED, name, data={"succeeded": ended.succeeded, "failed": ended.failed})]
+    made = visualizations_pb2.Visualization()
+    packed.Unpack(made)
+    data |= {"visualization": made.name, "receipt": made.receipt}
+    if made.generated:
+        return [event(Type.VISUALIZATION_GENERATED, made.name, data=data)]
+    data["products"] = sorted({a.product for a in made.applications} | {p.product for p in made.staging.placements})
+    applied = {(a.product, applied_to(a)) for a in made.applications}
+    applied |= {(p.product, surface_word(p.surface_id)) for p in made.staging.placements}
+    return [
+        event(Type.VISUALIZATION_EXPORTED, made.name, data=data),
+        *(
+            event(Type.PRODUCT_APPLIED, p, product=p, surface_kind=k, data={"visualization": made.name})
+            for p, k in sorted(applied)
+        ),
+    ]
 
 
 async def _effects(connection: Any, operation: Operation, request: bytes, response: bytes) -> bytes:

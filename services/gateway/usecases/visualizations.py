@@ -5,22 +5,27 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-from roomviz.errors import InvalidArgument, NotFound
+import structlog
+
+from roomviz.errors import InvalidArgument, NotFound, Unavailable
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2
 from roomviz.runtime.context import current
 from roomviz.runtime.rpc import invoke, invoke_for_stream, invoke_with_stream
 from roomviz.v1 import rooms_pb2, visualizations_pb2
+from services.gateway.domain.happenings import Event, Type
 from services.gateway.domain.records import Operation, Room, Visualization
-from services.gateway.ports import Calls, Objects, Operations, Visualizations
+from services.gateway.ports import Calls, Happenings, Objects, Operations, Visualizations
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import Find, finder
 from services.gateway.usecases.rooms import RoomCases, envelope
-from services.gateway.usecases.surfaces import masked, no_surface, surface_of
+from services.gateway.usecases.surfaces import kind_word, masked, no_surface, surface_of
 from services.gateway.usecases.things import add_things
+
+log = structlog.get_logger()
 
 APPLICATIONS_MAX, LAYERS_MAX, PLANES_MAX = 16, 64, 16
 VERIFY_BYTES_MAX = 200_000_000
@@ -37,6 +42,7 @@ class VisualizationCases:
     job_limit_s: float
     # Of an item of a batch: what came of those is kept by the compositor.
     batch_visualization: Callable[[str], Awaitable[Visualization | None]]
+    happenings: Happenings
 
     async def preview(
         self, request: visualizations_pb2.PreviewVisualizationRequest
@@ -45,6 +51,10 @@ class VisualizationCases:
         made: compositor_pb2.RenderPreviewResponse = await invoke(
             self.calls.compositor.RenderPreview, compositor_pb2.RenderPreviewRequest(spec=spec)
         )
+        try:
+            await self.happenings.record(*_applied(spec))
+        except Unavailable as error:  # a picture that is there is worth more than its count
+            log.warning("preview not counted", reason=error.reason)
         return made
 
     async def export(self, request: visualizations_pb2.ExportVisualizationRequest) -> Operation:
@@ -194,6 +204,17 @@ class VisualizationCases:
         white = (rooms_pb2.SURFACE_KIND_WALL, rooms_pb2.SURFACE_KIND_CEILING)
         spec.white_mask_keys.extend(k for s, k in masked(found) if s.kind in white)
         return spec
+
+
+def _applied(spec: compositor_pb2.RenderSpec) -> list[Event]:
+    """That its products were shown, once for each kind of surface."""
+    shown = {(layer.product, layer.surface.kind) for layer in spec.layers}
+    shown |= {(thing.placement.product, thing.surface.kind) for thing in spec.things}
+    tenant, owner, store = current().tenant, caller().subject, caller().store
+    return [
+        Event(Type.PRODUCT_APPLIED, tenant, owner, p, room=spec.room, product=p, surface_kind=kind_word(k), store=store)
+        for p, k in sorted(shown)
+    ]
 
 
 def _targets(
