@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from roomviz.errors import FailedPrecondition
 
@@ -29,6 +29,10 @@ class Vault:
         return self._keys.encrypt(secret.encode())
 
     def decrypt(self, kept: bytes) -> str:
+        """Raises FailedPrecondition (SECRET_UNREADABLE) where none of the keys wrote it."""
         self.require()
         assert self._keys is not None
-        return self._keys.decrypt(kept).decode()
+        try:
+            return self._keys.decrypt(kept).decode()
+        except InvalidToken as error:
+            raise FailedPrecondition("SECRET_UNREADABLE", "the key that encrypted this secret is missing") from error

@@ -255,7 +255,7 @@ class PostgresWebhooks:
                 claim.endpoint.endpoint_id,
             )
             await connection.execute(
-                "UPDATE webhook_deliveries SET state = 'SUCCEEDED', sending = false WHERE delivery_id = $1 AND state = 'PENDING'",
+                "UPDATE webhook_deliveries SET state = 'SUCCEEDED', sending = false WHERE delivery_id = $1",
                 claim.delivery_id,
             )
             await self._tried(connection, claim, attempt)

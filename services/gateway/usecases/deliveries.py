@@ -9,6 +9,7 @@ from random import Random
 
 import structlog
 
+from roomviz.errors import FailedPrecondition
 from services.gateway.adapters.poster import Answer, Poster
 from services.gateway.adapters.vault import Vault
 from services.gateway.adapters.webhooks import Claim, PostgresWebhooks
@@ -34,8 +35,11 @@ class DeliveryCases:
             return
         endpoint, now, began = claim.endpoint, datetime.now(UTC), time.monotonic()
         body = json.dumps(cloud_event(claim.event), separators=(",", ":"), ensure_ascii=False).encode()
-        signed = headers(claim.event.event_id, now, body, self._secrets(endpoint, now))
-        answer = await self.poster.post(endpoint.url, signed, body, EXCERPT_MAX)
+        try:
+            signed = headers(claim.event.event_id, now, body, self._secrets(endpoint, now))
+            answer = await self.poster.post(endpoint.url, signed, body, EXCERPT_MAX)
+        except FailedPrecondition as error:  # it cannot be signed: tried again as if nobody had answered
+            answer = Answer(0, {}, b"", error.message)
         ok = 200 <= answer.status < 300
         attempt = Attempt(
             claim.number,

@@ -151,5 +151,9 @@ def test_a_vault_reads_what_older_keys_wrote(tmp_path):
 
     assert b"whsec_x" not in kept
     assert Vault(tmp_path / "both").decrypt(kept) == "whsec_x"
+    (tmp_path / "new").write_text(new)
+    with pytest.raises(FailedPrecondition) as lost:
+        Vault(tmp_path / "new").decrypt(kept)
+    assert lost.value.reason == "SECRET_UNREADABLE"
     with pytest.raises(FailedPrecondition):
         Vault(None).encrypt("whsec_x")
