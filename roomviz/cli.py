@@ -182,6 +182,13 @@ def uploaded(client: Client, path: Path, quiet: bool, reanalyze: bool = False) -
     with progress(path.name, quiet) as tell:
         tell("upload", 0)
         room = client.upload(data, path.name)
+        if not quiet and (
+            removed := [
+                rooms_pb2.MetadataKind.Name(k).removeprefix("METADATA_KIND_").lower().replace("_", " ")
+                for k in room.privacy_report.removed
+            ]
+        ):
+            err.print(f"{path.name}: removed from the photo: {', '.join(removed)}", highlight=False)
         return client.analyze(room.name, tell, reanalyze)
 
 

@@ -13,6 +13,9 @@ STAGE_SECONDS = Histogram("roomviz_stage_seconds", "Time of one stage of the wor
 JOBS = Counter("roomviz_jobs_total", "Jobs that a worker ended.", ("verb", "outcome"))
 JOB_ATTEMPTS = Counter("roomviz_job_attempts_total", "Attempts at jobs.", ("verb",))
 BATCH_ITEMS = Counter("roomviz_batch_items_total", "Items of batches that were worked on.", ("outcome",))
+SANDBOX_LOST = Counter(
+    "roomviz_sandbox_lost_total", "Child processes that were ended over what they worked on.", ("how",)
+)
 OUTBOX_PENDING = Gauge("roomviz_outbox_pending", "Messages written but not yet published.")
 ADMISSION_WAITING = Gauge("roomviz_admission_waiting", "Calls that wait for their turn.", ("queue",))
 SHED = Counter("roomviz_shed_total", "Calls refused because too many wait, or waited too long.", ("queue", "why"))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from pebble import ProcessExpired, ProcessPool
 
 from roomviz.errors import InvalidArgument, RoomvizError, Unavailable
+from roomviz.runtime.metrics import SANDBOX_LOST
 
 Given = TypeVarTuple("Given")
 R = TypeVar("R")
@@ -51,12 +52,14 @@ class Sandbox:
         try:
             answer = await asyncio.wrap_future(future)
         except (FutureTimeout, TimeoutError) as error:
+            SANDBOX_LOST.labels("timeout").inc()
             raise InvalidArgument(
                 "IMAGE_CORRUPT", f"the picture could not be decoded within {self._limit_s:g} s"
             ) from error
         except ProcessExpired as error:
             if (error.exitcode or 0) >= 0:  # it was asked to end, as at a shutdown: no fault of the picture's
                 raise Unavailable("DECODER_STOPPED", "the decoder was stopped; send the picture again") from error
+            SANDBOX_LOST.labels("crash").inc()
             raise InvalidArgument("IMAGE_CORRUPT", "the picture broke the decoder") from error
         except MemoryError as error:
             raise InvalidArgument("IMAGE_CORRUPT", "the picture could not be decoded within its limits") from error

@@ -25,7 +25,8 @@ class Settings(BusSettings):
     spool_folder: str = ""
     decode_workers: int = 2
     decode_limit_s: float = 20.0
-    decode_memory_bytes: int = 3 << 30
+    # Address space of a decoding process: what its libraries map (0.5 GiB) and the picture. 48 megapixels take 0.6 GiB.
+    decode_memory_bytes: int = 1536 << 20
 
     # What a caller's URL may be: schemes, ports, hosts (these and those below them; empty: any), and networks of our own
     # that may be reached although they are not public.

@@ -13,15 +13,18 @@ from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
 from services.gateway.adapters.quotas import PostgresQuotas
 from services.gateway.domain.happenings import Event, Type
+from services.gateway.domain.metadata import MetadataKind
 from services.gateway.domain.records import Operation, OperationState, Room, RoomState, Visualization
 from services.gateway.ports import Happenings
 
-_ROOM = "room_id, tenant, owner, display_name, content_digest, width, height, photo_key, working_key, focal_35mm, state, create_time"
+_ROOM = "room_id, tenant, owner, display_name, content_digest, width, height, photo_key, working_key, focal_35mm, state, create_time, removed"
 _OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error, create_time, end_time"
 
 
 def _room(row: Any) -> Room:
-    return Room(**(dict(row) | {"state": RoomState(row["state"])}))
+    removed = row["removed"]
+    kinds = None if removed is None else tuple(MetadataKind(k) for k in removed)
+    return Room(**(dict(row) | {"state": RoomState(row["state"]), "removed": kinds}))
 
 
 def _operation(row: Any) -> Operation:
@@ -44,7 +47,7 @@ class PostgresRooms:
 
     async def _add(self, connection: asyncpg.Connection, room: Room) -> Room:
         row = await connection.fetchrow(
-            f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
                 ON CONFLICT (tenant, owner, content_digest) DO UPDATE SET tenant = EXCLUDED.tenant RETURNING {_ROOM}""",
             room.room_id,
             room.tenant,
@@ -58,6 +61,7 @@ class PostgresRooms:
             room.focal_35mm,
             room.state.value,
             room.create_time,
+            None if room.removed is None else [k.value for k in room.removed],
         )
         return _room(row)
 

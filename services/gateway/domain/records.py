@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from services.gateway.domain.ingest import Photo
+from services.gateway.domain.metadata import MetadataKind
 
 
 class RoomState(StrEnum):
@@ -23,6 +24,8 @@ class OperationState(StrEnum):
 
 @dataclass(frozen=True)
 class Room:
+    """removed: what its file carried besides the picture; None for rooms from before that was told."""
+
     room_id: str
     tenant: str
     owner: str
@@ -35,6 +38,7 @@ class Room:
     focal_35mm: float
     state: RoomState
     create_time: datetime
+    removed: tuple[MetadataKind, ...] | None = None
 
     @property
     def name(self) -> str:

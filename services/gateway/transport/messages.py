@@ -4,6 +4,7 @@ from google.longrunning import operations_pb2 as longrunning
 from google.protobuf import any_pb2
 
 from roomviz.v1 import operations_pb2, rooms_pb2
+from services.gateway.domain.metadata import MetadataKind
 from services.gateway.domain.records import Operation, OperationState, Room
 from services.gateway.usecases.operations import Progress, error_of
 
@@ -12,6 +13,7 @@ _STATES = {
     "READY": rooms_pb2.ROOM_STATE_READY,
     "NEEDS_REFINEMENT": rooms_pb2.ROOM_STATE_NEEDS_REFINEMENT,
 }
+_METADATA = {k: getattr(rooms_pb2, f"METADATA_KIND_{k}") for k in MetadataKind}
 CANCELLED = 1  # google.rpc.Code
 
 
@@ -25,6 +27,9 @@ def room_to_proto(r: Room) -> rooms_pb2.Room:
         content_digest=r.content_digest,
     )
     out.create_time.FromDatetime(r.create_time)
+    if r.removed is not None:
+        out.privacy_report.SetInParent()  # that nothing was found is told too
+        out.privacy_report.removed.extend(_METADATA[k] for k in r.removed)
     return out
 
 

@@ -91,6 +91,7 @@ class RoomCases:
                 made.told.focal_35mm,
                 RoomState.UPLOADED,
                 datetime.now(UTC),
+                made.told.removed,
             )
         )
 
