@@ -25,9 +25,9 @@ from models.rooms.labels import CEILING, FLOOR, WALL
 from models.rooms.sample import Sample, develop, render_sample
 from roomviz.imaging.codec import encode_jpeg
 from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear
+from roomviz.imaging.colorimetry import delta_e00, lab
 from services.catalog.domain.demo_range import ITEMS, Item
 from services.compositor.domain import kernel, splice
-from services.compositor.domain.colorimetry import delta_e00, lab
 from services.compositor.domain.plate import box_of, plate
 from services.compositor.domain.reference import Layer, compose
 from services.compositor.domain.shading import light_in, shading

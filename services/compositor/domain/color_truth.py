@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import linear_from_rgb24, to_linear, to_srgb
+from roomviz.imaging.colorimetry import delta_e00, lab
 from roomviz.imaging.homography import Matrix
-from services.compositor.domain.colorimetry import delta_e00, lab
 from services.compositor.domain.plate import GAIN_ONE, TINT_ONE, Plate
 from services.compositor.domain.shading import scene_light
 

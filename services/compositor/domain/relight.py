@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, to_linear, to_srgb
+from roomviz.imaging.colorimetry import WHITE, XYZ_FROM_RGB, adaptation, white_of
 from roomviz.imaging.homography import Matrix
-from services.compositor.domain.colorimetry import WHITE, XYZ_FROM_RGB, adaptation, white_of
 from services.compositor.domain.shading import GREY_CARD, response, scene_light
 
 # Daylight, lamps, an overcast sky.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from roomviz.imaging.color import luminance, to_linear, to_srgb
-from services.compositor.domain.colorimetry import WHITE, XYZ_FROM_RGB
+from roomviz.imaging.colorimetry import WHITE, XYZ_FROM_RGB
 from services.compositor.domain.relight import KELVIN, light_color, relit, turn
 from services.compositor.domain.shading import response
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from roomviz.imaging.color import linear_from_rgb24
-from services.compositor.domain.colorimetry import WHITE, XYZ_FROM_RGB, adaptation, delta_e00, lab, white_of
+from roomviz.imaging.colorimetry import WHITE, XYZ_FROM_RGB, adaptation, delta_e00, lab, white_of
 
 # Sharma, Wu & Dalal, "The CIEDE2000 Color-Difference Formula: Implementation Notes, Supplementary Test Data, and
 # Mathematical Observations", 2005, table 1.
