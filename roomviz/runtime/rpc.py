@@ -18,7 +18,8 @@ from grpc_status import rpc_status
 from roomviz import errors
 from roomviz.runtime import context
 from roomviz.runtime.metrics import RPC_SECONDS
-from roomviz.runtime.tls import Certificate, RenewedChannel, ServerTls, admit
+from roomviz.runtime.parsing import ParsingInterceptor
+from roomviz.runtime.tls import Certificate, RenewedChannel, ServerTls, check_caller
 
 log = structlog.get_logger()
 
@@ -172,7 +173,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         try:
             async with asyncio.timeout(budget):
                 if self._callers is not None:
-                    admit(rpc.auth_context(), self._callers)
+                    check_caller(rpc.auth_context(), self._callers)
                 tenant = "" if method in self._open else await self._identify(method, metadata)
                 structlog.contextvars.bind_contextvars(tenant=tenant)
                 context.enter(
@@ -234,7 +235,8 @@ async def serve(
     """
     server = grpc.aio.server(
         interceptors=[
-            EdgeInterceptor(identify, default_deadline_s, open_methods, longer, tls.callers if tls else None, admit)
+            EdgeInterceptor(identify, default_deadline_s, open_methods, longer, tls.callers if tls else None, admit),
+            ParsingInterceptor(),
         ],
         options=[
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),

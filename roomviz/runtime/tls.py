@@ -165,7 +165,7 @@ def for_services(settings: ServiceSettings) -> ServerTls | None:
     return ServerTls(certificate.server(), frozenset(settings.tls_callers)) if certificate else None
 
 
-def admit(auth_context: Mapping[str, Iterable[bytes]], callers: frozenset[str]) -> None:
+def check_caller(auth_context: Mapping[str, Iterable[bytes]], callers: frozenset[str]) -> None:
     """Refuse a caller whose certificate, verified before, has none of these names.
 
     Raises:
