@@ -194,7 +194,7 @@ def uploaded(client: Client, path: Path, quiet: bool, reanalyze: bool = False) -
 
 @app.command()
 def analyze(
-    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")],
     out_dir: Annotated[
         Path, typer.Option("--out", help="Folder for surfaces.json, labels.png, masks and overlay.jpg.")
     ],
@@ -214,6 +214,23 @@ def analyze(
     for finding in found.quality.findings:
         out.print(f"[{'red' if finding.severe else 'yellow'}]{finding.reason}[/]: {finding.advice}")
     out.print(f"{out_dir}/overlay.jpg", highlight=False)
+
+
+@app.command()
+def describe(
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")],
+    as_json: Json = False,
+) -> None:
+    """Tell in words what is in a room."""
+    with gateway() as client:
+        found = client.describe(uploaded(client, room, as_json).room)
+    if as_json:
+        print(json.dumps(plain(found)))
+        return
+    out.print(found.description, markup=False, highlight=False)
+    out.print(f"\n{found.technical_summary}", markup=False, highlight=False)
+    by = f"{found.provider} ({found.fallback_reason})" if found.fallback_reason else found.provider
+    out.print(f"\nwritten by {by}", markup=False, highlight=False)
 
 
 def written(
@@ -273,7 +290,7 @@ def line(text: str) -> list[tuple[float, float]]:
 
 @app.command("refine")
 def refine_command(
-    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")],
     surface: Annotated[str, typer.Argument(help="The id of a surface, such as floor-1.")] = "",
     add: Annotated[list[str] | None, typer.Option("--add", metavar="X,Y", help="A click on what is missing.")] = None,
     remove: Annotated[
@@ -407,7 +424,7 @@ def placement(text: str) -> visualizations_pb2.Placement:
 
 @app.command()
 def render(
-    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")],
     after: Annotated[Path, typer.Option("--out", help="The picture: .jpg, .png, .webp or .avif.")],
     surface: Annotated[
         list[str] | None,
@@ -566,7 +583,7 @@ def designs(texts: list[str], rotate: float, have: list[str]) -> list[list[visua
 
 @app.command()
 def compare(
-    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")],
     across: Annotated[
         list[str],
         typer.Option("--across", metavar="SURFACE=SKU[,…]", help="A design; once for each column."),
@@ -615,7 +632,7 @@ def compare(
 
 @app.command()
 def batch(
-    room: Annotated[Path | None, typer.Argument(help="A photo: JPEG, PNG or WebP.")] = None,
+    room: Annotated[Path | None, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")] = None,
     surface: Annotated[str, typer.Option(help="floor, wall, ceiling …, or the id of one surface.")] = "floor",
     material: Annotated[list[str] | None, typer.Option("--material", help="SKU. Once for each product.")] = None,
     skus: Annotated[Path | None, typer.Option(help="A file with a SKU a line.")] = None,
@@ -685,7 +702,7 @@ def tell_batch(operation: str, items: list[visualizations_pb2.BatchItem], as_jso
 
 @app.command()
 def quantity(
-    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")],
     material: Annotated[str, typer.Option("--material", help="SKU.")],
     surface: Annotated[str, typer.Option(help="The id of a surface.")] = "floor-1",
     outline: Annotated[
@@ -780,7 +797,7 @@ def verify(
 
 @app.command()
 def generate(
-    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")],
     surface: Annotated[str, typer.Argument(help="The id of a surface, such as wall-1.")],
     prompt: Annotated[str, typer.Argument(help="What it shall look like.")],
     after: Annotated[Path, typer.Option("--out", help="The picture: .jpg, .png, .webp or .avif.")],
@@ -880,7 +897,7 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command()
 def propose(
-    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG or WebP.")],
+    room: Annotated[Path, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")],
     out_file: Annotated[Path, typer.Option("--out", help="A picture of the masks.")],
     point: Annotated[list[str] | None, typer.Option(help="x,y in pixels: in the object.")] = None,
     outside: Annotated[list[str] | None, typer.Option("--not", help="x,y in pixels: outside of it.")] = None,

@@ -160,6 +160,14 @@ class Client:
         request = rooms_pb2.ListSurfacesRequest(parent=room, page_size=PAGE_SIZE)
         return [s for page in self._pages(self._rooms.ListSurfaces, request) for s in page.surfaces]
 
+    def describe(self, room: str) -> rooms_pb2.GetRoomDescriptionResponse:
+        """An analyzed room in words."""
+        request = rooms_pb2.GetRoomDescriptionRequest(name=room)
+        found: rooms_pb2.GetRoomDescriptionResponse = self._call(
+            self._rooms.GetRoomDescription, lambda: request, lambda a: a
+        )
+        return found
+
     def mask(self, surface: str) -> bytes:
         """The soft mask of a surface, an 8-bit grey PNG."""
         return self._call(

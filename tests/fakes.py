@@ -70,3 +70,61 @@ def fake_diffusion(port: int = 0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         finally:
             server.shutdown()
             thread.join()
+
+
+class FakeGemini(http.server.BaseHTTPRequestHandler):
+    """Speaks `generateContent`; what it answers is the model's name (`answers`). Names of its own: `slow` answers after a
+    second, `broken` and `refused` with 500 and 400, `flaky` with 503 each first time."""
+
+    answers = {  # noqa: RUF012
+        "good": json.dumps({"description": "A bright room. A sofa stands before the wall."}),
+        "html": json.dumps(
+            {"description": "A room <script>alert(1)</script>with <b>a sofa</b>, see https://evil.example."}
+        ),
+        "garbage": "As a language model I cannot",
+        "other": json.dumps({"text": "A room with a sofa in it."}),
+        "number": json.dumps({"description": 7}),
+        "short": json.dumps({"description": "<b></b>"}),
+    }
+    asked: list[dict[str, Any]]
+
+    def do_POST(self) -> None:
+        question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        model = self.path.rpartition("/")[2].partition(":")[0]
+        asked = type(self).asked
+        asked.append({**question, "path": self.path, "key": self.headers.get("x-goog-api-key")})
+        if model == "slow":
+            threading.Event().wait(1.0)
+        code = {"broken": 500, "refused": 400, "flaky": 503 if len(asked) == 1 else 200}.get(model, 200)
+        if code != 200:
+            return self.answer(code, json.dumps({"error": {"code": code, "message": "no", "status": "NO"}}).encode())
+        if model == "blocked":
+            return self.answer(200, b'{"promptFeedback": {"blockReason": "SAFETY"}}')
+        text = self.answers.get(model, self.answers["good"])
+        answer = {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}]}
+        return self.answer(200, json.dumps(answer).encode())
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with suppress(OSError):  # nobody waited
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def fake_gemini(port: int = 0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Its URL, and what it was asked."""
+    handler = type("Handler", (FakeGemini,), {"asked": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked  # type: ignore[attr-defined]
+        finally:
+            server.shutdown()
+            thread.join()

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = sorted(p.name for p in (ROOT / "services").iterdir() if (p / "app.py").exists())
-SERVERS = {"grpc", "nats", "asyncpg", "minio", "tritonclient", "sqlalchemy", "alembic"}
+SERVERS = {"grpc", "nats", "asyncpg", "minio", "tritonclient", "sqlalchemy", "alembic", "google"}
 
 
 def imports(path: Path) -> set[str]:

@@ -16,6 +16,7 @@ BATCH_ITEMS = Counter("roomviz_batch_items_total", "Items of batches that were w
 SANDBOX_LOST = Counter(
     "roomviz_sandbox_lost_total", "Child processes that were ended over what they worked on.", ("how",)
 )
+DESCRIPTIONS = Counter("roomviz_descriptions_total", "Descriptions that were written.", ("provider", "fallback_reason"))
 OUTBOX_PENDING = Gauge("roomviz_outbox_pending", "Messages written but not yet published.")
 ADMISSION_WAITING = Gauge("roomviz_admission_waiting", "Calls that wait for their turn.", ("queue",))
 SHED = Counter("roomviz_shed_total", "Calls refused because too many wait, or waited too long.", ("queue", "why"))

@@ -55,11 +55,17 @@ from services.gateway.adapters.accounts import PostgresSessions, PostgresTenants
 from services.gateway.adapters.api_keys import PostgresApiKeys
 from services.gateway.adapters.decoder import SandboxedDecoder
 from services.gateway.adapters.fetcher import fetcher
+from services.gateway.adapters.gemini import gemini
 from services.gateway.adapters.happenings import PostgresHappenings
 from services.gateway.adapters.insights import PostgresInsights
 from services.gateway.adapters.passwords import passwords
 from services.gateway.adapters.poster import poster
-from services.gateway.adapters.postgres import PostgresOperations, PostgresRooms, PostgresVisualizations
+from services.gateway.adapters.postgres import (
+    PostgresDescriptions,
+    PostgresOperations,
+    PostgresRooms,
+    PostgresVisualizations,
+)
 from services.gateway.adapters.quotas import PostgresQuotas
 from services.gateway.adapters.spool import Spool
 from services.gateway.adapters.tokens import JwtTokens, SigningKeys
@@ -98,6 +104,7 @@ from services.gateway.usecases.api_keys import ApiKeyCases
 from services.gateway.usecases.batches import BatchCases, BatchItems
 from services.gateway.usecases.comparisons import ComparisonCases
 from services.gateway.usecases.deliveries import DeliveryCases
+from services.gateway.usecases.descriptions import DescriptionCases
 from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.insights import InsightCases
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
@@ -222,6 +229,21 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             settings.upload_bytes_max,
             settings.job_limit_s,
         )
+        provider = (
+            await stack.enter_async_context(
+                gemini(
+                    settings.gemini_key,
+                    settings.gemini_model,
+                    settings.gemini_base_url,
+                    settings.gemini_limit_s,
+                    settings.gemini_failures_max,
+                    settings.gemini_rest_s,
+                )
+            )
+            if settings.gemini_key
+            else None
+        )
+        description_cases = DescriptionCases(room_cases, store, PostgresDescriptions(pool), provider)
         batch_items = BatchItems(operations, calls)
         visualization_cases = VisualizationCases(
             room_cases,
@@ -265,7 +287,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             return health.answer()
 
         def register(server: grpc.aio.Server) -> list[str]:
-            rooms_pb2_grpc.add_RoomServiceServicer_to_server(RoomService(room_cases, operation_cases), server)
+            rooms_pb2_grpc.add_RoomServiceServicer_to_server(
+                RoomService(room_cases, operation_cases, description_cases), server
+            )
             refinements_pb2_grpc.add_RefinementServiceServicer_to_server(
                 RefinementService(RefinementCases(room_cases, calls)), server
             )

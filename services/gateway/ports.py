@@ -14,7 +14,7 @@ from services.gateway.domain.happenings import Event
 from services.gateway.domain.ingest import Photo
 from services.gateway.domain.principal import Role
 from services.gateway.domain.quotas import Allowance
-from services.gateway.domain.records import Operation, PhotoFiles, Room, Tenant, Visualization
+from services.gateway.domain.records import Description, Operation, PhotoFiles, Room, Tenant, Visualization
 
 
 class Decoder(Protocol):
@@ -51,6 +51,31 @@ class Quotas(Protocol):
 
     async def used(self, tenant: str) -> tuple[int, float]:
         """(operations running, megapixels of today)"""
+
+
+class NoDescription(Exception):
+    """A provider has none to give. reason: PROVIDER_TIMEOUT, PROVIDER_UNAVAILABLE, PROVIDER_REFUSED,
+    PROVIDER_ANSWER_INVALID or PROVIDER_PAUSED."""
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
+
+
+class DescriptionProvider(Protocol):
+    @property
+    def name(self) -> str:
+        """Who writes, such as `gemini/MODEL`."""
+
+    async def describe(self, facts: str, picture: bytes) -> str:
+        """A room in plain words. facts: what was measured, in English; picture: a JPEG. Raises NoDescription."""
+
+
+class Descriptions(Protocol):
+    async def get(self, tenant: str, room_id: str, digest: str, asked: str) -> Description | None:
+        """What was written for this state of a room's analysis when `asked` was the provider."""
+
+    async def put(self, tenant: str, room_id: str, digest: str, asked: str, description: Description) -> None: ...
 
 
 class Rooms(Protocol):

@@ -85,6 +85,14 @@ class Settings(BusSettings):
     event_months: int = 13
     # How often days are counted in which something happened.
     insight_period_s: float = 5.0
+    # Descriptions by Gemini, to whom the photo is sent then: a file with the key; none: in our own words. base_url: empty
+    # for Google's own. After so many failures in a row it is left alone for a while.
+    gemini_key_file: Path | None = None
+    gemini_model: str = "gemini-2.5-flash"
+    gemini_base_url: str = ""
+    gemini_limit_s: float = 15.0
+    gemini_failures_max: int = 3
+    gemini_rest_s: float = 60.0
 
     # How long a job may take before it is given up, and how long before it is sent again.
     job_limit_s: float = 600.0
@@ -101,6 +109,10 @@ class Settings(BusSettings):
     def _public_tls_is_whole(self) -> Self:
         all_or_none(self, "public_tls_certificate_file", "public_tls_key_file")
         return self
+
+    @property
+    def gemini_key(self) -> str:
+        return self.gemini_key_file.read_text().strip() if self.gemini_key_file else ""
 
     def address(self, service: str) -> str:
         return getattr(self, f"{service}_address") or f"127.0.0.1:{getattr(self, f'{service}_port')}"

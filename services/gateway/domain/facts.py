@@ -127,6 +127,11 @@ class RoomFacts:
     quality: QualityFacts
 
 
+def matrix(row_by_row: Sequence[float]) -> Matrix:
+    """(3, 3) of nine numbers."""
+    return np.array(row_by_row, np.float64).reshape(3, 3)
+
+
 def small_size(height: int, width: int) -> tuple[int, int]:
     """(height, width) in which pictures and masks are measured."""
     scale = min(1.0, (PIXELS_MAX / (height * width)) ** 0.5)

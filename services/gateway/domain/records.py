@@ -71,6 +71,17 @@ class PhotoFiles:
 
 
 @dataclass(frozen=True)
+class Description:
+    """fallback_reason: why it was not the provider that wrote; empty where it did, or none is configured."""
+
+    description: str
+    technical_summary: str
+    provider: str
+    fallback_reason: str
+    create_time: datetime
+
+
+@dataclass(frozen=True)
 class Visualization:
     visualization_id: str
     tenant: str

@@ -36,6 +36,7 @@ from services.gateway.domain.records import Operation
 from services.gateway.transport.messages import operation_to_proto, room_to_proto
 from services.gateway.usecases.batches import BatchCases, BatchItems
 from services.gateway.usecases.comparisons import ComparisonCases
+from services.gateway.usecases.descriptions import DescriptionCases
 from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.operations import OperationCases
 from services.gateway.usecases.patterns import PatternCases
@@ -49,8 +50,8 @@ Context = grpc.aio.ServicerContext
 
 
 class RoomService(rooms_pb2_grpc.RoomServiceServicer):
-    def __init__(self, rooms: RoomCases, operations: OperationCases):
-        self._rooms, self._operations = rooms, operations
+    def __init__(self, rooms: RoomCases, operations: OperationCases, descriptions: DescriptionCases):
+        self._rooms, self._operations, self._descriptions = rooms, operations, descriptions
 
     async def UploadRoom(
         self, requests: AsyncIterator[rooms_pb2.UploadRoomRequest], rpc: Context
@@ -86,6 +87,17 @@ class RoomService(rooms_pb2_grpc.RoomServiceServicer):
         found = (await self._rooms.analysis(await self._rooms.get(request.parent))).analysis.surfaces
         more = paging.token(str(end), *question) if end < len(found) else ""
         return rooms_pb2.ListSurfacesResponse(surfaces=found[begin:end], next_page_token=more)
+
+    async def GetRoomDescription(
+        self, request: rooms_pb2.GetRoomDescriptionRequest, rpc: Context
+    ) -> rooms_pb2.GetRoomDescriptionResponse:
+        found = await self._descriptions.get(request.name)
+        return rooms_pb2.GetRoomDescriptionResponse(
+            description=found.description,
+            technical_summary=found.technical_summary,
+            provider=found.provider,
+            fallback_reason=found.fallback_reason,
+        )
 
     async def FetchMask(self, request: rooms_pb2.FetchMaskRequest, rpc: Context) -> rooms_pb2.FetchMaskResponse:
         return rooms_pb2.FetchMaskResponse(png=await self._rooms.mask(request.name))

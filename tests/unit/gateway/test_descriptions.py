@@ -113,9 +113,7 @@ def test_the_summary_has_the_numbers():
 
     assert lines[0] == "Photo: 400 x 300 pixels (0.1 megapixels)."
     assert lines[1] == "Analysis: roomseg 4, confidence 0.93, ready, five surfaces."
-    assert lines[3].startswith(
-        "wall-1: 52.0 % of the picture, confidence 0.90, median #f6f6f6 (white), seen 3.9"
-    )
+    assert lines[3].startswith("wall-1: 52.0 % of the picture, confidence 0.90, median #f6f6f6 (white), seen 3.9")
     assert lines[3].endswith(" m (x 0.80 to 1.25, by room height, cut off).")
     assert lines[-3:] == [
         "Camera: measured, view 72 degrees, pitch 5.7, roll 0.1.",
