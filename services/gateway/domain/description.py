@@ -1,6 +1,6 @@
 """Facts of a room in English: what is in it and how that lies, and the numbers. Says only what was measured.
 
-Things are told apart by where they are among their like ("the wall on the left"), as a person would; the photo's left and
+Things are told apart by where they are among their like ("the left wall"), as a person would; the photo's left and
 right are meant throughout. Colours are those that the photo shows, in its light.
 """
 
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from services.gateway.domain.facts import Kind, RoomFacts, Size, SurfaceFacts
 
 DESCRIPTION_MAX = 2_000
-# Smaller things are counted, not described; and of the others so many of a kind.
-SMALL_AREA, TOLD_MAX = 0.004, 6
+# Smaller things, and those that may be something else, are counted, not described; and of the others so many of a kind.
+SMALL_AREA, SURE_MIN, TOLD_MAX = 0.005, 0.7, 6
+# Of smaller parts of a plane nobody wants to know how large they are.
+SIZE_AREA = 0.03
 APART = 0.02  # of the picture: less is no distance
 
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -69,14 +71,15 @@ def texts(room: RoomFacts) -> Texts:
 
 def description(room: RoomFacts) -> str:
     """What is in the room and how that lies."""
-    big = [s for s in room.surfaces if s.kind not in _WORD or s.area >= SMALL_AREA]
+    sure = [s for s in room.surfaces if s.confidence >= SURE_MIN]
+    big = [s for s in sure if s.area >= SMALL_AREA]
     names = _names(big)
     by_id = {s.surface_id: s for s in big}
 
     def told(*kinds: Kind) -> list[SurfaceFacts]:
         return [s for s in big if s.kind in kinds][:TOLD_MAX]
 
-    parts = [_inventory(room.surfaces, big)]
+    parts = [_inventory(big, len(sure) - len(big), len(room.surfaces) - len(sure))]
     for s in told(Kind.FLOOR, Kind.CEILING):
         parts.append(f"{_capital(names[s.surface_id])} covers {_part(s.area)} of the picture and {_looks(s)}.")
         parts += [f"What is seen of it is {size}."] if (size := _size(s)) else []
@@ -88,8 +91,8 @@ def description(room: RoomFacts) -> str:
         )
     for s in sorted(told(Kind.WINDOW, Kind.DOOR), key=_middle):
         wall = _first(s.beside, by_id, Kind.WALL)
-        where = f", in {names[wall]}" if wall else ""
-        parts.append(f"{_capital(names[s.surface_id])} is {_place(s)} of the picture{where}.")
+        where = f"in {names[wall]}, {_place(s)} of the picture" if wall else f"{_place(s)} of the picture"
+        parts.append(f"{_capital(names[s.surface_id])} is {where}.")
     parts += _objects(told(Kind.FURNITURE), names, by_id)
     for s in told(Kind.OTHER):
         wall = _first(s.beside, by_id, Kind.WALL)
@@ -147,8 +150,7 @@ def _names(surfaces: Sequence[SurfaceFacts]) -> dict[str, str]:
             if len(row) == 1:
                 named[s.surface_id] = f"the {word}"
             elif len(row) <= 3:
-                place = ("on the left", "on the right")[i] if len(row) == 2 else _THREE[i]
-                named[s.surface_id] = f"the {word} {place}"
+                named[s.surface_id] = f"the {_SIDES[len(row)][i]} {word}"
             elif i < len(_ORDINALS):
                 named[s.surface_id] = f"the {_ORDINALS[i]} {word} from the left"
             else:
@@ -156,7 +158,7 @@ def _names(surfaces: Sequence[SurfaceFacts]) -> dict[str, str]:
     return named
 
 
-_THREE = ("on the left", "in the middle", "on the right")
+_SIDES = {2: ("left", "right"), 3: ("left", "middle", "right")}
 
 
 def _count(n: int, word: str) -> str:
@@ -194,7 +196,7 @@ def _length(metres: float, size: Size) -> str:
 
 
 def _size(s: SurfaceFacts) -> str:
-    if s.size is None:
+    if s.size is None or s.area < SIZE_AREA:
         return ""
     other = "high" if s.kind is Kind.WALL else "deep"
     return f"{_length(s.size.across_m, s.size)} wide and {_length(s.size.other_m, s.size)} {other}"
@@ -204,16 +206,16 @@ def _first(ids: Sequence[str], by_id: dict[str, SurfaceFacts], *kinds: Kind) -> 
     return next((i for i in ids if i in by_id and by_id[i].kind in kinds), "")
 
 
-def _inventory(surfaces: Sequence[SurfaceFacts], big: Sequence[SurfaceFacts]) -> str:
+def _inventory(big: Sequence[SurfaceFacts], small: int, unsure: int) -> str:
     found = []
     for kind in (Kind.FLOOR, Kind.CEILING, Kind.WALL, Kind.WINDOW, Kind.DOOR):
         n = sum(s.kind is kind for s in big)
         found += [_count(n, kind.value)] if n else []
     objects, items = (sum(s.kind is kind for s in big) for kind in (Kind.FURNITURE, Kind.OTHER))
-    found += [_count(objects, "object") + " (furniture and the like)"] if objects else []
+    found += [_count(objects, "object") + " (furniture and the like; what touches counts as one)"] if objects else []
     found += [_count(items, "item") + " (such as pictures, mirrors or screens)"] if items else []
-    small = len(surfaces) - len(big)
     found += [_count(small, "small thing")] if small else []
+    found += [_count(unsure, "thing") + " that could not be told for sure"] if unsure else []
     return f"The photo shows {_list(found)}." if found else "Nothing of a room was found in the photo."
 
 
@@ -222,16 +224,16 @@ def _objects(objects: Sequence[SurfaceFacts], names: dict[str, str], by_id: dict
     parts = []
     for i, s in enumerate(objects):
         says = [_looks(s)]
-        below = by_id.get(s.below)
-        if below is not None and below.kind is Kind.FLOOR:
-            says.append(f"stands on {names[s.below]}")
-        elif below is not None and below.kind is Kind.FURNITURE:
-            says.append(f"is above {names[s.below]}" if s.box[3] <= below.box[3] else f"is next to {names[s.below]}")
+        below, cut = by_id.get(s.below), s.box[3] > 0.99
+        if below is not None and not cut and below.kind is Kind.FLOOR:
+            says.append(f"has {names[s.below]} below it")
+        elif below is not None and not cut and below.kind is Kind.FURNITURE and s.box[3] < below.box[3]:
+            says.append(f"is above {names[s.below]}")
         if wall := _first(s.beside, by_id, Kind.WALL):
             says.append(f"is seen in front of {names[wall]}")
-        if s.box[3] > 0.99:
+        if cut:
             says.append("is cut off by the lower edge of the picture")
-        if i and (where := _from(s, objects[0])):
+        if i and s.below != objects[0].surface_id and (where := _from(s, objects[0])):
             says.append(f"is {where} {names[objects[0].surface_id]}")
         begin = f"covers {_part(s.area)} of the picture"
         parts.append(f"{_capital(names[s.surface_id])} {_list([begin, *says])}.")

@@ -20,7 +20,7 @@ INSIDE = 128  # of a soft mask
 RING = 0.012  # of the picture's long side: what is that near to a thing is next to it
 BESIDE_MIN = 0.15  # of a ring: less is chance
 DEPTH_MAX = 12.0  # farther away than so many times the nearest point, a pixel is too deep for a length
-EXTENT_M = (0.2, 30.0)  # lengths beyond are errors
+EXTENT_M, WALL_HEIGHT_MAX_M = (0.2, 30.0), 6.0  # lengths beyond are errors
 MIXED_DELTA = 14.0  # median distance from the median colour, CIE 1976
 
 
@@ -162,8 +162,8 @@ def measure(
         # The soft edge has the neighbour's colour in it.
         core = cv2.erode(here.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         of = core if core.any() else here
-        color = np.median(colors[of], 0) if of.any() else np.zeros(3)
-        rgb = np.median(picture[of], 0) if of.any() else np.zeros(3)
+        rgb = np.median(picture[of], 0).astype(np.uint8) if of.any() else np.zeros(3, np.uint8)
+        color = lab(to_linear(rgb.reshape(1, 1, 3)))[0, 0]
         spread = float(np.median(np.linalg.norm(colors[of] - color, axis=-1))) if of.any() else 0.0
         beside, below = _neighbours(i, here, owner, [g.surface_id for g in found])
         x, y, w, h = f.box
@@ -231,6 +231,8 @@ def _size(f: Found, here: NDArray[np.bool_], width: int, height: int) -> Size | 
     points: Any = on_plane[~far, :2] / on_plane[~far, 2:]
     across, other = (float(v) for v in np.ptp(np.quantile(points, [0.003, 0.997], axis=0), axis=0))
     if not all(EXTENT_M[0] <= v <= EXTENT_M[1] for v in (across, other)):
+        return None
+    if f.kind is Kind.WALL and other > WALL_HEIGHT_MAX_M:
         return None
     x, y, w, h = f.box
     cut = x <= 1 or y <= 1 or x + w >= width - 1 or y + h >= height - 1

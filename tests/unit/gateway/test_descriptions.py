@@ -75,16 +75,17 @@ def test_facts_are_measured():
 
 def test_the_words_say_what_was_painted():
     assert description(room()) == (
-        "The photo shows a floor, a wall, a window and two objects (furniture and the like). "
+        "The photo shows a floor, a wall, a window and two objects (furniture and the like; what touches "
+        "counts as one). "
         "The floor covers about 34 % of the picture and looks brown. "
         + said_of_floor()
         + "The wall faces the camera and looks white; what is seen of it is about 4.0 m (3.2 to 5.0 m) wide and "
         "about 1.8 m (1.4 to 2.2 m) high. "
-        "The window is on the right of the picture, in the wall. "
-        "The object on the left covers about 7 % of the picture, looks red, stands on the floor and is seen in front of "
+        "The window is in the wall, on the right of the picture. "
+        "The left object covers about 7 % of the picture, looks red, has the floor below it and is seen in front of "
         "the wall. "
-        "The object on the right covers about 3 % of the picture, looks blue, stands on the floor and is right of "
-        "the object on the left. "
+        "The right object covers about 3 % of the picture, looks blue, has the floor below it and is right of "
+        "the left object. "
         "Lengths rest on the usual heights of a camera and of a room. "
         "No fault of the photo was found."
     )
@@ -122,6 +123,35 @@ def test_the_summary_has_the_numbers():
     ]
 
 
+def test_what_is_small_or_unsure_is_counted_and_not_described():
+    floor, _, red, blue, _ = room().surfaces
+    seen = (floor, dataclasses.replace(red, area=0.001), dataclasses.replace(blue, confidence=0.5))
+
+    text = description(room(surfaces=seen))
+
+    assert text.startswith("The photo shows a floor, a small thing and a thing that could not be told for sure.")
+    assert "object" not in text
+    assert "furniture-2: " in technical_summary(room(surfaces=seen))
+
+
+def test_what_the_picture_cuts_off_is_not_said_to_stand_anywhere():
+    floor, wall, red, _, _ = room().surfaces
+    near = dataclasses.replace(red, box=(0.1, 0.4, 0.4, 1.0))
+
+    text = description(room(surfaces=(floor, wall, near)))
+
+    assert "is cut off by the lower edge of the picture" in text
+    assert "below it" not in text
+
+
+def test_a_wall_too_high_to_be_true_has_no_size():
+    found, masks, picture = painted()
+    far = dataclasses.replace(WALL, pixel_from_plane=np.diag([20.0, 20.0, 1.0]))
+    found[1] = dataclasses.replace(found[1], plane=far)
+
+    assert measure(found, masks, picture, WIDTH, HEIGHT)[1].size is None
+
+
 def test_many_walls_keep_names_of_their_own():
     surface = room().surfaces[1]
     walls = tuple(
@@ -146,6 +176,8 @@ def test_many_walls_keep_names_of_their_own():
         ((255, 0, 0), "red"),
         ((34, 100, 50), "dark green"),
         ((210, 180, 140), "tan"),
+        ((0x8D, 0x74, 0x58), "light brown"),
+        ((0x75, 0x7D, 0x76), "grey-green"),
     ],
 )
 def test_colours_have_the_names_that_people_give_them(rgb: tuple[int, int, int], name: str):
