@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "gateway_0003"
-down_revision = "gateway_0001"
+down_revision = "gateway_0002"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "gateway_0005"
-down_revision = "gateway_0002"
+down_revision = "gateway_0004"
 
 
 def upgrade() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from alembic import op
 
 revision = "gateway_0007"
-down_revision = "gateway_0002"
+down_revision = "gateway_0005"
 
 
 def upgrade() -> None:
