@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Servers and the services behind the gateway believe whoever reaches them: nobody outside this machine may.
+# What is behind the gateway is not for anybody outside this machine: some of it believes whoever reaches it.
 INTERNAL_HOST = "127.0.0.1"
 
 
