@@ -74,21 +74,37 @@ class CliSettings(BaseSettings):
     ca_file: Path | None = None
 
 
+def authorities(settings: CliSettings) -> bool | Path:
+    """What `Client` takes as `tls`."""
+    if settings.tls == "off":
+        return False
+    local = HOME / settings.state / "secrets" / "ca" / "ca.pem"
+    found = settings.ca_file or (local if local.exists() else True)
+    if isinstance(found, Path) and not found.is_file():
+        raise InvalidArgument("CA_FILE_MISSING", f"there is no file {found}: see ROOMVIZ_CA_FILE")
+    return found
+
+
 @contextmanager
 def gateway() -> Iterator[Client]:
     settings = CliSettings()
+    address = f"{settings.host}:{settings.gateway_port}"
+    tls = authorities(settings)
+    session = cli_accounts.session_file(settings)
+    if not settings.api_key and session.exists():
+        with (
+            Client(address, "", tls=tls) as anybody,
+            Client(address, cli_accounts.KeptSession(session, anybody.accounts), tls=tls) as client,
+        ):
+            yield client
+        return
     key_file = HOME / settings.state / "secrets" / "api_key"
     key = settings.api_key or (key_file.read_text().strip() if key_file.exists() else "")
     if not key:
         raise InvalidArgument(
             "API_KEY_MISSING", "no API key: set ROOMVIZ_API_KEY, or start the local stack with `make up`"
         )
-    local = HOME / settings.state / "secrets" / "ca" / "ca.pem"
-    authorities = settings.ca_file or (local if local.exists() else True)
-    tls = authorities if settings.tls == "on" else False
-    if isinstance(tls, Path) and not tls.is_file():
-        raise InvalidArgument("CA_FILE_MISSING", f"there is no file {tls}: see ROOMVIZ_CA_FILE")
-    with Client(f"{settings.host}:{settings.gateway_port}", key, tls=tls) as client:
+    with Client(address, key, tls=tls) as client:
         yield client
 
 
@@ -958,7 +974,7 @@ def version() -> None:
 
 
 # Here, as they use what stands above.
-from roomviz import cli_insights, cli_webhooks  # noqa: E402
+from roomviz import cli_accounts, cli_insights, cli_webhooks  # noqa: E402
 
 app.add_typer(cli_webhooks.app, name="webhooks")
 app.add_typer(cli_insights.app, name="insights")

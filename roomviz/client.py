@@ -19,6 +19,7 @@ import stamina
 from google.longrunning import operations_pb2 as longrunning
 from google.longrunning import operations_pb2_grpc as longrunning_grpc
 
+from roomviz.accounts import Accounts, Keys, OwnTenant, SessionToken, Users
 from roomviz.client_insights import Insights
 from roomviz.client_webhooks import Webhooks
 from roomviz.errors import DeadlineExceeded, InvalidArgument, RoomvizError
@@ -72,14 +73,20 @@ def _corners(points: Points) -> quantities_pb2.PlanePolygon:
 class Client:
     """Blocking. One channel; safe to share between threads.
 
-    `tls`: True, or the PEM file of the authorities to believe instead of gRPC's own list. Without it the key travels in
-    plain text: for one machine, or behind what ends TLS there.
+    credential: an API key; or an access token; or what gives one for each call, such as a `SessionToken`. tls: True, or the
+    PEM file of the authorities to believe instead of gRPC's own list. Without it the credential travels in plain text: for
+    one machine, or behind what ends TLS there.
     """
 
-    def __init__(self, address: str, api_key: str, timeout_s: float = 60.0, tls: bool | Path = False):
-        self._timeout = timeout_s
+    def __init__(
+        self,
+        address: str,
+        credential: str | Callable[[], str],
+        timeout_s: float = 60.0,
+        tls: bool | Path = False,
+    ):
+        self._timeout, self._credential = timeout_s, credential
         self._retries = Retries()
-        self._metadata = [("authorization", f"Bearer {api_key}")]
         options = [
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -102,6 +109,15 @@ class Client:
         self._system = system_pb2_grpc.SystemServiceStub(self._channel)
         self.webhooks = Webhooks(self._channel, self._call, self._pages)
         self.insights = Insights(self._channel, self._call)
+        key = credential if isinstance(credential, str) else ""
+        self.accounts = Accounts(self._channel, self._call, key, timeout_s)
+        self.users, self.keys = Users(self._channel, self._call), Keys(self._channel, self._call)
+        self.tenant = OwnTenant(self._channel, self._call)
+
+    @property
+    def _metadata(self) -> list[tuple[str, str]]:
+        credential = self._credential if isinstance(self._credential, str) else self._credential()
+        return [("authorization", f"Bearer {credential}")]
 
     def __enter__(self) -> "Client":
         return self
@@ -109,10 +125,10 @@ class Client:
     def __exit__(self, *exception: object) -> None:
         self._channel.close()
 
-    def _call(self, method: Any, request: Callable[[], Any], read: Callable[[Any], R]) -> R:
+    def _call(self, method: Any, request: Callable[[], Any], read: Callable[[Any], R], attempts: int = 4) -> R:
         """Call with a deadline; again, within a budget, where it was refused for now: see `roomviz.retries`."""
         for attempt in stamina.retry_context(
-            on=self._retries, attempts=4, timeout=WAIT_MAX_S, wait_initial=0.2, wait_max=2.0
+            on=self._retries, attempts=attempts, timeout=WAIT_MAX_S, wait_initial=0.2, wait_max=2.0
         ):
             with attempt:
                 try:
@@ -672,4 +688,4 @@ class Client:
         return operation
 
 
-__all__ = ["KINDS", "PATTERNS", "RELIGHTS", "VIEWS", "Client", "RoomvizError", "from_status"]
+__all__ = ["KINDS", "PATTERNS", "RELIGHTS", "VIEWS", "Client", "RoomvizError", "SessionToken", "from_status"]

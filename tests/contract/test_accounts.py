@@ -1,5 +1,6 @@
 """Accounts, API keys and tenants against the running services."""
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from roomviz.client import Client, SessionToken
 from roomviz.errors import (
     Aborted,
     AlreadyExists,
@@ -647,3 +649,87 @@ def test_what_is_another_tenants_answers_like_what_is_not_there(other: Caller, o
     page = owner.accounts.ListUsers(accounts_pb2.ListUsersRequest(page_size=1))
     request = accounts_pb2.ListUsersRequest(page_size=1, page_token=page.next_page_token)
     assert refusal(lambda: other.accounts.ListUsers(request)).reason == "PAGE_TOKEN_INVALID"
+
+
+# --- the SDK and the command ------------------------------------------------------------------------
+
+
+def test_the_sdk_signs_in_and_goes_on_by_itself(running: Running):
+    email = address()
+    with running.client() as shop:
+        session = SessionToken(shop.accounts, shop.accounts.register(email, PASSWORD, "Ada"))
+        with Client(running.address, session) as ada:
+            assert ada.accounts.profile().email == email
+            first = session.session.access_token
+            session.session.expire_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=5))
+
+            assert ada.accounts.rename("Bea").display_name == "Bea"
+
+            assert session.session.access_token != first
+            ada.accounts.change_password(PASSWORD, PASSWORD + "!")
+            ada.accounts.logout()
+        with pytest.raises(Unauthenticated):
+            shop.accounts.refresh(session.session.refresh_token)
+
+
+def test_the_sdk_manages_users_keys_and_the_tenant(running: Running):
+    with running.client() as shop:
+        user = shop.users.create(address(), PASSWORD, "viewer")
+        assert shop.users.update(user.name, role="editor", disabled=True).disabled
+        assert shop.users.get(user.name).role == accounts_pb2.ROLE_EDITOR
+        assert user.name in {u.name for u in shop.users.all()}
+        shop.users.delete(user.name)
+        with pytest.raises(InvalidArgument):
+            shop.users.create(address(), PASSWORD, "emperor")
+
+        key, secret = shop.keys.create("owner", "web", ["keys.get"], expire_time=datetime.now(UTC) + timedelta(days=1))
+        with Client(running.address, secret) as program:
+            assert program.keys.get(key.name) == key
+        key.ClearField("expire_time")
+        assert not shop.keys.update(key, "expire_time").HasField("expire_time")
+        _, fresh = shop.keys.rotate(key.name, timedelta(minutes=1))
+        assert fresh != secret
+        assert shop.keys.revoke(key.name).HasField("revoke_time")
+        assert key.name in {k.name for k in shop.keys.all()}
+
+        tenant = shop.tenant.get()
+        tenant.display_name = "Demo"
+        assert shop.tenant.update(tenant, "display_name").display_name == "Demo"
+
+
+def test_the_command_signs_in_and_manages_keys_and_users(
+    running: Running, owner: Caller, monkeypatch: pytest.MonkeyPatch
+):
+    user = made_user(owner, accounts_pb2.ROLE_OWNER)
+    kept = running.settings.home / "secrets" / "session.json"
+    monkeypatch.setenv("ROOMVIZ_PASSWORD", PASSWORD)
+    monkeypatch.setenv("ROOMVIZ_NEW_PASSWORD", PASSWORD)
+
+    def told(*arguments: str) -> Any:
+        done = running.roomviz(*arguments, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    try:
+        assert told("login", user.email)["name"] == user.name
+        assert kept.stat().st_mode & 0o777 == 0o600
+        # An access token that ends soon is refreshed, and the new tokens kept.
+        session = json.loads(kept.read_text())
+        kept.write_text(json.dumps(session | {"expireTime": "2020-01-01T00:00:00Z"}))
+        key = told("keys", "create", "--role", "editor", "--scope", "rooms.*", "--store", "berlin", "--name", "web")
+        assert json.loads(kept.read_text())["refreshToken"] != session["refreshToken"]
+        assert key["secret"].startswith(key["prefix"])
+        assert told("keys", "rotate", key["name"], "--overlap-hours", "1")["secret"] != key["secret"]
+        assert key["name"] in running.roomviz("keys", "list").stdout
+        assert "revoked" in running.roomviz("keys", "revoke", key["name"]).stdout
+        made = told("users", "create", address(), "--role", "viewer")
+        assert told("users", "update", made["name"], "--disable")["disabled"]
+        assert made["email"] in running.roomviz("users", "list").stdout
+        assert running.roomviz("users", "delete", made["name"]).returncode == 0
+        assert made["name"] not in {u["name"] for u in told("users", "list")}
+        wrong = running.roomviz("keys", "create", "--role", "editor", "--scope", "rooms.fly")
+        assert (wrong.returncode, "SCOPES_INVALID" in wrong.stderr) == (1, True)
+        assert "signed out" in running.roomviz("logout").stdout
+        assert not kept.exists()
+    finally:
+        kept.unlink(missing_ok=True)
