@@ -26,6 +26,7 @@ log = structlog.get_logger()
 DOMAIN = "roomviz.dev"
 MESSAGE_BYTES_MAX = 64 << 20
 CHUNK_BYTES = 1 << 20
+_REFUSED = ("RESOURCE_EXHAUSTED", "UNAVAILABLE")
 
 # Gives the tenant of a call from its method and metadata, or refuses it: before the request is looked at.
 Identify = Callable[[str, Mapping[str, str]], Awaitable[str]]
@@ -169,7 +170,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         remaining = rpc.time_remaining()
         longest = self._longer.get(method, self._default)
         budget = min(longest, remaining) if remaining is not None else longest
-        code = "OK"
+        code, admitted = "OK", False
         try:
             async with asyncio.timeout(budget):
                 if self._callers is not None:
@@ -180,6 +181,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                     context.RequestContext(request_id, tenant, began + budget, metadata.get(context.TRACEPARENT, ""))
                 )
                 async with self._admit(method, tenant) as trailing:
+                    admitted = True
                     rpc.set_trailing_metadata(((context.REQUEST_ID, request_id), *trailing))
                     yield
         except (asyncio.CancelledError, GeneratorExit):
@@ -200,7 +202,9 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         finally:
             took = time.monotonic() - began
             RPC_SECONDS.labels(method, code).observe(took)
-            log.info("call", method=method, code=code, seconds=round(took, 4))
+            # A flood that is refused must not be one of the log: metrics count it.
+            tell = log.info if admitted or code not in _REFUSED else log.debug
+            tell("call", method=method, code=code, seconds=round(took, 4))
 
 
 def _rate_limit(error: BaseException) -> Sequence[tuple[str, str]]:
@@ -226,10 +230,12 @@ async def serve(
     tls: ServerTls | None = None,
     admit: Admit = admit_all,
     calls_max: int = 512,
+    streams_max: int = 0,
 ) -> AsyncIterator[grpc.aio.Server]:
     """A started server; `longer` names methods that may take longer than the default. Without `tls` it speaks plaintext.
-    Beyond `calls_max` calls at a time
-    gRPC itself refuses, without saying when to come back: `admit` refuses before.
+    Beyond `calls_max` calls at a time gRPC itself refuses, without saying when to come back: `admit` refuses before.
+    `streams_max` calls of one connection are open at a time (0: any number); more wait at the caller, which costs the server
+    nothing.
 
     Leaving stops taking calls and lets running ones finish within the grace.
     """
@@ -242,6 +248,8 @@ async def serve(
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             ("grpc.so_reuseport", 0),
+            *([("grpc.max_concurrent_streams", streams_max)] if streams_max else []),
+            ("grpc.http.overload_protection", 0),
         ],
         maximum_concurrent_rpcs=calls_max,
     )

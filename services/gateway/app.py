@@ -348,6 +348,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 public_tls(settings),
                 Admission(quota_cases, turns, weights(PUBLIC)),
                 settings.calls_max,
+                settings.streams_per_connection,
             )
         )
         await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())

@@ -67,6 +67,9 @@ class Settings(BusSettings):
     heavy_wait_s: float = 5.0
     # The wall behind these: gRPC refuses more calls at a time, those included that only watch.
     calls_max: int = 4096
+    # Calls of one connection at a time, those included that watch. More wait at the caller: even a refusal costs a third of
+    # what a light call does, so a gateway that had to refuse all that one connection can send would do nothing else.
+    streams_per_connection: int = 128
     # What webhooks' secrets are encrypted with (adapters/vault.py); none: this installation sends no webhooks.
     webhook_key_file: Path | None = None
     # Where they may be sent, as above.
