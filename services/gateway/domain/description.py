@@ -89,6 +89,9 @@ def description(room: RoomFacts) -> str:
         parts.append(
             f"{_capital(names[s.surface_id])} {how}{_looks(s)}{f'; what is seen of it is {size}' if size else ''}."
         )
+    parts += [
+        _LENGTHS[source] for source in sorted({s.size.source for s in big if s.size and _size(s)}) if source in _LENGTHS
+    ]
     for s in sorted(told(Kind.WINDOW, Kind.DOOR), key=_middle):
         wall = _first(s.beside, by_id, Kind.WALL)
         where = f"in {names[wall]}, {_place(s)} of the picture" if wall else f"{_place(s)} of the picture"
@@ -98,9 +101,10 @@ def description(room: RoomFacts) -> str:
         wall = _first(s.beside, by_id, Kind.WALL)
         where = f"is at {names[wall]}" if wall else f"is {_place(s)} of the picture"
         parts.append(f"{_capital(names[s.surface_id])} {where} and {_looks(s)}.")
-    parts += [_LENGTHS[source] for source in sorted({s.size.source for s in big if s.size}) if source in _LENGTHS]
-    parts.append(_about_the_photo(room))
-    return " ".join(parts)
+    end = _about_the_photo(room)
+    while len(" ".join([*parts, end])) > DESCRIPTION_MAX:
+        parts.pop()  # the last told are the least
+    return " ".join([*parts, end])
 
 
 def technical_summary(room: RoomFacts) -> str:

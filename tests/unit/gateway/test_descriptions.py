@@ -81,12 +81,12 @@ def test_the_words_say_what_was_painted():
         + said_of_floor()
         + "The wall faces the camera and looks white; what is seen of it is about 4.0 m (3.2 to 5.0 m) wide and "
         "about 1.8 m (1.4 to 2.2 m) high. "
+        "Lengths rest on the usual heights of a camera and of a room. "
         "The window is in the wall, on the right of the picture. "
         "The left object covers about 7 % of the picture, looks red, has the floor below it and is seen in front of "
         "the wall. "
         "The right object covers about 3 % of the picture, looks blue, has the floor below it and is right of "
         "the left object. "
-        "Lengths rest on the usual heights of a camera and of a room. "
         "No fault of the photo was found."
     )
 
@@ -132,6 +132,20 @@ def test_what_is_small_or_unsure_is_counted_and_not_described():
     assert text.startswith("The photo shows a floor, a small thing and a thing that could not be told for sure.")
     assert "object" not in text
     assert "furniture-2: " in technical_summary(room(surfaces=seen))
+
+
+def test_a_room_full_of_things_is_told_within_the_limit():
+    floor, wall, red, _, window = room().surfaces
+    many = [
+        dataclasses.replace(s, surface_id=f"{s.kind}-{i}", box=(i / 20, 0.1, (i + 1) / 20, 0.9))
+        for s in (wall, window, red)
+        for i in range(12)
+    ]
+
+    text = description(room(surfaces=(floor, *many)))
+
+    assert 1000 < len(text) <= DESCRIPTION_MAX
+    assert text.endswith("No fault of the photo was found.")
 
 
 def test_what_the_picture_cuts_off_is_not_said_to_stand_anywhere():
