@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from roomviz import __version__
+from roomviz import __version__, cli_privacy
 from roomviz.client import KINDS, PATTERNS, Client, OnProgress, from_status
 from roomviz.errors import InvalidArgument, NotFound, RoomvizError, Unavailable
 from roomviz.imaging import codec
@@ -30,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="See a room with another floor, wall or ceiling.",
 )
+app.add_typer(cli_privacy.app, name="privacy")
 out, err = Console(), Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]

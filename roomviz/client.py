@@ -31,6 +31,8 @@ from roomviz.v1 import (
     models_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
+    privacy_pb2,
+    privacy_pb2_grpc,
     products_pb2,
     products_pb2_grpc,
     proposals_pb2,
@@ -106,6 +108,7 @@ class Client:
         self._proposals = proposals_pb2_grpc.ProposalServiceStub(self._channel)
         self._models = models_pb2_grpc.ModelServiceStub(self._channel)
         self._usage = usage_pb2_grpc.UsageServiceStub(self._channel)
+        self._privacy = privacy_pb2_grpc.PrivacyServiceStub(self._channel)
         self._system = system_pb2_grpc.SystemServiceStub(self._channel)
         self.webhooks = Webhooks(self._channel, self._call, self._pages)
         self.insights = Insights(self._channel, self._call)
@@ -540,6 +543,55 @@ class Client:
         """End an operation; what a batch has rendered stays."""
         request = longrunning.CancelOperationRequest(name=operation)
         self._call(self._longrunning.CancelOperation, lambda: request, lambda a: a)
+
+    # --- privacy ---
+
+    def export_personal_data(
+        self, subject: str = "", on_progress: OnProgress | None = None
+    ) -> privacy_pb2.ExportPersonalDataResponse:
+        """Have all that is kept of a subject (empty: of the caller) gathered into a zip, and wait for it."""
+        request = privacy_pb2.ExportPersonalDataRequest(subject=subject, request_id=str(uuid.uuid4()))
+        operation = self._call(self._privacy.ExportPersonalData, lambda: request, lambda a: a)
+        answer = privacy_pb2.ExportPersonalDataResponse()
+        self._wait(operation, on_progress).response.Unpack(answer)
+        return answer
+
+    def download_export(self, export: str) -> Iterator[bytes]:
+        """The zip, in parts."""
+        request = privacy_pb2.DownloadExportRequest(name=export)
+        try:
+            for part in self._privacy.DownloadExport(request, timeout=self._timeout * 10, metadata=self._metadata):
+                yield part.chunk
+        except grpc.RpcError as error:
+            raise from_call(error) from error  # type: ignore[arg-type]
+
+    def delete_personal_data(
+        self, subject: str = "", on_progress: OnProgress | None = None
+    ) -> privacy_pb2.DeletionReceipt:
+        """Have all that is kept of a subject (empty: of the caller) removed for good, and wait for the receipt."""
+        request = privacy_pb2.DeletePersonalDataRequest(subject=subject, request_id=str(uuid.uuid4()))
+        operation = self._call(self._privacy.DeletePersonalData, lambda: request, lambda a: a)
+        answer = privacy_pb2.DeletePersonalDataResponse()
+        self._wait(operation, on_progress).response.Unpack(answer)
+        return answer.receipt
+
+    def anonymize(self, subject: str, on_progress: OnProgress | None = None) -> privacy_pb2.DeletionReceipt:
+        """Have photos, pictures and names of a subject removed, and keep what is counted."""
+        request = privacy_pb2.AnonymizeSubjectRequest(subject=subject, request_id=str(uuid.uuid4()))
+        operation = self._call(self._privacy.AnonymizeSubject, lambda: request, lambda a: a)
+        answer = privacy_pb2.AnonymizeSubjectResponse()
+        self._wait(operation, on_progress).response.Unpack(answer)
+        return answer.receipt
+
+    def verify_deletion_receipt(
+        self, receipt: privacy_pb2.DeletionReceipt
+    ) -> privacy_pb2.VerifyDeletionReceiptResponse:
+        """Whether this installation signed a receipt, and it is as it was."""
+        request = privacy_pb2.VerifyDeletionReceiptRequest(receipt=receipt)
+        answer: privacy_pb2.VerifyDeletionReceiptResponse = self._call(
+            self._privacy.VerifyDeletionReceipt, lambda: request, lambda a: a
+        )
+        return answer
 
     # --- quantities ---
 

@@ -141,6 +141,7 @@ def running() -> Iterator[Running]:
         generative_url=f"http://127.0.0.1:{generative}",
         **dict(zip(names, found, strict=True)),  # type: ignore[arg-type]
     )
+    os.environ.setdefault("ROOMVIZ_RETENTION_SWEEP_S", "1")
     stack = Stack(settings)
     stack.stop()
     shutil.rmtree(STATE, ignore_errors=True)

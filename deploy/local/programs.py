@@ -14,6 +14,8 @@ from pathlib import Path
 
 import grpc
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.certificates import prepare_certificates
@@ -91,6 +93,15 @@ def encryption_key(home: Path, name: str) -> Path:
     path = home / "secrets" / name
     if not path.exists() or not path.read_text().strip():
         write_private(path, Fernet.generate_key().decode() + "\n")
+    return path
+
+
+def receipt_key(home: Path) -> Path:
+    """The key that deletion receipts of this stack are signed with, made once."""
+    path = home / "secrets" / "receipt_key.pem"
+    if not path.exists():
+        key = Ed25519PrivateKey.generate()
+        write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
     return path
 
 
@@ -320,6 +331,7 @@ def prepare(s: LocalSettings) -> list[Program]:
     token_keys(s.home)
     encryption_key(s.home, "webhook_key")
     triton, triton_environment = prepare_triton(s)
+    receipt_key(s.home)
     programs = [
         # SIGINT is PostgreSQL's fast shutdown.
         Program("postgresql", 0, prepare_postgres(s), lambda: postgres_ready(s), stop_signal="INT"),

@@ -1,11 +1,11 @@
 """NATS JetStream: the streams, and publishing to them.
 
-JOBS holds work until a worker acknowledges it, EVENTS what happened for a week, DEAD what could not be
-done. Progress travels on core NATS and may get lost. Bodies stay small: pixels go by object key.
+JOBS holds work until a worker acknowledges it, EVENTS what happened until all who listen have heard it, for a week at
+most, DEAD what could not be done. Progress travels on core NATS and may get lost. Bodies stay small: pixels go by object key.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import nats
 import stamina
@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
 
 from roomviz.errors import Unavailable
 from roomviz.runtime.settings import BusSettings
@@ -35,7 +36,8 @@ STREAMS = (
     StreamConfig(
         name="EVENTS",
         subjects=["events.>"],
-        retention=RetentionPolicy.LIMITS,
+        # Nothing lies there that nobody waits for: events tell of rooms, and rooms are purged.
+        retention=RetentionPolicy.INTEREST,
         storage=StorageType.FILE,
         max_age=7 * _DAY,
         duplicate_window=120.0,
@@ -66,6 +68,27 @@ class Bus:
             await self.stream.publish(subject, body, headers={"Nats-Msg-Id": message_id})
         except (NatsError, OSError, TimeoutError) as error:
             raise Unavailable("QUEUE_UNAVAILABLE", "the message queue does not answer; try again") from error
+
+    async def erase(self, which: Callable[[str], bool]) -> int:
+        """Remove the stored messages that are such, by their bodies (bytes read as Latin-1) and headers; how many there were."""
+        count = 0
+        for config in STREAMS:
+            sequence = 1
+            while True:
+                try:
+                    message = await self.stream.get_msg(str(config.name), seq=sequence, next=True, subject=">")
+                except NotFoundError:
+                    break
+                except (NatsError, OSError, TimeoutError) as error:
+                    raise Unavailable("QUEUE_UNAVAILABLE", "the message queue does not answer; try again") from error
+                found = message.seq or sequence
+                text = f"{(message.data or b'').decode('latin-1')} {message.headers}"
+                if which(text):
+                    with suppress(NotFoundError):  # somebody has just acknowledged it
+                        await self.stream.delete_msg(str(config.name), found)
+                    count += 1
+                sequence = found + 1
+        return count
 
     async def tell(self, subject: str, body: bytes) -> None:
         """Publish on core NATS; nobody waits, and it may get lost."""

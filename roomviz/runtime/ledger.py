@@ -3,7 +3,7 @@
 JetStream delivers at least once and accepts late acknowledgements, so two workers may believe they own
 a job. Each attempt therefore carries a number, and an end is written only by the newest attempt to a job
 that has not ended: the result becomes visible once.
-The table is `roomviz.runtime.tables.JOBS`.
+The tables are `JOBS` and `PURGED` of `roomviz.runtime.tables`.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from roomviz.runtime.outbox import Outbox
+from roomviz.runtime.personal import PostgresPurged
 
 STRIKES_MAX = 5
 
@@ -20,6 +21,11 @@ class Ended:
     """The job ended before; `attempt` is the one that ended it."""
 
     attempt: int
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What the job was about was purged: there is nothing to do any more, and nothing to tell."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,15 @@ class Attempt:
 
 class Ledger:
     def __init__(self, pool: asyncpg.Pool, outbox: Outbox):
-        self._pool, self._outbox = pool, outbox
+        self._pool, self._outbox, self._purged = pool, outbox, PostgresPurged(pool)
 
-    async def begin(self, operation: str, tenant: str) -> Attempt | Ended:
+    async def purged(self, operation: str) -> bool:
+        return await self._purged.has(f"operations/{operation}")
+
+    async def begin(self, operation: str, tenant: str) -> Attempt | Ended | Purged:
         """Open the next attempt at a job, unless it has ended; then its event is sent once more."""
+        if await self.purged(operation):
+            return Purged()
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
                 """INSERT INTO jobs AS j (operation, tenant, state, attempt, strikes) VALUES ($1, $2, 'RUNNING', 1, 1)

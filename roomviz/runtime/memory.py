@@ -1,7 +1,7 @@
 """What was needed lately, kept in memory within a budget of bytes."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
 
@@ -25,6 +25,11 @@ class Memory(Generic[V]):
         if value is not None:
             self._values.move_to_end(key)
         return value
+
+    def forget(self, which: Callable[[str], bool]) -> None:
+        """Drop each whose key, written out, is one of these."""
+        for key in [k for k in self._values if which(repr(k))]:
+            self._held -= self._values.pop(key).nbytes
 
     def put(self, key: Hashable, value: V) -> None:
         old = self._values.pop(key, None)

@@ -17,6 +17,7 @@ SANDBOX_LOST = Counter(
     "roomviz_sandbox_lost_total", "Child processes that were ended over what they worked on.", ("how",)
 )
 DESCRIPTIONS = Counter("roomviz_descriptions_total", "Descriptions that were written.", ("provider", "fallback_reason"))
+PURGED = Counter("roomviz_purged_total", "Rooms that were purged.", ("cause",))
 OUTBOX_PENDING = Gauge("roomviz_outbox_pending", "Messages written but not yet published.")
 ADMISSION_WAITING = Gauge("roomviz_admission_waiting", "Calls that wait for their turn.", ("queue",))
 SHED = Counter("roomviz_shed_total", "Calls refused because too many wait, or waited too long.", ("queue", "why"))

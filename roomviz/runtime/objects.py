@@ -26,6 +26,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # A small object that whoever made the bucket put there. Reading it shows that the store works and knows us, and needs
 # rights on nothing else, as looking at the bucket itself would.
 PROBE = "probe"
+_PART = 1 << 20
 _DOWN = (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, OSError)
 
 
@@ -48,7 +49,7 @@ class Stored:
     key: str
     size_bytes: int
     etag: str
-    modified: datetime
+    modified: datetime = _LONG_AGO
 
 
 class Objects:
@@ -87,6 +88,25 @@ class Objects:
                     response.release_conn()
 
         return await self._run(call)
+
+    async def parts(self, key: str) -> AsyncIterator[bytes]:
+        """The bytes in parts of at most 1 MiB, so that none has to hold all of them."""
+
+        def opened() -> urllib3.BaseHTTPResponse:
+            with _our_words(key):
+                return self._client.get_object(self._bucket, key)
+
+        def next_part() -> bytes:
+            with _our_words(key):
+                return bytes(response.read(_PART))
+
+        response = await self._run(opened)
+        try:
+            while part := await self._run(next_part):
+                yield part
+        finally:
+            response.close()
+            response.release_conn()
 
     async def under(self, prefix: str) -> list[Stored]:
         """All objects whose keys begin so."""

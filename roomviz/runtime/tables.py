@@ -13,6 +13,13 @@ JOBS = """
         update_time timestamptz NOT NULL DEFAULT now()
     )"""
 
+# Digests of rooms and operations that were purged lately: `roomviz.runtime.personal`.
+PURGED = """
+    CREATE TABLE purged (
+        digest bytea PRIMARY KEY,
+        purge_time timestamptz NOT NULL DEFAULT now()
+    )"""
+
 OUTBOX = """
     CREATE TABLE outbox (
         id bigserial PRIMARY KEY,

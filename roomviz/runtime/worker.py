@@ -18,7 +18,7 @@ from roomviz import errors
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime import context
 from roomviz.runtime.bus import Bus
-from roomviz.runtime.ledger import STRIKES_MAX, Attempt, Ended, Ledger
+from roomviz.runtime.ledger import STRIKES_MAX, Attempt, Ended, Ledger, Purged
 from roomviz.runtime.metrics import JOB_ATTEMPTS, JOBS
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.rpc import to_status
@@ -51,6 +51,16 @@ class Work(Protocol[C]):
     async def __call__(self, job: C, attempt: int, progress: Progress) -> tuple[Message, Store]: ...
 
 
+class Discard(Protocol[C]):
+    """Removes whatever attempts at a job have left, once what it was about is purged."""
+
+    async def __call__(self, job: C) -> None: ...
+
+
+async def nothing_left(job: object) -> None:
+    """For jobs that leave nothing but rows."""
+
+
 class Fenced(Exception):
     """A newer attempt has the job: this one's result is dropped."""
 
@@ -69,10 +79,11 @@ class Worker(Generic[J]):
         message: type[J],
         work: Work[J],
         concurrency: int = 1,
+        discard: Discard[J] = nothing_left,
     ):
         self._bus, self._pool, self._outbox, self._ledger = bus, pool, outbox, Ledger(pool, outbox)
         self._service, self._verb, self._event, self._message, self._work = service, verb, event, message, work
-        self._concurrency = concurrency
+        self._concurrency, self._discard = concurrency, discard
         self._subject = f"jobs.{service}.{verb}"
 
     @asynccontextmanager
@@ -146,6 +157,10 @@ class Worker(Generic[J]):
     async def _attempt(self, job: J, message: Msg) -> None:
         envelope = job.envelope
         opened = await self._ledger.begin(envelope.operation, envelope.tenant)
+        if isinstance(opened, Purged):
+            await self._discard(job)
+            await self._answer(message.ack())
+            return
         if isinstance(opened, Ended):
             await self._answer(message.ack())
             return
@@ -172,6 +187,9 @@ class Worker(Generic[J]):
             async with asyncio.timeout(max(0.0, remaining)) as limit:
                 result, store = await self._work(job, opened.number, progress)
         except Exception as raised:
+            if await self._purged(job):
+                await self._answer(message.ack())
+                return
             failure = errors.unwrap(raised)
             if limit.expired():
                 failure = errors.DeadlineExceeded("DEADLINE_EXCEEDED", "the job took longer than it was given")
@@ -188,11 +206,22 @@ class Worker(Generic[J]):
                 await self._bury(message, "failed at every attempt")
                 return
         else:
-            await self._succeed(envelope, opened, result, store)
-            log.info("job ended", verb=self._verb, seconds=round(time.monotonic() - began, 3))
+            if await self._succeed(envelope, opened, result, store):
+                log.info("job ended", verb=self._verb, seconds=round(time.monotonic() - began, 3))
+            else:
+                await self._purged(job)
         await self._answer(message.ack())
 
-    async def _succeed(self, envelope: jobs_pb2.Envelope, attempt: Attempt, result: Message, store: Store) -> None:
+    async def _purged(self, job: J) -> bool:
+        """Whether its room was purged meanwhile; then what it has written since goes too."""
+        purged = await self._ledger.purged(job.envelope.operation)
+        if purged:
+            log.info("job purged", verb=self._verb)
+            await self._discard(job)
+        return purged
+
+    async def _succeed(self, envelope: jobs_pb2.Envelope, attempt: Attempt, result: Message, store: Store) -> bool:
+        """Whether this attempt was the one that ended the job."""
         packed = any_pb2.Any()
         packed.Pack(result)
         event = jobs_pb2.JobFinished(envelope=envelope, result=packed).SerializeToString()
@@ -204,9 +233,10 @@ class Worker(Generic[J]):
         except Fenced:
             log.warning("job fenced", attempt=attempt.number)
             JOBS.labels(self._verb, "fenced").inc()
-            return
+            return False
         self._outbox.poke()
         JOBS.labels(self._verb, "succeeded").inc()
+        return True
 
     async def _fail(self, envelope: jobs_pb2.Envelope, attempt: Attempt, error: BaseException) -> None:
         status = to_status(error)

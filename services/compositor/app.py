@@ -10,12 +10,15 @@ import grpc
 
 from roomviz.internal.compositor.v1 import compositor_pb2_grpc
 from roomviz.internal.jobs.v1 import jobs_pb2
+from roomviz.internal.personal.v1 import personal_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc, tls
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.listener import listening
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.outbox import Outbox
+from roomviz.runtime.personal import PostgresPersonal, PostgresPurged, forget_purged
+from roomviz.runtime.personal_rpc import LONGER, PersonalDataService
 from roomviz.runtime.sandbox import sandbox
 from roomviz.runtime.worker import Worker
 from services.compositor.adapters.batches import PostgresBatches
@@ -24,9 +27,10 @@ from services.compositor.adapters.judge import SandboxedJudge
 from services.compositor.adapters.pictures import CachedPictures
 from services.compositor.adapters.plates import StoredPlates
 from services.compositor.adapters.postgres import PostgresRenders
-from services.compositor.adapters.recipes import StoredRecipes
+from services.compositor.adapters.recipes import PostgresReceipts, StoredRecipes
 from services.compositor.domain.kernel import Texels
 from services.compositor.domain.layout_plate import LayoutPlate
+from services.compositor.domain.personal import HOLDINGS
 from services.compositor.domain.plate import Plate
 from services.compositor.domain.splice import Tiles
 from services.compositor.domain.staging.cutout import Sheet
@@ -40,6 +44,7 @@ from services.compositor.usecases.batch import RenderItem
 from services.compositor.usecases.compare import Compare
 from services.compositor.usecases.export import ExportPicture
 from services.compositor.usecases.generate import Generate
+from services.compositor.usecases.personal import PersonalCases
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.quantity import EstimateQuantity
 from services.compositor.usecases.receipts import Rerender, Verify
@@ -62,13 +67,17 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         # Photos, plates, layouts, textures and things share the budget; a plate is the smallest, and the dearest to make.
         share = settings.cache_bytes // 16
         pictures = CachedPictures(store, cpu, 4 * share)
+        purged = PostgresPurged(pool)
         textures, layouts = Memory[Texels](2 * share), Memory[LayoutPlate](4 * share)
-        plates = StoredPlates(Memory[Plate](2 * share), store if settings.plate_store_bytes else None, cpu)
+        plates = StoredPlates(Memory[Plate](2 * share), store if settings.plate_store_bytes else None, cpu, purged.has)
         await stack.enter_async_context(plates.trimmed(settings.plate_store_bytes))
         tiles = Memory[Tiles](share)
         staging = Staging(pictures, cpu, Memory[Sheet](share), Memory[Backdrop](share), Memory[Furniture](share))
         renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, layouts, textures, tiles, staging)
-        recipes = StoredRecipes(store, order_from_recipe)
+        receipts = PostgresReceipts(pool)
+        recipes = StoredRecipes(store, receipts, order_from_recipe)
+        personal = PersonalCases(pool, PostgresPersonal(pool, HOLDINGS), purged, receipts, store)
+        await forget_purged(queue, [pictures, plates, layouts, tiles, staging.backdrops, staging.furniture])
         backend = (
             await stack.enter_async_context(
                 diffusion(
@@ -103,8 +112,10 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 CompositorService(make, rerender, verify, Compare(make), batches, EstimateQuantity(pictures, cpu)),
                 server,
             )
+            personal_pb2_grpc.add_PersonalDataServiceServicer_to_server(PersonalDataService(personal), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
-            return ["roomviz.internal.compositor.v1.CompositorService", "roomviz.internal.status.v1.StatusService"]
+            names = ("compositor.v1.CompositorService", "personal.v1.PersonalDataService", "status.v1.StatusService")
+            return [f"roomviz.internal.{name}" for name in names]
 
         server = await stack.enter_async_context(
             rpc.serve(
@@ -120,11 +131,12 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                     f"/roomviz.internal.compositor.v1.CompositorService/{m}": settings.rerender_limit_s
                     for m in ("Rerender", "Verify")
                 }
-                | {"/roomviz.internal.compositor.v1.CompositorService/Compare": settings.compare_limit_s},
+                | {"/roomviz.internal.compositor.v1.CompositorService/Compare": settings.compare_limit_s}
+                | LONGER,
                 tls=tls.for_services(settings),
             )
         )
-        work = ExportJob(ExportPicture(make, pictures, PostgresRenders()))
+        work = ExportJob(ExportPicture(make, pictures, PostgresRenders()), personal)
         await stack.enter_async_context(
             Worker(
                 queue,
@@ -136,6 +148,7 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 jobs_pb2.ExportJob,
                 work,
                 settings.job_concurrency,
+                work.discard,
             ).running()
         )
         await stack.enter_async_context(
@@ -152,7 +165,7 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         )
         await stack.enter_async_context(
             BatchPullers(
-                batches, RenderItem(make, pictures), queue, settings.batch_lease_s, settings.batch_pullers
+                batches, RenderItem(make, pictures), personal, queue, settings.batch_lease_s, settings.batch_pullers
             ).running()
         )
         await stack.enter_async_context(

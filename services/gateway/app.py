@@ -12,13 +12,17 @@ from google.longrunning import operations_pb2_grpc as longrunning_grpc
 
 from roomviz.internal.catalog.v1 import catalog_pb2_grpc
 from roomviz.internal.compositor.v1 import compositor_pb2_grpc
+from roomviz.internal.jobs.v1 import jobs_pb2
+from roomviz.internal.personal.v1 import personal_pb2_grpc
 from roomviz.internal.segmentation.v1 import segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc, tls
 from roomviz.runtime.admission import Turns
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
+from roomviz.runtime.personal import PostgresPersonal
 from roomviz.runtime.sandbox import sandbox
+from roomviz.runtime.worker import Worker
 from roomviz.v1 import (
     accounts_pb2,
     accounts_pb2_grpc,
@@ -30,6 +34,8 @@ from roomviz.v1 import (
     models_pb2_grpc,
     operations_pb2,
     operations_pb2_grpc,
+    privacy_pb2,
+    privacy_pb2_grpc,
     products_pb2,
     products_pb2_grpc,
     proposals_pb2,
@@ -66,6 +72,7 @@ from services.gateway.adapters.postgres import (
     PostgresRooms,
     PostgresVisualizations,
 )
+from services.gateway.adapters.privacy import PostgresErasures, PostgresExports
 from services.gateway.adapters.quotas import PostgresQuotas
 from services.gateway.adapters.spool import Spool
 from services.gateway.adapters.tokens import JwtTokens, SigningKeys
@@ -73,6 +80,8 @@ from services.gateway.adapters.vault import Vault
 from services.gateway.adapters.webhooks import PostgresWebhooks
 from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
+from services.gateway.domain.personal import HOLDINGS
+from services.gateway.domain.receipt import Signer
 from services.gateway.settings import Settings
 from services.gateway.transport.accounts import AccountService
 from services.gateway.transport.admission import Admission, Weight, weights
@@ -84,6 +93,7 @@ from services.gateway.transport.insights import InsightService
 from services.gateway.transport.keeper import Keeper
 from services.gateway.transport.permissions import OPERATIONS, permissions
 from services.gateway.transport.permissions import PUBLIC as PUBLIC_PERMISSION
+from services.gateway.transport.privacy import EraseJob, GatherJob, PrivacyService, Sweeper
 from services.gateway.transport.rpc import (
     ModelService,
     Operations,
@@ -105,10 +115,13 @@ from services.gateway.usecases.batches import BatchCases, BatchItems
 from services.gateway.usecases.comparisons import ComparisonCases
 from services.gateway.usecases.deliveries import DeliveryCases
 from services.gateway.usecases.descriptions import DescriptionCases
+from services.gateway.usecases.erasing import Erase
+from services.gateway.usecases.gathering import Gather
 from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.insights import InsightCases
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
+from services.gateway.usecases.privacy import PrivacyCases, Retention
 from services.gateway.usecases.quantities import QuantityCases
 from services.gateway.usecases.quotas import QuotaCases
 from services.gateway.usecases.refinements import RefinementCases
@@ -130,6 +143,7 @@ PUBLIC = (
     products_pb2.DESCRIPTOR.services_by_name["ProductService"],
     models_pb2.DESCRIPTOR.services_by_name["ModelService"],
     operations_pb2.DESCRIPTOR.services_by_name["OperationService"],
+    privacy_pb2.DESCRIPTOR.services_by_name["PrivacyService"],
     system_pb2.DESCRIPTOR.services_by_name["SystemService"],
     accounts_pb2.DESCRIPTOR.services_by_name["AccountService"],
     api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeyService"],
@@ -140,6 +154,8 @@ PUBLIC = (
     OPERATIONS,
 )
 BEHIND = ("catalog", "segmentation", "compositor")
+# Those of them that keep something of rooms; who works on them first, so that it has nothing to work on any more.
+KEEPERS = ("compositor", "segmentation")
 
 
 @dataclass(frozen=True)
@@ -278,6 +294,14 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         asked = permissions(PUBLIC)
         grantable = frozenset(asked.values()) - {PUBLIC_PERMISSION}
         generation_cases = GenerationCases(room_cases, operations, settings.job_limit_s)
+        signer = Signer(settings.receipt_key_file.read_bytes()) if settings.receipt_key_file else None
+        keepers = {name: personal_pb2_grpc.PersonalDataServiceStub(channels[name]) for name in KEEPERS}
+        tables, exports = PostgresPersonal(pool, HOLDINGS), PostgresExports(pool)
+        erasures = PostgresErasures(pool, tables)
+        privacy_cases = PrivacyCases(operations, erasures, tables, exports, store, signer, settings.privacy_limit_s)
+        erase = Erase(erasures, store, keepers, queue, signer)
+        gather = Gather(erasures, tables, exports, store, keepers, settings.export_kept_days)
+        retention = Retention(operations, erasures, exports, store, settings.privacy_limit_s)
         # Ready means that the gateway can do its own part: a service behind it that is down fails its own calls only.
         health = await stack.enter_async_context(
             Health({"postgresql": lambda: database.probe(pool), "nats": queue.probe, "s3": store.probe}).running()
@@ -322,6 +346,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 WebhookService(WebhookCases(webhooks, vault, hook_rules)), server
             )
             insights_pb2_grpc.add_InsightServiceServicer_to_server(InsightService(InsightCases(insights)), server)
+            privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(
+                PrivacyService(privacy_cases, operation_cases), server
+            )
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
             usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageService(quota_cases), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
@@ -341,6 +368,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                     "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
                     "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
                     "/roomviz.v1.VisualizationService/CompareVisualizations": settings.compare_limit_s,
+                    "/roomviz.v1.PrivacyService/DownloadExport": settings.watch_limit_s,
                     "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
                     "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
                     "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
@@ -363,4 +391,30 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             )
             courier = Courier(webhooks, deliveries, settings.webhooks_at_once, 2 * settings.webhook_limit_s)
             await stack.enter_async_context(courier.running())
+        gather_job = GatherJob(operations, gather)
+        for worker in (
+            Worker(
+                queue,
+                pool,
+                outbox,
+                "gateway",
+                "erase",
+                "events.personal.erased",
+                jobs_pb2.EraseJob,
+                EraseJob(operations, erase),
+            ),
+            Worker(
+                queue,
+                pool,
+                outbox,
+                "gateway",
+                "gather",
+                "events.personal.gathered",
+                jobs_pb2.GatherJob,
+                gather_job,
+                discard=gather_job.discard,
+            ),
+        ):
+            await stack.enter_async_context(worker.running())
+        await stack.enter_async_context(Sweeper(retention, settings.retention_sweep_s).running())
         yield server

@@ -117,6 +117,14 @@ class Settings(BusSettings):
     def gemini_key(self) -> str:
         return self.gemini_key_file.read_text().strip() if self.gemini_key_file else ""
 
+    # Signs deletion receipts: an Ed25519 key as PEM (PKCS #8). Without one, nobody's data are deleted on request.
+    receipt_key_file: Path | None = None
+    # How long gathering or erasing what is kept of somebody may take, and how long a gathered zip is kept.
+    privacy_limit_s: float = 3600.0
+    export_kept_days: int = 7
+    # How often is looked for what is due: unused rooms, what was deleted, exports.
+    retention_sweep_s: float = 300.0
+
     def address(self, service: str) -> str:
         return getattr(self, f"{service}_address") or f"127.0.0.1:{getattr(self, f'{service}_port')}"
 

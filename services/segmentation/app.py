@@ -9,11 +9,14 @@ import cv2
 import grpc
 
 from roomviz.internal.jobs.v1 import jobs_pb2
+from roomviz.internal.personal.v1 import personal_pb2_grpc
 from roomviz.internal.segmentation.v1 import segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc, tls
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
+from roomviz.runtime.personal import PostgresPersonal, PostgresPurged, forget_purged
+from roomviz.runtime.personal_rpc import LONGER, PersonalDataService
 from roomviz.runtime.worker import Worker
 from roomviz.v1 import models_pb2_grpc, proposals_pb2_grpc, refinements_pb2_grpc
 from services.segmentation.adapters.cards import RepositoryCards
@@ -25,6 +28,7 @@ from services.segmentation.adapters.triton import (
     TritonTextEncoder,
     triton_client,
 )
+from services.segmentation.domain.personal import HOLDINGS
 from services.segmentation.settings import Settings
 from services.segmentation.transport.jobs import AnalyzeJob
 from services.segmentation.transport.models import ModelService
@@ -32,6 +36,7 @@ from services.segmentation.transport.proposals import ProposalService
 from services.segmentation.transport.rpc import RefinementService, SegmentationService
 from services.segmentation.usecases.analyze import AnalyzeRoom
 from services.segmentation.usecases.models import ModelCases
+from services.segmentation.usecases.personal import PersonalCases
 from services.segmentation.usecases.prompted import PromptedMasks
 from services.segmentation.usecases.proposals import ProposalCases
 from services.segmentation.usecases.refinements import RefinementCases
@@ -65,6 +70,8 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             prompter = TritonPrompter(server_client, settings.prompt_model)
             prompted = PromptedMasks(prompter, store, clicks, settings.prompt_memory_bytes_max)
         proposals = ProposalCases(store, analyses, encoder, clicks, prompted)
+        personal = PersonalCases(pool, PostgresPersonal(pool, HOLDINGS), PostgresPurged(pool), store)
+        await forget_purged(queue, [refinements, prompted] if prompted else [refinements])
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         probes = {
             "postgresql": lambda: database.probe(pool),
@@ -79,8 +86,13 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             refinements_pb2_grpc.add_RefinementServiceServicer_to_server(RefinementService(refinements), server)
             proposals_pb2_grpc.add_ProposalServiceServicer_to_server(ProposalService(proposals), server)
             models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
+            personal_pb2_grpc.add_PersonalDataServiceServicer_to_server(PersonalDataService(personal), server)
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
-            internal = ["segmentation.v1.SegmentationService", "status.v1.StatusService"]
+            internal = [
+                "segmentation.v1.SegmentationService",
+                "personal.v1.PersonalDataService",
+                "status.v1.StatusService",
+            ]
             public = [f"roomviz.v1.{name}Service" for name in ("Refinement", "Proposal", "Model")]
             return [*public, *(f"roomviz.internal.{name}" for name in internal)]
 
@@ -94,10 +106,11 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 settings.environment == "development",
                 health.servicer,
                 OPEN_METHODS,
+                LONGER,
                 tls=tls.for_services(settings),
             )
         )
-        work = AnalyzeJob(AnalyzeRoom(network, proposer, store, analyses, pins, cpu))
+        work = AnalyzeJob(AnalyzeRoom(network, proposer, store, analyses, pins, cpu), personal)
         await stack.enter_async_context(
             Worker(
                 queue,
@@ -109,6 +122,7 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 jobs_pb2.AnalyzeRoomJob,
                 work,
                 settings.job_concurrency,
+                work.discard,
             ).running()
         )
         yield server

@@ -29,6 +29,7 @@ from roomviz.errors import Aborted, FailedPrecondition, InvalidArgument, NotFoun
 from roomviz.imaging.codec import decode_grey, decode_rgb
 from roomviz.imaging.homography import project
 from roomviz.internal.compositor.v1 import compositor_pb2, compositor_pb2_grpc
+from roomviz.internal.personal.v1 import personal_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2, segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime.rpc import from_call, from_status
@@ -40,6 +41,7 @@ from roomviz.v1 import (
     models_pb2,
     models_pb2_grpc,
     operations_pb2,
+    privacy_pb2,
     products_pb2,
     products_pb2_grpc,
     proposals_pb2,
@@ -1397,12 +1399,14 @@ def test_every_rpc_has_a_contract_test():
         proposals_pb2,
         models_pb2,
         operations_pb2,
+        privacy_pb2,
         system_pb2,
         accounts_pb2,
         api_keys_pb2,
         tenants_pb2,
         webhooks_pb2,
         insights_pb2,
+        personal_pb2,
         segmentation_pb2,
         compositor_pb2,
         status_pb2,

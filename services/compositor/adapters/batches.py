@@ -14,6 +14,7 @@ from google.protobuf import any_pb2
 
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.internal.jobs.v1 import jobs_pb2
+from roomviz.personal import digest_of
 from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
 from services.compositor.ports import BatchCount, ItemRecord, NewItem, Taken, Write
@@ -162,12 +163,14 @@ class PostgresBatches:
 
     async def cancel(self, operation: str, tenant: str, envelope: bytes, deadline: datetime) -> None:
         await self._pool.execute(
-            """INSERT INTO batches AS b (operation, tenant, state, envelope, deadline) VALUES ($1, $2, 'CANCELLED', $3, $4)
+            """INSERT INTO batches AS b (operation, tenant, state, envelope, deadline)
+               SELECT $1::text, $2::text, 'CANCELLED', $3::bytea, $4::timestamptz WHERE NOT EXISTS (SELECT FROM purged WHERE digest = $5)
                ON CONFLICT (operation) DO UPDATE SET state = 'CANCELLED' WHERE b.state = 'RUNNING'""",
             operation,
             tenant,
             envelope,
             deadline,
+            digest_of(f"operations/{operation}"),
         )
 
     async def items(

@@ -26,6 +26,10 @@ class CachedPictures:
     async def rgba(self, key: str) -> Image:
         return await self._get(key, decode_rgba)
 
+    def forget(self, which: Callable[[str], bool]) -> None:
+        """Drop what is in memory of these rooms."""
+        self._kept.forget(which)
+
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         await self._objects.put(key, data, content_type)
 

@@ -7,7 +7,7 @@ error: it is made again.
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import fields
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from roomviz.errors import RoomvizError
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.objects import Objects
+from services.compositor.domain.personal import of_room
 from services.compositor.domain.plate import Plate
 from services.compositor.domain.version import renderer
 
@@ -32,11 +33,18 @@ WRITES_MAX = 4
 SWEEP_S = 600.0
 
 
-class StoredPlates:
-    """`objects` is None where memory alone keeps them."""
+Gone = Callable[[str], Awaitable[bool]]
 
-    def __init__(self, memory: Memory[Plate], objects: Objects | None, cpu: Executor):
-        self._memory, self._objects, self._cpu = memory, objects, cpu
+
+async def never(room: str) -> bool:
+    return False
+
+
+class StoredPlates:
+    """`objects` is None where memory alone keeps them. `gone` tells whether a room was purged."""
+
+    def __init__(self, memory: Memory[Plate], objects: Objects | None, cpu: Executor, gone: Gone = never):
+        self._memory, self._objects, self._cpu, self._gone = memory, objects, cpu, gone
         self._writes: set[asyncio.Task[None]] = set()
 
     async def get(self, room: str, key: Hashable) -> Plate | None:
@@ -55,9 +63,13 @@ class StoredPlates:
         """Keep it; the store gets it while others go on."""
         self._memory.put((room, key), plate)
         if self._objects is not None and len(self._writes) < WRITES_MAX:
-            task = asyncio.create_task(self._write(self._objects, stored_at(room, key), plate))
+            task = asyncio.create_task(self._write(self._objects, room, stored_at(room, key), plate))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
+
+    def forget(self, which: Callable[[str], bool]) -> None:
+        """Drop from memory each whose key, written out, is one of these."""
+        self._memory.forget(which)
 
     async def written(self) -> None:
         """Wait for what is on its way to the store."""
@@ -98,10 +110,12 @@ class StoredPlates:
                     log.info("plates trimmed", count=gone)
             await asyncio.sleep(SWEEP_S)
 
-    async def _write(self, objects: Objects, key: str, plate: Plate) -> None:
+    async def _write(self, objects: Objects, room: str, key: str, plate: Plate) -> None:
         try:
             data = await asyncio.get_running_loop().run_in_executor(self._cpu, packed, plate)
             await objects.put(key, data, "application/octet-stream")
+            if await self._gone(room):  # while it was on its way
+                await objects.remove(key)
         except RoomvizError as error:
             log.warning("plate not stored", error=error.message)
 
@@ -109,7 +123,7 @@ class StoredPlates:
 def stored_at(room: str, key: Hashable) -> str:
     """Under its room, so that it can go with it. The renderer's name stands for how plates are made."""
     digest = hashlib.sha256(repr((renderer(), key)).encode()).hexdigest()
-    return f"{PREFIX}{room.removeprefix('rooms/')}/{digest}.npz"
+    return f"{of_room(room)}{digest}.npz"
 
 
 def packed(plate: Plate) -> bytes:

@@ -17,6 +17,7 @@ from roomviz.runtime.worker import Progress, Store
 from services.compositor.ports import BatchCount, Batches, Export, ItemRecord, NewItem, Taken
 from services.compositor.transport.messages import export_to_proto, order_of
 from services.compositor.usecases.batch import RenderItem, WorkOnBatches
+from services.compositor.usecases.personal import PersonalCases
 
 
 class BatchJob:
@@ -44,9 +45,17 @@ class BatchJob:
 class BatchPullers:
     """Work on items of batches, several at a time."""
 
-    def __init__(self, batches: Batches, render: RenderItem, bus: Bus, lease_s: float, count: int):
-        self._render, self._bus, self._count = render, bus, count
-        self._work = WorkOnBatches(batches, self._rendered, result_of, self._tell, lease_s)
+    def __init__(
+        self,
+        batches: Batches,
+        render: RenderItem,
+        personal: PersonalCases,
+        bus: Bus,
+        lease_s: float,
+        count: int,
+    ):
+        self._render, self._personal, self._bus, self._count = render, personal, bus, count
+        self._work = WorkOnBatches(batches, self._rendered, result_of, self._tell, self._late, lease_s)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["BatchPullers"]:
@@ -68,6 +77,11 @@ class BatchPullers:
             if item.HasField("layout"):
                 layer.layout.CopyFrom(item.layout)
         return await self._render(taken.operation, taken.index, order_of(taken.tenant, plan.spec, plan.output))
+
+    async def _late(self, taken: Taken) -> None:
+        """Somebody else had the item, or its batch was purged: then its picture goes too."""
+        if await self._personal.purged.has(f"operations/{taken.operation}"):
+            await self._personal.discard(taken.operation)
 
     async def _tell(self, operation: str, count: BatchCount) -> None:
         percent, before = 100 * count.done // count.total, 100 * (count.done - 1) // count.total

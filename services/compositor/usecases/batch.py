@@ -46,6 +46,8 @@ class RenderItem:
 RenderTaken = Callable[[Taken], Awaitable[Export]]
 Result = Callable[[Taken, Export | RoomvizError], bytes]
 Tell = Callable[[str, BatchCount], Awaitable[None]]
+# What is left to do where an item was no longer ours when it was finished.
+Late = Callable[[Taken], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class WorkOnBatches:
     render: RenderTaken
     result: Result
     tell: Tell
+    late: Late
     lease_s: float
 
     async def until(self, stop: asyncio.Event) -> None:
@@ -115,6 +118,7 @@ class WorkOnBatches:
         if count is None:
             log.warning("batch item fenced", attempt=taken.attempt)
             BATCH_ITEMS.labels("fenced").inc()
+            await self.late(taken)
             return
         BATCH_ITEMS.labels("succeeded" if succeeded else "failed").inc()
         await self.tell(taken.operation, count)

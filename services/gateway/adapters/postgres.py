@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from google.protobuf.message import Message
 
-from roomviz.errors import Aborted
+from roomviz.errors import Aborted, NotFound
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
@@ -24,7 +24,7 @@ _OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error
 def _room(row: Any) -> Room:
     removed = row["removed"]
     kinds = None if removed is None else tuple(MetadataKind(k) for k in removed)
-    return Room(**(dict(row) | {"state": RoomState(row["state"]), "removed": kinds}))
+    return Room(**({k: row[k] for k in _ROOM.split(", ")} | {"state": RoomState(row["state"]), "removed": kinds}))
 
 
 def _operation(row: Any) -> Operation:
@@ -48,7 +48,7 @@ class PostgresRooms:
     async def _add(self, connection: asyncpg.Connection, room: Room) -> Room:
         row = await connection.fetchrow(
             f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-                ON CONFLICT (tenant, owner, content_digest) DO UPDATE SET tenant = EXCLUDED.tenant RETURNING {_ROOM}""",
+                ON CONFLICT (tenant, owner, content_digest) DO UPDATE SET use_time = now() RETURNING {_ROOM}""",
             room.room_id,
             room.tenant,
             room.owner,
@@ -78,8 +78,14 @@ class PostgresRooms:
     async def get(self, tenant: str, room_id: str) -> Room | None:
         with reachable():
             row = await self._pool.fetchrow(
-                f"SELECT {_ROOM} FROM rooms WHERE tenant = $1 AND room_id = $2", tenant, room_id
+                f"SELECT {_ROOM}, use_time < now() - interval '1 hour' AS stale FROM rooms WHERE tenant = $1 AND room_id = $2",
+                tenant,
+                room_id,
             )
+            if row and row["stale"]:  # what is looked at is used, and kept for longer
+                await self._pool.execute(
+                    "UPDATE rooms SET use_time = now() WHERE tenant = $1 AND room_id = $2", tenant, room_id
+                )
         return _room(row) if row else None
 
 
@@ -147,6 +153,7 @@ class PostgresOperations:
         fingerprint = hashlib.sha256(verb.encode() + b"\0" + asked).hexdigest()
         with reachable():
             async with self._pool.acquire() as connection, connection.transaction():
+                await _hold_room(connection, tenant, subject)
                 row = await connection.fetchrow(
                     f"""INSERT INTO operations (operation_id, tenant, owner, verb, subject, state, request_id, fingerprint, job_subject, job, request, deadline)
                         VALUES ($1, $2, $3, $4, $5, 'RUNNING', $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING {_OPERATION}""",
@@ -279,6 +286,16 @@ class PostgresOperations:
         if rows:
             self._outbox.poke()
         return len(rows)
+
+
+async def _hold_room(connection: Any, tenant: str, subject: str) -> None:
+    """Nothing is begun about a room that is being purged: either it waits for the transaction, or this finds none."""
+    if subject.startswith("rooms/") and not await connection.fetchval(
+        "SELECT true FROM rooms WHERE tenant = $1 AND room_id = $2 FOR KEY SHARE",
+        tenant,
+        subject.removeprefix("rooms/"),
+    ):
+        raise NotFound("ROOM_NOT_FOUND", f"there is no room {subject}", {"room": subject})
 
 
 class PostgresVisualizations:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from roomviz.personal import pseudonym
+
 
 class Role(StrEnum):
     OWNER = "OWNER"
@@ -68,8 +70,9 @@ class Principal:
         return self.role in _OWN_ONLY
 
     def may_see(self, owner: str) -> bool:
-        """Whether a thing of this tenant, made by `owner`, is there for the caller."""
-        return not self.own_only or owner == self.subject
+        """Whether a thing of this tenant, made by `owner`, is there for the caller. Of what outlives a subject's data,
+        its pseudonym is the owner."""
+        return not self.own_only or owner in (self.subject, pseudonym(self.tenant, self.subject))
 
     @property
     def sees(self) -> str:

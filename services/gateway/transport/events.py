@@ -18,6 +18,8 @@ log = structlog.get_logger()
 _SWEEP_S = 5.0
 # Events that end an operation; others (a batch was accepted, an operation was cancelled) are for others.
 _ENDS = {"events.room.analyzed", "events.visualization.exported", "events.batch.ended", "events.job.failed"}
+# Jobs of our own, which have ended their operation themselves.
+_ENDED = {"events.personal.erased", "events.personal.gathered"}
 
 
 class Events:
@@ -47,14 +49,14 @@ class Events:
         self._operations.board.hear(operation_id, Progress(body.stage, body.progress_percent) if body.stage else None)
 
     async def _happened(self, subject: str, data: bytes) -> None:
-        if subject not in _ENDS:
+        if subject not in _ENDS | _ENDED:
             return
         body = jobs_pb2.JobFinished()
         body.ParseFromString(data)
         e = body.envelope
         response = body.result.SerializeToString() if body.WhichOneof("outcome") == "result" else None
         error = body.error.SerializeToString() if body.WhichOneof("outcome") == "error" else None
-        if response is not None or error is not None:
+        if subject in _ENDS and (response is not None or error is not None):
             await self._operations.finished(e.operation, e.tenant, response, error)
         # Every gateway hears this one, whichever of them handled the event.
         await self._bus.tell(f"progress.{e.operation}", b"")

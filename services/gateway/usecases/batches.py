@@ -164,7 +164,7 @@ class BatchCases:
                 item.error.CopyFrom(to_status(error))
         body = plan.SerializeToString(deterministic=True)
         # By content: the same request again, which gives the same operation, leaves nothing behind.
-        plan_key = f"batches/{hashlib.sha256(body).hexdigest()}.pb"
+        plan_key = f"batches/{room.room_id}/{hashlib.sha256(body).hexdigest()}.pb"
         await self.objects.put(plan_key, body, "application/x-protobuf")
         operation_id = new_id()
         carried, deadline = envelope(operation_id, self.job_limit_s + len(plan.items) * self.item_limit_s)

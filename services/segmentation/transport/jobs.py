@@ -6,11 +6,15 @@ from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.worker import Progress, Store
 from services.segmentation.transport.messages import analysis_to_proto
 from services.segmentation.usecases.analyze import AnalyzeRoom
+from services.segmentation.usecases.personal import PersonalCases
 
 
 class AnalyzeJob:
-    def __init__(self, analyze: AnalyzeRoom):
-        self._analyze = analyze
+    def __init__(self, analyze: AnalyzeRoom, personal: PersonalCases):
+        self._analyze, self._personal = analyze, personal
+
+    async def discard(self, job: jobs_pb2.AnalyzeRoomJob) -> None:
+        await self._personal.discard(job.room, job.envelope.operation)
 
     async def __call__(self, job: jobs_pb2.AnalyzeRoomJob, attempt: int, progress: Progress) -> tuple[Message, Store]:
         e = job.envelope

@@ -40,6 +40,10 @@ class PromptedMasks:
         self._kept = Memory[Embedded](memory_bytes_max)
         self._locks = RoomLocks()
 
+    def forget(self, which: Callable[[str], bool]) -> None:
+        """Drop what is in memory of these rooms."""
+        self._kept.forget(which)
+
     async def __call__(self, tenant: str, photo_key: str, ask: Ask) -> tuple[Proposals, str]:
         """The network's masks for a prompt, best first, and its name and version; `ask` puts the prompt into the
         input's pixels."""

@@ -81,6 +81,11 @@ class RefinementCases:
         self._states = Memory[State](memory_bytes_max // 2)
         self._locks = RoomLocks()
 
+    def forget(self, which: Callable[[str], bool]) -> None:
+        """Drop what is in memory of these rooms."""
+        self._features.forget(which)
+        self._states.forget(which)
+
     # --- steps ---
 
     async def refine(

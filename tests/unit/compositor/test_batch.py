@@ -21,6 +21,7 @@ class Items:
         self.fenced = fenced
         self.finished: list[tuple[bool, bytes]] = []
         self.given_back: list[tuple[float, bool]] = []
+        self.late: list[str] = []
 
     async def take(self, lease_s: float) -> Taken | None:
         taken, self.waiting = self.waiting, None
@@ -50,7 +51,10 @@ def work(items: Items, outcome: Callable[[], Export]) -> tuple[WorkOnBatches, li
     async def tell(operation: str, count: BatchCount) -> None:
         told.append(count)
 
-    return WorkOnBatches(items, render, result, tell, 15.0), told  # type: ignore[arg-type]
+    async def late(taken: Taken) -> None:
+        items.late.append(taken.operation)
+
+    return WorkOnBatches(items, render, result, tell, late, 15.0), told  # type: ignore[arg-type]
 
 
 def raising(error: Exception) -> Callable[[], Export]:
@@ -118,6 +122,7 @@ async def test_a_worker_that_comes_too_late_says_nothing():
     await puller.one()
 
     assert not told
+    assert items.late == ["op"]
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,20 @@ async def test_rubbish_and_a_store_that_is_down_are_as_if_there_were_none(made: 
         assert await plates.get("rooms/r", KEY) is made
 
 
+async def test_a_plate_of_a_room_that_was_purged_meanwhile_does_not_stay(made: Plate):
+    async def gone(room: str) -> bool:
+        return True
+
+    shelf = Shelf()
+    with ThreadPoolExecutor(1) as pool:
+        plates = StoredPlates(Memory(1 << 28), shelf, pool, gone)  # type: ignore[arg-type]
+        plates.put("rooms/r", KEY, made)
+        await plates.written()
+        assert not shelf.kept
+        plates.forget(lambda key: "rooms/r" in key)
+        assert await plates.get("rooms/r", KEY) is None
+
+
 def test_plates_lie_under_their_room():
     assert stored_at("rooms/r", KEY).startswith("plates/r/")
     assert stored_at("rooms/r", KEY) != stored_at("rooms/r", (*KEY, 1))
