@@ -10,7 +10,8 @@ class Permissions:
     """`reads`, `writes` and `lists`: key prefixes in the bucket. Whoever may write may also delete.
 
     `publishes` and `hears`: subjects of NATS, where the service uses it. `consumers`: what it reads of streams, as
-    (stream, durable, subject); JetStream holds a consumer to the subject that it was allowed to be made with.
+    (stream, durable, subject); JetStream holds a consumer to the subject that it was allowed to be made with. `erases`:
+    streams whose messages it may look through and remove.
     """
 
     reads: tuple[str, ...] = ()
@@ -19,6 +20,7 @@ class Permissions:
     publishes: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
     consumers: tuple[tuple[str, str, str], ...] = ()
+    erases: tuple[str, ...] = ()
 
 
 SERVICES = {
@@ -29,13 +31,15 @@ SERVICES = {
     "segmentation": Permissions(
         reads=("rooms/", "masks/"),
         writes=("masks/",),
+        lists=("masks/",),
         publishes=("events.room.analyzed", "events.job.failed", "dead.segmentation.*", "progress.*"),
+        hears=("rooms.purged",),
         consumers=(("JOBS", "segmentation-analyze", "jobs.segmentation.analyze"),),
     ),
     "compositor": Permissions(
         reads=("rooms/", "masks/", "textures/", "cutouts/", "batches/", "recipes/", "halved/", "generated/", "plates/"),
         writes=("renders/", "recipes/", "halved/", "generated/", "plates/"),
-        lists=("plates/",),
+        lists=("renders/", "recipes/", "generated/", "plates/"),
         publishes=(
             "events.visualization.exported",
             "events.batch.accepted",
@@ -44,6 +48,7 @@ SERVICES = {
             "dead.compositor.*",
             "progress.*",
         ),
+        hears=("rooms.purged",),
         consumers=(
             ("JOBS", "compositor-export", "jobs.compositor.export"),
             ("JOBS", "compositor-batch", "jobs.compositor.batch"),
@@ -51,11 +56,26 @@ SERVICES = {
         ),
     ),
     "gateway": Permissions(
-        reads=("rooms/", "masks/", "renders/"),
-        writes=("rooms/", "patterns/", "batches/"),
-        publishes=("jobs.segmentation.*", "jobs.compositor.*", "events.operation.cancelled", "progress.*"),
+        # What is not its own it reads when somebody asks for all that is kept of them.
+        reads=("rooms/", "masks/", "renders/", "batches/", "exports/", "recipes/", "generated/", "plates/"),
+        writes=("rooms/", "patterns/", "batches/", "exports/"),
+        lists=("rooms/", "batches/", "exports/"),
+        publishes=(
+            "jobs.*.*",
+            "events.operation.cancelled",
+            "events.personal.*",
+            "events.job.failed",
+            "dead.gateway.*",
+            "progress.*",
+            "rooms.purged",
+        ),
         hears=("progress.*",),
-        consumers=(("EVENTS", "gateway", "events.*.*"),),
+        consumers=(
+            ("EVENTS", "gateway", "events.*.*"),
+            ("JOBS", "gateway-erase", "jobs.gateway.erase"),
+            ("JOBS", "gateway-gather", "jobs.gateway.gather"),
+        ),
+        erases=("JOBS", "EVENTS", "DEAD"),
     ),
 }
 
@@ -71,6 +91,7 @@ def nats_permissions(service: str) -> dict[str, dict[str, list[str]]]:
             f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
             f"$JS.ACK.{stream}.{durable}.>",
         ]
+    publish += [f"$JS.API.STREAM.MSG.{verb}.{stream}" for stream in may.erases for verb in ("GET", "DELETE")]
     return {
         "publish": {"allow": publish},
         "subscribe": {"allow": [*may.hears, f"{INBOX}.{service}.>"]},

@@ -83,14 +83,14 @@ def secret(home: Path, name: str) -> str:
 
 def token_keys(home: Path) -> None:
     """A key that signs access tokens, made once."""
-    folder = home / "secrets" / "token_keys"
+    folder = home / "secrets" / "gateway" / "token_keys"
     if not any(folder.glob("*.pem")):
         make_key(folder)
 
 
 def encryption_key(home: Path, name: str) -> Path:
     """The file of a key to encrypt with, made once."""
-    path = home / "secrets" / name
+    path = home / "secrets" / "gateway" / name
     if not path.exists() or not path.read_text().strip():
         write_private(path, Fernet.generate_key().decode() + "\n")
     return path
@@ -98,7 +98,7 @@ def encryption_key(home: Path, name: str) -> Path:
 
 def receipt_key(home: Path) -> Path:
     """The key that deletion receipts of this stack are signed with, made once."""
-    path = home / "secrets" / "receipt_key.pem"
+    path = home / "secrets" / "gateway" / "receipt_key.pem"
     if not path.exists():
         key = Ed25519PrivateKey.generate()
         write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())

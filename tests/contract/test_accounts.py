@@ -559,7 +559,7 @@ def test_what_ended_is_worth_nothing_within_ten_seconds(owner: Caller, anybody: 
 def test_a_forged_token_is_refused_in_the_same_words_as_any(anybody: Caller, channel: grpc.Channel, running: Running):
     """Signed with the key of the stack, but for another audience; with a key of one's own; with none; and so on."""
     real = registered(anybody).access_token
-    pem = max((running.settings.home / "secrets" / "token_keys").glob("*.pem")).read_bytes()
+    pem = max((running.settings.home / "secrets" / "gateway" / "token_keys").glob("*.pem")).read_bytes()
     ours: Any = load_pem_private_key(pem, None)
     header, claims = jwt.get_unverified_header(real), jwt.decode(real, options={"verify_signature": False})
     past = {"iat": 1, "nbf": 1, "exp": 2}
