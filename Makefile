@@ -86,7 +86,7 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 # --- checks -----------------------------------------------------------------------------------------
 
-.PHONY: check fmt lint types test bench-segmentation bench-compositor bench-refine bench-batch bench-gateway bench-stages contact-sheet lock
+.PHONY: check fmt lint types test bench-segmentation bench-compositor bench-refine bench-batch bench-gateway bench-stages fuzz contact-sheet lock
 check: lint types ## Lint, formatting, protos, types
 fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
@@ -109,6 +109,8 @@ bench-batch: up ## What comparisons and batches cost, and how batches scale from
 	@$(PY) -m bench.batch $(ARGS)
 bench-gateway: up ## What the gateway costs, and how it holds against floods, big uploads and duplicates (ARGS=parts)
 	@$(PY) -m bench.gateway $(ARGS)
+fuzz: $(VENV)/protos ## Damaged pictures through the decoder for ten minutes (ARGS="--seed 1 --address HOST:PORT")
+	@$(PY) -m bench.fuzz_ingest $(ARGS)
 bench-stages: up ## Time of each stage of the main job, from the services' own histograms
 	@$(PY) -m bench.stages $(PHOTOS)
 contact-sheet: up setup-models ## Rooms by materials on one sheet, to be looked at (PHOTOS=...)

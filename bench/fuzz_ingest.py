@@ -4,7 +4,7 @@
 
 Begins with the sample photos in each format that is taken and, where they are, the hostile files of ../shared/hostile;
 damages them at random, and tells what became of them. What ends as an error of ours, rather than with a picture or a
-refusal, is kept under --keep, and the exit is 1.
+refusal, is kept under --keep, and the exit is 1; what ended a decoding process is kept too.
 """
 
 import argparse
@@ -121,19 +121,26 @@ def upload(data: bytes, chance: random.Random) -> list[bytes]:
     return parts
 
 
+def lost() -> int:
+    """How many processes were lost so far."""
+    return int(sum(s.value for m in SANDBOX_LOST.collect() for s in m.samples if s.name.endswith("_total")))
+
+
 async def fuzz(arguments: argparse.Namespace) -> int:
     chance, begin = random.Random(arguments.seed), seeds()
     fields = Settings.model_fields
     verdicts: Counter[str] = Counter()
-    wrong = 0
+    told = wrong = 0
+
+    gone = lost()
 
     def keep(data: bytes, error: str) -> None:
-        nonlocal wrong
-        wrong += 1
+        nonlocal told
+        told += 1
         arguments.keep.mkdir(parents=True, exist_ok=True)
         path = arguments.keep / f"{arguments.seed}-{sum(verdicts.values())}"
         path.write_bytes(data)
-        if wrong <= TOLD_MAX:
+        if told <= TOLD_MAX:
             print(f"{path}: {error}", flush=True)
 
     async with AsyncExitStack() as stack:
@@ -162,6 +169,7 @@ async def fuzz(arguments: argparse.Namespace) -> int:
                 except grpc.RpcError as error:
                     verdicts[f"upload: {error.code().name}"] += 1
                     if error.code() in OURS:
+                        wrong += 1
                         keep(b"".join(parts), f"{error.code().name} {error.details()}")
                 continue
             try:
@@ -169,16 +177,17 @@ async def fuzz(arguments: argparse.Namespace) -> int:
                 verdicts["taken"] += 1
             except InvalidArgument as refusal:
                 verdicts[refusal.reason] += 1
+                if lost() > gone:  # no error of ours, but worth a look
+                    gone = lost()
+                    keep(data, refusal.message)
             except Exception as error:
                 verdicts["error of ours"] += 1
+                wrong += 1
                 keep(data, f"{type(error).__name__}: {error}")
-    lost = {
-        s.labels["how"]: int(s.value) for m in SANDBOX_LOST.collect() for s in m.samples if s.name.endswith("_total")
-    }
     print(f"{sum(verdicts.values())} executions, seed {arguments.seed}, {len(begin)} pictures to begin with")
     for verdict, count in verdicts.most_common():
         print(f"{count:8} {verdict}")
-    print(f"processes lost, each refused as IMAGE_CORRUPT: {lost or 'none'}; errors of ours: {wrong}")
+    print(f"processes lost, each refused as IMAGE_CORRUPT: {lost()}; errors of ours: {wrong}")
     return min(wrong, 1)
 
 

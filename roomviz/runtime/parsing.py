@@ -4,6 +4,7 @@ gRPC parses them before it asks us, and ends a call whose message is no message 
 """
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -30,8 +31,9 @@ class ParsingInterceptor(grpc.aio.ServerInterceptor):
             return each(request) if handler.request_streaming else parse(request)
 
         async def stream(request: Any, rpc: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            async for answer in inner(given(request), rpc):
-                yield answer
+            async with aclosing(inner(given(request), rpc)) as answers:
+                async for answer in answers:
+                    yield answer
 
         async def single(request: Any, rpc: grpc.aio.ServicerContext) -> Any:
             return await inner(given(request), rpc)

@@ -112,3 +112,16 @@ def test_a_place_and_a_serial_number_are_gone_before_anything_is_stored_and_told
     assert found == []
     row = running.rows("SELECT * FROM gateway.rooms WHERE room_id = $1", room.name.partition("/")[2])
     assert "SECRET" not in str(row)
+
+
+def test_the_command_tells_what_was_removed(running: Running, tmp_path: Path):
+    exif: Any = Image.Exif()
+    exif.get_ifd(0x8825)[1], exif.get_ifd(0x8825)[2] = "N", (48.0, 8.0, 1.5)
+    Image.new("RGB", (240, 160), (90, 120, 60)).save(tmp_path / "place.jpg", exif=exif)
+
+    done = running.roomviz("analyze", tmp_path / "place.jpg", "--out", tmp_path / "out")
+    as_json = running.roomviz("analyze", tmp_path / "place.jpg", "--out", tmp_path / "out", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert "place.jpg: removed from the photo: location, exif" in done.stderr
+    assert as_json.stderr == ""

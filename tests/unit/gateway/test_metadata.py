@@ -7,10 +7,11 @@ import zlib
 import pytest
 from PIL import Image
 
-from services.gateway.domain.ingest import Limits, Photo, take_in
+from services.gateway.domain.ingest import HEIC, Limits, Photo, take_in
 from services.gateway.domain.metadata import MetadataKind as K
 
 SECRET = "SECRET-4711"
+TAKEN = ["JPEG", "WEBP", "AVIF", *(["HEIF"] if HEIC else [])]
 PHOTO = Image.new("RGB", (96, 64), (120, 90, 60))
 
 
@@ -53,19 +54,19 @@ def take(data: bytes) -> Photo:
     return photo
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("format", [*TAKEN, "PNG"])
 def test_nothing_is_told_where_there_is_nothing(format: str):
     assert taken(format).removed == ()
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("format", [*TAKEN, "PNG"])
 def test_exif_is_told_by_kind_and_gone(format: str):
     assert set(taken(format, exif=exif()).removed) == {
         K.LOCATION, K.SERIAL_NUMBERS, K.OWNER, K.COMMENTS, K.TIMES, K.DEVICE, K.IMAGE_IDS, K.MAKER_NOTES, K.EXIF,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("format", TAKEN)
 def test_xmp_is_told_by_kind_and_gone(format: str):
     assert set(taken(format, xmp=PACKET).removed) == {K.LOCATION, K.SERIAL_NUMBERS, K.OWNER, K.IMAGE_IDS, K.XMP}
 
