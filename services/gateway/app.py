@@ -61,7 +61,6 @@ from services.gateway.adapters.accounts import PostgresSessions, PostgresTenants
 from services.gateway.adapters.api_keys import PostgresApiKeys
 from services.gateway.adapters.decoder import SandboxedDecoder
 from services.gateway.adapters.fetcher import fetcher
-from services.gateway.adapters.gemini import gemini
 from services.gateway.adapters.happenings import PostgresHappenings
 from services.gateway.adapters.insights import PostgresInsights
 from services.gateway.adapters.passwords import passwords
@@ -245,8 +244,12 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             settings.upload_bytes_max,
             settings.job_limit_s,
         )
-        provider = (
-            await stack.enter_async_context(
+        provider = None
+        if settings.gemini_key:
+            # Google's client is large: only who uses it waits for it.
+            from services.gateway.adapters.gemini import gemini
+
+            provider = await stack.enter_async_context(
                 gemini(
                     settings.gemini_key,
                     settings.gemini_model,
@@ -256,9 +259,6 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                     settings.gemini_rest_s,
                 )
             )
-            if settings.gemini_key
-            else None
-        )
         description_cases = DescriptionCases(room_cases, store, PostgresDescriptions(pool), provider)
         batch_items = BatchItems(operations, calls)
         visualization_cases = VisualizationCases(

@@ -2,7 +2,10 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -298,3 +301,26 @@ def test_a_webp_bomb_is_refused_from_its_header():
 def test_too_many_bytes_are_refused():
     with pytest.raises(InvalidArgument, match="more than"):
         take_in(b"\xff\xd8\xff" + bytes(2000), Limits(1000, 48))
+
+
+def test_without_its_decoder_heic_is_refused_with_what_to_send_instead():
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys\n"
+            "sys.modules['pillow_heif'] = None\n"
+            "from services.gateway.domain.ingest import sniff\n"
+            "from roomviz.errors import InvalidArgument\n"
+            "try:\n"
+            "    sniff(bytes(4) + b'ftypheic' + bytes(20))\n"
+            "except InvalidArgument as error:\n"
+            "    print(error.reason, error.message)\n",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[3],
+    )
+
+    assert told.stdout == "IMAGE_FORMAT_UNSUPPORTED HEIC pictures are not taken here: send it as JPEG\n"
