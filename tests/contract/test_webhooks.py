@@ -332,7 +332,7 @@ def test_several_gateways_take_a_delivery_once(running: Running, client: Client,
             f"postgresql://roomviz@{settings.host}:{settings.postgres_port}/roomviz",
             passfile=str(settings.home / "secrets" / "pgpass"),
             server_settings={"search_path": "gateway"},
-            max_size=8,
+            min_size=1,
         ) as pool:
             webhooks = PostgresWebhooks(pool, PostgresHappenings(pool))
             await pool.execute(

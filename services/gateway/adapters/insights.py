@@ -1,20 +1,21 @@
 """Insights in PostgreSQL: what shops report, days that are counted ahead of questions, experiments."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 
 from roomviz.runtime.database import reachable
 from services.gateway.domain.happenings import Event, Type
-from services.gateway.domain.insights import ROWS_MAX, SKETCH_SIZE, Experiment, Question, Row, distinct
+from services.gateway.domain.insights import ROWS_MAX, SKETCH_SIZE, Experiment, Question, Row, distinct, level
 from services.gateway.domain.uplift import Arm
 from services.gateway.ports import Happenings
 
 REPORTED_DAYS = 31
+_QUERY_S = 20.0
 _UNCOUNTED = [Type.ENDPOINT_DISABLED.value, Type.WEBHOOK_TEST.value]
 
 
@@ -24,11 +25,16 @@ def _sketch(column: str) -> str:
     return f"COALESCE((array_agg(DISTINCT {hashed} ORDER BY {hashed}) FILTER (WHERE {column} <> ''))[1:{SKETCH_SIZE}], '{{}}')"
 
 
+_DAY = "FROM events WHERE tenant = $1 AND time >= $3 AND time < $4 AND type <> ALL($5::text[])"
 _COUNT_DAY = f"""
-    INSERT INTO insight_days (tenant, day, type, product, surface_kind, store, currency, events, value, rooms, units)
-    SELECT tenant, $2, type, product, surface_kind, store, currency, count(*), COALESCE(sum(value), 0), {_sketch("room")}, {_sketch("unit")}
-    FROM events WHERE tenant = $1 AND time >= $3 AND time < $4 AND type <> ALL($5::text[])
-    GROUP BY tenant, type, product, surface_kind, store, currency"""
+    INSERT INTO insight_days (tenant, day, type, product, surface_kind, store, currency, events, value)
+    SELECT $1, $2, type, product, surface_kind, store, currency, count(*), COALESCE(sum(value), 0)
+    {_DAY} GROUP BY type, product, surface_kind, store, currency"""
+_SKETCH_DAY = f"""
+    INSERT INTO insight_sketches (tenant, day, level, type, product, surface_kind, store, rooms, units)
+    SELECT $1, $2, GROUPING(product, surface_kind, store), type, COALESCE(product, ''), COALESCE(surface_kind, ''), COALESCE(store, ''),
+           {_sketch("room")}, {_sketch("unit")}
+    {_DAY} GROUP BY GROUPING SETS ((type), (type, product), (type, surface_kind), (type, store), (type, product, surface_kind, store))"""
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,10 @@ class PostgresInsights:
             )
             for tenant, day in marks:
                 begin = datetime.combine(day, time(), UTC)
-                await connection.execute("DELETE FROM insight_days WHERE tenant = $1 AND day = $2", tenant, day)
-                await connection.execute(
-                    _COUNT_DAY, tenant, day, begin, begin + timedelta(days=1), _UNCOUNTED, timeout=60
-                )
+                for table, count in (("insight_days", _COUNT_DAY), ("insight_sketches", _SKETCH_DAY)):
+                    await connection.execute(f"DELETE FROM {table} WHERE tenant = $1 AND day = $2", tenant, day)
+                    end = begin + timedelta(days=1)
+                    await connection.execute(count, tenant, day, begin, end, _UNCOUNTED, timeout=120)
         return len(marks)
 
     async def forget(self) -> None:
@@ -86,36 +92,40 @@ class PostgresInsights:
         for column, wanted in question.filters.items():
             arguments.append(wanted)
             where += f" AND {column} = ANY(${len(arguments)}::text[])"
-        keys = ", ".join(("everything", *question.group_by))
-        order = ", ".join(["day"] * ("day" in question.group_by) + ["events DESC", keys])
-
-        def sketched(column: str) -> str:
-            return f"""(SELECT {keys}, count(*) AS {column}_kept, max(h) AS {column}_largest FROM
-                (SELECT {keys}, h, row_number() OVER (PARTITION BY {keys} ORDER BY h) AS n FROM
-                    (SELECT DISTINCT {keys}, h FROM picked, unnest({column}) AS h) AS different) AS ranked
-                WHERE n <= {SKETCH_SIZE} GROUP BY {keys}) AS {column}"""
-
+        # A constant among the keys, so that a question without groups is asked in the same words.
+        keys = ", ".join(("0 AS everything", *question.group_by))
+        by = ", ".join(("everything", *question.group_by))
+        order = ", ".join(["day"] * ("day" in question.group_by) + ["events DESC", by])
+        counts = f"""SELECT {keys}, sum(events)::bigint AS events FROM insight_days WHERE {where}
+                     GROUP BY {by} ORDER BY {order} LIMIT {ROWS_MAX + 1}"""
+        worth = f"""SELECT {keys}, currency, sum(value) AS worth FROM insight_days WHERE {where} AND currency <> ''
+                    GROUP BY {by}, currency ORDER BY currency"""
         with reachable():
-            rows = await self._pool.fetch(
-                f"""WITH picked AS (SELECT 0 AS everything, * FROM insight_days WHERE {where})
-                    SELECT * FROM (SELECT {keys}, sum(events)::bigint AS events FROM picked GROUP BY {keys} ORDER BY {order} LIMIT {ROWS_MAX + 1}) AS sums
-                    LEFT JOIN (SELECT {keys}, jsonb_object_agg(currency, worth::text) AS worth FROM
-                        (SELECT {keys}, currency, sum(value) AS worth FROM picked WHERE currency <> '' GROUP BY {keys}, currency) AS each
-                        GROUP BY {keys}) AS valued USING ({keys})
-                    LEFT JOIN {sketched("rooms")} USING ({keys})
-                    LEFT JOIN {sketched("units")} USING ({keys})
-                    ORDER BY {order}""",
-                *arguments,
-            )
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                rows = await connection.fetch(counts, *arguments, timeout=_QUERY_S)
+                values: dict[Any, dict[str, Decimal]] = {}
+                for *key, currency, value in await connection.fetch(worth, *arguments, timeout=_QUERY_S):
+                    values.setdefault(tuple(key), {})[currency] = value
+                different: dict[str, dict[Any, int]] = {}
+                for column in ("rooms", "units"):
+                    # One sort by group and hash; the hashes of a group are put together, and cut off again.
+                    merged = f"""SELECT {by}, cardinality(hashes), hashes[cardinality(hashes)] FROM
+                            (SELECT {keys}, (array_agg(DISTINCT h ORDER BY h))[1:{SKETCH_SIZE}] AS hashes
+                             FROM insight_sketches, unnest({column}) AS h WHERE {where} AND level = {level(question)} GROUP BY {by}) AS g"""
+                    found = await connection.fetch(merged, *arguments, timeout=_QUERY_S)
+                    different[column] = {tuple(key): distinct(kept, largest) for *key, kept, largest in found}
         return [
             Row(
-                tuple(r[k] for k in question.group_by),
-                r["events"],
-                distinct(r["rooms_kept"] or 0, r["rooms_largest"] or 0),
-                distinct(r["units_kept"] or 0, r["units_largest"] or 0),
-                {c: Decimal(v) for c, v in sorted(json.loads(r["worth"] or "{}").items())},
+                key[1:],
+                events,
+                different["rooms"].get(key, 0),
+                different["units"].get(key, 0),
+                values.get(key, {}),
             )
-            for r in rows
+            for key, events in ((tuple(r)[:-1], r["events"]) for r in rows)
         ]
 
     async def funnel(

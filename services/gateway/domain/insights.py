@@ -40,6 +40,15 @@ class Experiment:
     create_time: datetime
 
 
+# What sketches are kept apart in: all columns, or one of them, or none, always with the type and the day.
+_LEVELS = {frozenset(): 7, frozenset({"product"}): 3, frozenset({"surface_kind"}): 5, frozenset({"store"}): 6}
+
+
+def level(question: Question) -> int:
+    """The coarsest level of `insight_sketches` that answers a question."""
+    return _LEVELS.get(frozenset({*question.group_by, *question.filters} - {"day", "type"}), 0)
+
+
 def distinct(kept: int, largest: int) -> int:
     """How many different ones there are, of whose 64-bit signed hashes the `kept` smallest go up to `largest`.
 

@@ -23,7 +23,6 @@ def upgrade() -> None:
             tenant text NOT NULL,
             day date NOT NULL
         )""")
-    # rooms and units are the smallest 64-bit hashes of the different ones: domain/insights.py.
     op.execute("""
         CREATE TABLE insight_days (
             tenant text NOT NULL,
@@ -35,9 +34,22 @@ def upgrade() -> None:
             currency text NOT NULL,
             events bigint NOT NULL,
             value numeric(30, 9) NOT NULL,
+            PRIMARY KEY (tenant, day, type, product, surface_kind, store, currency)
+        )""")
+    # rooms and units are the smallest 64-bit hashes of the different ones (domain/insights.py). level tells what a row is
+    # apart in: bits of what it is not, 4 product, 2 surface_kind, 1 store, as GROUPING() has them.
+    op.execute("""
+        CREATE TABLE insight_sketches (
+            tenant text NOT NULL,
+            day date NOT NULL,
+            level smallint NOT NULL,
+            type text NOT NULL,
+            product text NOT NULL,
+            surface_kind text NOT NULL,
+            store text NOT NULL,
             rooms bigint[] NOT NULL,
             units bigint[] NOT NULL,
-            PRIMARY KEY (tenant, day, type, product, surface_kind, store, currency)
+            PRIMARY KEY (tenant, level, day, type, product, surface_kind, store)
         )""")
     op.execute("""
         CREATE TABLE experiments (
@@ -61,4 +73,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE experiment_exposures, experiments, insight_days, insight_marks, reported_events")
+    op.execute(
+        "DROP TABLE experiment_exposures, experiments, insight_sketches, insight_days, insight_marks, reported_events"
+    )

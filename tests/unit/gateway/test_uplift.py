@@ -1,12 +1,13 @@
 """Hold-outs and intervals: against published numbers, and by simulation with fixed seeds."""
 
 import math
+from datetime import date
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from services.gateway.domain.insights import SKETCH_SIZE, distinct
+from services.gateway.domain.insights import SKETCH_SIZE, Question, distinct, level
 from services.gateway.domain.uplift import Arm, held_out, of_means, of_proportions, wilson
 
 RUNS = 2000
@@ -119,6 +120,18 @@ def test_arms_are_kept_have_the_share_and_differ_between_experiments():
     assert (one & two).mean() == pytest.approx(0.01, abs=5 * math.sqrt(0.01 / len(units)))
     # A larger share holds out those of the smaller one too.
     assert all(held_out(b"salt 1", u, 0.3) for u, h in zip(units, one, strict=True) if h)
+
+
+def test_a_question_reads_the_coarsest_sketches_that_answer_it():
+    def ask(*group_by: str, **filters: list[str]) -> int:
+        return level(Question(date(2026, 1, 1), date(2026, 12, 31), group_by, filters))
+
+    # Bits of what is not told apart: 4 product, 2 surface_kind, 1 store.
+    assert ask() == ask("day", "type") == 7
+    assert ask("product", type=["x"]) == ask(product=["products/A"]) == 3
+    assert ask("surface_kind") == 5
+    assert ask("day", store=["s"]) == 6
+    assert ask("product", store=["s"]) == 0
 
 
 def test_different_ones_are_counted_exactly_while_few_and_closely_when_many():
