@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from roomviz.client import Client
-from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from roomviz.imaging.codec import decode_rgb
 from roomviz.runtime import context
 from roomviz.v1 import insights_pb2 as pb
@@ -342,3 +342,33 @@ def test_commands(running: Running, client: Client, tmp_path: Path):
     for command in ("test", "deliveries", "disable", "enable", "rotate", "delete"):
         done = running.roomviz("webhooks", command, name)
         assert done.returncode == 0, (command, done.stderr)
+
+
+def test_a_shopper_speaks_for_itself_alone(running: Running, client: Client):
+    key, store, experiment = new("rv"), new("store"), f"experiments/{new('x')}"
+    running.rows(
+        """INSERT INTO gateway.api_keys (key_hash, key_id, prefix, tenant, role, store)
+           VALUES (sha256($1::text::bytea), $2, 'rv', 'demo', 'SHOPPER', $3) RETURNING 1 AS done""",
+        key,
+        key[-12:],
+        store,
+    )
+    with Client(running.address, key) as shopper:
+        # One report counts in the shopper's store, as the shopper, whoever it names.
+        assert shopper.insights.report([shopper.insights.event(new(), "add_to_cart", unit="somebody-else")]) == 1
+        with pytest.raises(NotFound) as unknown:
+            shopper.insights.shown(experiment, "")
+        client.insights.shown(experiment, "u1", 0.5)
+        first = shopper.insights.shown(experiment, "u2")
+        assert {shopper.insights.shown(experiment, f"u{n}") for n in range(20)} == {first}
+        for refused in (
+            lambda: shopper.insights.query(today(), today()),
+            lambda: shopper.insights.uplift(experiment),
+            lambda: shopper.webhooks.list(),
+        ):
+            with pytest.raises(PermissionDenied):
+                refused()
+
+    assert unknown.value.reason == "EXPERIMENT_NOT_FOUND"
+    told = running.rows("SELECT unit, owner FROM gateway.events WHERE store = $1", store)
+    assert told == [{"unit": f"apiKeys/{key[-12:]}", "owner": f"apiKeys/{key[-12:]}"}]
