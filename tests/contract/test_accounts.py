@@ -295,6 +295,31 @@ def test_of_two_who_use_a_refresh_token_at_once_one_gets_tokens_at_most(anybody:
     assert got.count(True) == 1
 
 
+def test_a_session_that_nobody_goes_on_with_ends_and_is_cleared_away(
+    anybody: Caller, channel: grpc.Channel, running: Running
+):
+    session, user_id = (made := registered(anybody)), made.user.name.removeprefix("users/")
+    running.rows("UPDATE gateway.sessions SET expire_time = now() - interval '1 s' WHERE user_id = $1", user_id)
+
+    assert refusal(lambda: refreshed(anybody, session.refresh_token)).reason == "REFRESH_TOKEN_INVALID"
+    assert not Caller(channel, session.access_token).works()
+    registered(anybody)
+
+    assert not running.rows("SELECT FROM gateway.sessions WHERE user_id = $1", user_id)
+
+
+@covers("roomviz.v1.AccountService/RefreshTokens")
+def test_only_hashes_of_tokens_and_passwords_are_kept(anybody: Caller, running: Running):
+    session = refreshed(anybody, registered(anybody).refresh_token)
+
+    kept = str(running.rows("SELECT * FROM gateway.refresh_tokens")) + str(running.rows("SELECT * FROM gateway.users"))
+
+    assert session.refresh_token not in kept
+    assert session.refresh_token.removeprefix("rvr_") not in kept
+    assert PASSWORD not in kept
+    assert "$argon2id$" in kept
+
+
 @covers("roomviz.v1.AccountService/ChangePassword")
 def test_a_new_password_ends_the_other_sessions(anybody: Caller, channel: grpc.Channel):
     email, new = address(), "another password entirely"

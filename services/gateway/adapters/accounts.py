@@ -106,7 +106,7 @@ class PostgresUsers:
 
 
 class PostgresSessions:
-    """Refresh tokens are 256 random bits, kept as SHA-256 alone. One that was used up stays known until its session ends."""
+    """Refresh tokens are 256 random bits, kept as SHA-256 alone. One that was used up stays known for as long as it would have worked."""
 
     def __init__(self, pool: asyncpg.Pool, lifetime: timedelta):
         self._pool, self._lifetime = pool, lifetime
@@ -128,8 +128,10 @@ class PostgresSessions:
     async def begin(self, user: User, session_id: str) -> str:
         with reachable():
             async with self._pool.acquire() as connection, connection.transaction():
+                # Each session that begins clears away some that are over, anybody's.
                 await connection.execute(
-                    "DELETE FROM sessions WHERE user_id = $1 AND expire_time <= now()", user.user_id
+                    """DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions WHERE expire_time <= now()
+                       LIMIT 100 FOR UPDATE SKIP LOCKED)"""
                 )
                 await connection.execute(
                     "INSERT INTO sessions (session_id, user_id, expire_time) VALUES ($1, $2, now() + $3)",
@@ -163,6 +165,11 @@ class PostgresSessions:
                 )
                 if row is None:
                     return None
+                await connection.execute(
+                    "DELETE FROM refresh_tokens WHERE session_id = $1 AND use_time < now() - $2::interval",
+                    session_id,
+                    self._lifetime,
+                )
                 return _user(row), session_id, await self._token(connection, session_id)
 
     async def end(self, tenant: str, user_id: str, only: str = "", but: str = "") -> None:
@@ -200,7 +207,9 @@ class PostgresTries:
         address = network(address)
         with reachable():
             await self._pool.execute(
-                "DELETE FROM tries WHERE update_time < now() - make_interval(secs => $1)", self.FORGET_S
+                """DELETE FROM tries WHERE bucket IN (SELECT bucket FROM tries
+                   WHERE update_time < now() - make_interval(secs => $1) LIMIT 100 FOR UPDATE SKIP LOCKED)""",
+                self.FORGET_S,
             )
             if account:
                 wait_s = await self._count(_bucket(account, address), self.ACCOUNT_FREE, self.ACCOUNT_WAIT_S_MAX)

@@ -40,7 +40,8 @@ def upgrade() -> None:
             expire_time timestamptz NOT NULL
         )""")
     op.execute("CREATE INDEX sessions_user ON sessions (user_id)")
-    # Used ones stay as long as their session, to know one that comes again.
+    op.execute("CREATE INDEX sessions_expire_time ON sessions (expire_time)")
+    # Used ones stay for a while, to know one that comes again.
     op.execute("""
         CREATE TABLE refresh_tokens (
             token_hash bytea PRIMARY KEY,
