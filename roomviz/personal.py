@@ -37,7 +37,8 @@ class Table:
     where: the condition in SQL, with :tenant, :subject, :rooms (names), :room_ids and :operations (ids), the last three
     arrays; empty: nothing in it is about a person, and `what` says why. kept: until when, for people to read. anonymous:
     what a row becomes when its subject is anonymised, as SQL's SET has it (:anonym is the new name); empty: it is removed. stays: it is shown in an
-    export, and not removed with the rest. hidden: columns that no export shows.
+    export, and not removed with the rest. hidden: columns that no export shows. prefixes: expressions in SQL for where the
+    objects of a row begin. messages: columns that are serialized protos, and which: an export shows them as JSON too.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Table:
     anonymous: str = ""
     stays: bool = False
     hidden: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    messages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -22,7 +23,6 @@ from roomviz.runtime.settings import ServiceSettings
 
 PRESIGNED_S_MAX = 900
 R = TypeVar("R")
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # A small object that whoever made the bucket put there. Reading it shows that the store works and knows us, and needs
 # rights on nothing else, as looking at the bucket itself would.
 PROBE = "probe"
@@ -44,12 +44,12 @@ def _our_words(key: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as a listing has it; etag: the store's own mark of its content."""
+    """An object as a listing has it; etag: the store's own mark of its content; write_time: None where it does not say."""
 
     key: str
     size_bytes: int
     etag: str
-    modified: datetime = _LONG_AGO
+    write_time: datetime | None = None
 
 
 class Objects:
@@ -108,15 +108,15 @@ class Objects:
             response.close()
             response.release_conn()
 
-    async def under(self, prefix: str) -> list[Stored]:
-        """All objects whose keys begin so."""
+    async def under(self, prefix: str, after: str = "", limit: int | None = None) -> list[Stored]:
+        """The objects whose keys begin so, in the order of their keys: those after a key, all or so many."""
 
         def call() -> list[Stored]:
             with _our_words(prefix):
-                found = self._client.list_objects(self._bucket, prefix, recursive=True)
+                found = self._client.list_objects(self._bucket, prefix, recursive=True, start_after=after or None)
                 return [
-                    Stored(o.object_name or "", o.size or 0, (o.etag or "").strip('"'), o.last_modified or _LONG_AGO)
-                    for o in found
+                    Stored(o.object_name or "", o.size or 0, (o.etag or "").strip('"'), o.last_modified)
+                    for o in islice(found, limit)
                 ]
 
         return await self._run(call)

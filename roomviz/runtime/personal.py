@@ -4,15 +4,20 @@ Work on a room may still be under way when the room is purged. Its name is gone 
 that what comes late is known, and thrown away.
 """
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 import asyncpg
+from google.protobuf import descriptor_pool
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 from nats.aio.msg import Msg
 
 from roomviz.internal.personal.v1 import personal_pb2
-from roomviz.personal import Holdings, Scope, bound, digest_of
+from roomviz.personal import Holdings, Scope, Table, bound, digest_of
 from roomviz.runtime.bus import Bus
 from roomviz.runtime.database import reachable
 from roomviz.runtime.objects import Objects, Stored
@@ -38,10 +43,20 @@ class PostgresPersonal:
                     if not table.where:
                         continue
                     where, arguments = bound(table.where, scope)
-                    row = f"(to_jsonb(t) - ${len(arguments) + 1}::text[])::text AS row"
-                    statement = f"SELECT {row} FROM {table.name} t WHERE {where}"
+                    columns = f"(to_jsonb(t) - ${len(arguments) + 1}::text[])::text AS row"
+                    statement = f"SELECT {columns} FROM {table.name} t WHERE {where}"
                     async for found in connection.cursor(statement, *arguments, list(table.hidden), prefetch=50):
-                        yield personal_pb2.Row(table=f"{self._holdings.schema}.{table.name}", json=found["row"])
+                        row = _readable(found["row"], table) if table.messages else found["row"]
+                        yield personal_pb2.Row(table=f"{self._holdings.schema}.{table.name}", json=row)
+
+    async def prefixes(self, connection: asyncpg.Connection, scope: Scope) -> list[str]:
+        """Where the objects begin that belong to rows within the scope."""
+        found: list[str] = []
+        for table in self._holdings.tables:
+            for prefix in table.prefixes:
+                statement, arguments = bound(f"SELECT {prefix} AS p FROM {table.name} t WHERE {table.where}", scope)
+                found += [r["p"] for r in await connection.fetch(statement, *arguments)]
+        return found
 
     async def erase(
         self, connection: asyncpg.Connection, scope: Scope, leave: Collection[str] = ()
@@ -57,6 +72,20 @@ class PostgresPersonal:
             count = int((await connection.execute(statement, *arguments)).split()[-1])
             done[f"{self._holdings.schema}.{table.name}"] = (0, count) if change else (count, 0)
         return done
+
+
+def _readable(row: str, table: Table) -> str:
+    """The row with its protos as JSON beside their bytes, in a field of their own."""
+    told = json.loads(row)
+    decoded = {}
+    for column, name in table.messages.items():
+        data = bytes.fromhex((told.get(column) or "").removeprefix("\\x"))
+        try:
+            kind = GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))
+            decoded[column] = MessageToDict(kind.FromString(data), preserving_proto_field_name=True) if data else None
+        except (DecodeError, KeyError, TypeError):  # of another version: the bytes are there
+            decoded[column] = None
+    return json.dumps(told | {"decoded": decoded}, ensure_ascii=False)
 
 
 class PostgresPurged:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any
 from zipfile import BadZipFile
 
@@ -31,6 +32,7 @@ PREFIX = "plates/"
 # Plates on their way to the store, at most: more are not worth their memory.
 WRITES_MAX = 4
 SWEEP_S = 600.0
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 Gone = Callable[[str], Awaitable[bool]]
@@ -79,7 +81,7 @@ class StoredPlates:
         """Remove the oldest from the store until the rest is within the budget; returns how many."""
         if self._objects is None:
             return 0
-        kept = sorted(await self._objects.under(PREFIX), key=lambda o: o.modified)
+        kept = sorted(await self._objects.under(PREFIX), key=lambda o: o.write_time or LONG_AGO)
         held, gone = sum(o.size_bytes for o in kept), 0
         for oldest in kept:
             if held <= bytes_max:

@@ -1,7 +1,7 @@
 """Erasures and exports in PostgreSQL, and which rooms are due."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,13 +34,14 @@ _ROOM_DUE = """
 
 @dataclass(frozen=True)
 class Erasure:
-    """What is to be erased. removed and kept: rows by table, as far as they are counted."""
+    """What is to be erased. prefixes: where the gateway's own objects begin that go. removed and kept: rows by table, as
+    far as they are counted."""
 
     operation_id: str
     kind: str
     pseudonym: str
     scope: Scope
-    exports: tuple[str, ...]
+    prefixes: tuple[str, ...]
     removed: Mapping[str, int]
     kept: Mapping[str, int]
     create_time: datetime
@@ -62,11 +63,13 @@ class PostgresErasures:
     def __init__(self, pool: asyncpg.Pool, tables: PostgresPersonal):
         self._pool, self._tables = pool, tables
 
-    async def rooms_and_operations(self, tenant: str, subject: str) -> Scope:
-        """What a subject's data are: its rooms with all that was made of them, and what it asked for elsewhere."""
+    async def of(self, tenant: str, subject: str) -> tuple[Scope, list[str]]:
+        """What a subject's data are: its rooms with all that was made of them, and what it asked for elsewhere; and where
+        the gateway's own objects of it begin."""
         with reachable():
             async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-                return await _of_subject(connection, tenant, subject)
+                scope = await _of_subject(connection, tenant, subject)
+                return scope, await self._tables.prefixes(connection, scope)
 
     async def begin(self, operation_id: str, tenant: str, kind: str, subject: str, anonym: str) -> Erasure:
         """Take note of what goes, and remove the gateway's own rows of it, in one transaction: from here on nobody gets
@@ -85,13 +88,7 @@ class PostgresErasures:
                     scope = await _of_subject(connection, tenant, subject, anonym)
                 else:
                     scope = await _due(connection, tenant)
-                exports = await connection.fetch(
-                    """SELECT export_id FROM exports WHERE tenant = $1
-                       AND (export_id = ANY ($2::text[]) OR ($3 <> '' AND $3 IN (owner, subject)))""",
-                    tenant,
-                    list(scope.operations),
-                    subject,
-                )
+                prefixes = await self._tables.prefixes(connection, scope)
                 await connection.execute(
                     """UPDATE operations SET state = 'CANCELLED', end_time = now()
                        WHERE tenant = $1 AND operation_id = ANY ($2::text[]) AND state = 'RUNNING'""",
@@ -105,7 +102,7 @@ class PostgresErasures:
                 done = await self._tables.erase(connection, scope)
                 row = await connection.fetchrow(
                     """INSERT INTO erasures
-                           (operation_id, tenant, kind, pseudonym, rooms, operations, exports, removed, kept)
+                           (operation_id, tenant, kind, pseudonym, rooms, operations, prefixes, removed, kept)
                        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *""",
                     operation_id,
                     tenant,
@@ -113,7 +110,7 @@ class PostgresErasures:
                     pseudonym(tenant, subject) if subject else "",
                     list(scope.rooms),
                     list(scope.operations),
-                    [e["export_id"] for e in exports],
+                    prefixes,
                     json.dumps({t: removed for t, (removed, _) in done.items()}),
                     json.dumps({t: kept for t, (_, kept) in done.items()}),
                 )
@@ -174,6 +171,11 @@ class PostgresErasures:
             finally:
                 if mine:
                     await connection.execute("SELECT pg_advisory_unlock($1)", SWEEPER_LOCK)
+
+    async def strangers(self, room_ids: Collection[str]) -> set[str]:
+        """Those of these rooms that are nobody's: no row has them."""
+        rows = await self._pool.fetch("SELECT room_id FROM rooms WHERE room_id = ANY ($1::text[])", list(room_ids))
+        return set(room_ids) - {r["room_id"] for r in rows}
 
     async def due(self, limit: int) -> list[str]:
         """Tenants of which something is due and nothing is being purged."""
@@ -301,7 +303,7 @@ def _erasure(row: Any) -> Erasure:
         row["kind"],
         row["pseudonym"],
         scope,
-        tuple(row["exports"]),
+        tuple(row["prefixes"]),
         json.loads(row["removed"]),
         json.loads(row["kept"]),
         row["create_time"],

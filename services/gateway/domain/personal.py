@@ -14,6 +14,7 @@ HOLDINGS = Holdings(
             "photos: what their owner called them, when they were last used",
             "the tenant's retention_days after the last use, 30 by default; saved ones until they are deleted",
             f"tenant = :tenant AND (room_id = ANY (:room_ids) OR ({_OWNED}))",
+            prefixes=("'rooms/' || room_id || '/'", "'batches/' || room_id || '/'"),
         ),
         Table(
             "visualizations",
@@ -21,6 +22,7 @@ HOLDINGS = Holdings(
             WITH_ROOM,
             f"tenant = :tenant AND ({_OWNED} OR visualization_id = ANY (:operations)"
             " OR split_part(visualization_id, '-', 1) = ANY (:operations))",
+            messages={"message": "roomviz.v1.Visualization"},
         ),
         Table(
             "exports",
@@ -28,6 +30,7 @@ HOLDINGS = Holdings(
             "seven days",
             f"tenant = :tenant AND (({_OWNED}) OR (:subject <> '' AND subject = :subject)"
             " OR export_id = ANY (:operations))",
+            prefixes=("object_key",),
         ),
         Table("jobs", "jobs of the gateway's own", "always", "tenant = :tenant AND operation = ANY (:operations)"),
         Table("outbox", "messages on their way", "seconds", "split_part(message_id, '-', 1) = ANY (:operations)"),
@@ -37,6 +40,7 @@ HOLDINGS = Holdings(
             WITH_ROOM,
             f"tenant = :tenant AND (operation_id = ANY (:operations) OR subject = ANY (:rooms) OR ({_OWNED})"
             " OR (:subject <> '' AND subject = :subject))",
+            messages={"response": "google.protobuf.Any", "error": "google.rpc.Status"},
             anonymous=f"operation_id = {_RANDOM_ID}, owner = :anonym, subject = '', request_id = NULL,"
             " fingerprint = '', job = '', request = '', response = NULL, error = NULL",
         ),
@@ -67,10 +71,8 @@ HOLDINGS = Holdings(
 )
 
 
-def prefixes(room_ids: tuple[str, ...]) -> list[str]:
-    """Under which all objects of these rooms lie that are the gateway's."""
-    return [f"{kind}/{room}/" for room in room_ids for kind in ("rooms", "batches")]
+EXPORTS, ROOMS = "exports/", "rooms/"
 
 
 def export_key(operation_id: str) -> str:
-    return f"exports/{operation_id}.zip"
+    return f"{EXPORTS}{operation_id}.zip"

@@ -23,7 +23,7 @@ def upgrade() -> None:
             pseudonym text NOT NULL,
             rooms text[] NOT NULL,
             operations text[] NOT NULL,
-            exports text[] NOT NULL,
+            prefixes text[] NOT NULL,
             removed jsonb NOT NULL,
             kept jsonb NOT NULL,
             create_time timestamptz NOT NULL DEFAULT now()

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 import structlog
@@ -27,7 +26,6 @@ from roomviz.runtime.rpc import invoke_for_stream
 from roomviz.v1 import privacy_pb2
 from services.gateway.adapters.privacy import Erasure, PostgresErasures
 from services.gateway.domain import receipt
-from services.gateway.domain.personal import export_key, prefixes
 from services.gateway.domain.receipt import ErasedObject, Signer
 
 log = structlog.get_logger()
@@ -143,8 +141,7 @@ class Erase:
             yield stored(answer.object)
 
     async def _own_objects(self, begun: Erasure) -> None:
-        own = chain(prefixes(begun.scope.room_ids), map(export_key, begun.exports))
-        found = [o async for o in found_under(self.objects, own)]
+        found = [o async for o in found_under(self.objects, begun.prefixes)]
         await self.erasures.note(begun.operation_id, {}, found)
         for o in found:
             await self.objects.remove(o.key)

@@ -23,7 +23,7 @@ from roomviz.runtime.personal import PostgresPersonal, found_under
 from roomviz.runtime.rpc import invoke_for_stream
 from roomviz.v1 import privacy_pb2
 from services.gateway.adapters.privacy import Export, PostgresErasures, PostgresExports, succeed
-from services.gateway.domain.personal import export_key, prefixes
+from services.gateway.domain.personal import EXPORTS, export_key
 from services.gateway.usecases.erasing import stored
 
 Progress = Callable[[str, int], Awaitable[None]]
@@ -31,7 +31,8 @@ Store = Callable[[Any], Awaitable[None]]
 
 README = """What this installation keeps of {subject}, as of {now}.
 
-data/SCHEMA.TABLE.jsonl   every row, one JSON object a line; bytes are \\x and hexadecimal digits
+data/SCHEMA.TABLE.jsonl   every row, one JSON object a line; bytes are \\x and hexadecimal digits,
+                          in `decoded` as JSON where they are messages
 objects/...               photos, masks, pictures and what belongs to them, under the keys that they are stored under
 manifest.json             each object with its length and the SHA-256 of its content and of its key; a deletion receipt
                           names objects by the SHA-256 of their keys
@@ -52,10 +53,10 @@ class Gather:
     async def __call__(
         self, operation_id: str, tenant: str, owner: str, subject: str, progress: Progress
     ) -> tuple[Message, Store]:
-        scope = await self.erasures.rooms_and_operations(tenant, subject)
+        scope, own = await self.erasures.of(tenant, subject)
         with tempfile.TemporaryDirectory(prefix="roomviz-export-") as folder:
             path = Path(folder, "export.zip")
-            await self._write(path, scope, progress)
+            await self._write(path, scope, own, progress)
             await progress("store", 90)
             size, digest = await asyncio.to_thread(_measured, path)
             await self.objects.put_file(export_key(operation_id), path, "application/zip")
@@ -77,7 +78,7 @@ class Gather:
     async def discard(self, operation_id: str) -> None:
         await self.objects.remove(export_key(operation_id))
 
-    async def _write(self, path: Path, scope: Scope, progress: Progress) -> None:
+    async def _write(self, path: Path, scope: Scope, own: list[str], progress: Progress) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         found: list[Stored] = []
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
@@ -85,7 +86,7 @@ class Gather:
             await progress("rows", 10)
             with ExitStack() as files:
                 table, file = "", None
-                async for one in self._all(scope):
+                async for one in self._all(scope, own):
                     if isinstance(one, Stored):
                         found.append(one)
                         continue
@@ -116,10 +117,10 @@ class Gather:
             "content_sha256": digest.hexdigest(),
         }
 
-    async def _all(self, scope: Scope) -> AsyncIterator[personal_pb2.Row | Stored]:
+    async def _all(self, scope: Scope, own: list[str]) -> AsyncIterator[personal_pb2.Row | Stored]:
         async for row in self.tables.rows(scope):
             yield row
-        async for o in found_under(self.objects, prefixes(scope.room_ids)):
+        async for o in found_under(self.objects, [p for p in own if not p.startswith(EXPORTS)]):
             yield o
         asked = personal_pb2.Scope(rooms=scope.rooms, operations=scope.operations)
         for keeper in self.keepers.values():

@@ -16,6 +16,7 @@ from roomviz.runtime.objects import Objects
 from roomviz.runtime.personal import PostgresPersonal
 from roomviz.v1 import privacy_pb2
 from services.gateway.adapters.privacy import PostgresErasures, PostgresExports
+from services.gateway.domain.personal import ROOMS
 from services.gateway.domain.receipt import Receipt, Signer
 from services.gateway.domain.records import Operation
 from services.gateway.ports import Operations
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 
 MANAGE = "privacy.manage"
 DOCUMENT_BYTES_MAX = 32 << 20
-_TENANTS_AT_ONCE, _EXPORTS_AT_ONCE = 20, 100
+_TENANTS_AT_ONCE, _EXPORTS_AT_ONCE, _PHOTOS_AT_ONCE = 20, 100, 1000
 
 
 @dataclass(frozen=True)
@@ -129,16 +130,21 @@ class PrivacyCases:
         )
 
 
-@dataclass(frozen=True)
 class Retention:
     """What goes by itself: rooms that were not used for as long as their tenant keeps them, what was deleted and has
-    passed its purge_time, exports. One process at a time, a bounded part each time."""
+    passed its purge_time, exports, photos that never became rooms. One process at a time, a bounded part each time."""
 
-    operations: Operations
-    erasures: PostgresErasures
-    exports: PostgresExports
-    objects: Objects
-    limit_s: float
+    def __init__(
+        self,
+        operations: Operations,
+        erasures: PostgresErasures,
+        exports: PostgresExports,
+        objects: Objects,
+        limit_s: float,
+    ):
+        self.operations, self.erasures, self.exports, self.objects = operations, erasures, exports, objects
+        self.limit_s = limit_s
+        self._looked_at = ""  # the last key that was looked at for photos of no room
 
     async def sweep(self) -> None:
         async with self.erasures.alone() as alone:
@@ -152,6 +158,19 @@ class Retention:
                 await self.exports.remove(export_id)
             if gone:
                 log.info("exports expired", count=len(gone))
+            await self._orphans()
+
+    async def _orphans(self) -> None:
+        """Photos whose upload was cut off between object and row: nobody has a name for them."""
+        found = await self.objects.under(ROOMS, self._looked_at, _PHOTOS_AT_ONCE)
+        self._looked_at = found[-1].key if len(found) == _PHOTOS_AT_ONCE else ""
+        old = datetime.now(UTC) - timedelta(days=1)
+        photos = {o.key: o.key.split("/")[1] for o in found if o.write_time is not None and o.write_time < old}
+        strangers = await self.erasures.strangers(set(photos.values())) if photos else set()
+        for key, room_id in photos.items():
+            if room_id in strangers:
+                await self.objects.remove(key)
+                log.info("photo of no room removed", key=key)
 
     async def _purge(self, tenant: str) -> None:
         operation_id, deadline = new_id(), datetime.now(UTC) + timedelta(seconds=self.limit_s)
