@@ -70,13 +70,14 @@ class Bus:
             raise Unavailable("QUEUE_UNAVAILABLE", "the message queue does not answer; try again") from error
 
     async def erase(self, which: Callable[[str], bool]) -> int:
-        """Remove the stored messages that are such, by their bodies (bytes read as Latin-1) and headers; how many there were."""
+        """Remove the stored events and dead jobs that are such, by their bodies (bytes read as Latin-1) and headers; how many there were."""
         count = 0
-        for config in STREAMS:
+        # Not jobs: each is a worker's to throw away, together with what it has written of it.
+        for name in ("EVENTS", "DEAD"):
             sequence = 1
             while True:
                 try:
-                    message = await self.stream.get_msg(str(config.name), seq=sequence, next=True, subject=">")
+                    message = await self.stream.get_msg(name, seq=sequence, next=True, subject=">")
                 except NotFoundError:
                     break
                 except (NatsError, OSError, TimeoutError) as error:
@@ -85,7 +86,7 @@ class Bus:
                 text = f"{(message.data or b'').decode('latin-1')} {message.headers}"
                 if which(text):
                     with suppress(NotFoundError):  # somebody has just acknowledged it
-                        await self.stream.delete_msg(str(config.name), found)
+                        await self.stream.delete_msg(name, found)
                     count += 1
                 sequence = found + 1
         return count

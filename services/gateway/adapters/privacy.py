@@ -85,6 +85,10 @@ class PostgresErasures:
                     return _erasure(row)
                 if subject:
                     await _hand_over(connection, tenant, subject)
+                    # Whoever is beginning something about one of the rooms has done so now, or finds none.
+                    await connection.execute(
+                        "SELECT FROM rooms WHERE tenant = $1 AND owner = $2 FOR UPDATE", tenant, subject
+                    )
                     scope = await _of_subject(connection, tenant, subject, anonym)
                 else:
                     scope = await _due(connection, tenant)

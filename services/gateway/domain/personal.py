@@ -4,6 +4,9 @@ from roomviz.personal import Holdings, Objects, Table
 
 WITH_ROOM = "as long as the room"
 _OWNED = ":subject <> '' AND owner = :subject"
+# Of rooms and operations, those that are named, where any are: one that its owner adds meanwhile is not half removed.
+_OWN_ROOMS = f"{_OWNED} AND :room_ids = '{{}}'"
+_OWN_OPERATIONS = ":subject <> '' AND :subject IN (owner, subject) AND :operations = '{}'"
 _RANDOM_ID = "replace(gen_random_uuid()::text, '-', '')"
 
 HOLDINGS = Holdings(
@@ -13,7 +16,7 @@ HOLDINGS = Holdings(
             "rooms",
             "photos: what their owner called them, when they were last used",
             "the tenant's retention_days after the last use, 30 by default; saved ones until they are deleted",
-            f"tenant = :tenant AND (room_id = ANY (:room_ids) OR ({_OWNED}))",
+            f"tenant = :tenant AND (room_id = ANY (:room_ids) OR ({_OWN_ROOMS}))",
             prefixes=("'rooms/' || room_id || '/'", "'batches/' || room_id || '/'"),
         ),
         Table(
@@ -38,8 +41,7 @@ HOLDINGS = Holdings(
             "operations",
             "who asked for what, and what came of it",
             WITH_ROOM,
-            f"tenant = :tenant AND (operation_id = ANY (:operations) OR subject = ANY (:rooms) OR ({_OWNED})"
-            " OR (:subject <> '' AND subject = :subject))",
+            f"tenant = :tenant AND (operation_id = ANY (:operations) OR subject = ANY (:rooms) OR ({_OWN_OPERATIONS}))",
             messages={"response": "google.protobuf.Any", "error": "google.rpc.Status"},
             anonymous=f"operation_id = {_RANDOM_ID}, owner = :anonym, subject = '', request_id = NULL,"
             " fingerprint = '', job = '', request = '', response = NULL, error = NULL",
