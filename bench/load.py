@@ -67,7 +67,8 @@ async def _run(job: dict[str, Any]) -> list[tuple[int, float, float, str, bool]]
     channels = [grpc.aio.insecure_channel(job["address"], options=options) for _ in job["streams"]]
     await asyncio.gather(*(c.channel_ready() for c in channels))
     streams = [Stream(i, job, c) for i, c in enumerate(channels)]
-    begin = time.perf_counter()
+    begin = time.perf_counter() + job["begin"] - time.time()
+    await asyncio.sleep(begin - time.perf_counter())
     await asyncio.gather(*(s.run(begin) for s in streams))
     await asyncio.gather(*(c.close() for c in channels))
     return [call for s in streams for call in s.calls]
