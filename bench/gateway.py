@@ -1,6 +1,6 @@
 """What the gateway costs, and what it holds against (`make bench-gateway`), on the stack of `make up`.
 
-    python -m bench.gateway [overhead overload neighbour upload duplicates]
+    python -m bench.gateway [overhead overload neighbour jobs upload duplicates]
 
 Prints ratios and bounds, each beside its bar. Callers are processes of their own; what is compared is measured in turns.
 """
@@ -276,6 +276,42 @@ def neighbour(bench: Bench) -> None:
         row(f"{name}: the flood's answers", ", ".join(f"{k} {v}" for k, v in sorted(codes.items())))
 
 
+def jobs(bench: Bench) -> None:
+    print("\nAn export of a quiet tenant alone, and behind a tenant that asks for sixteen at once")
+    warm = visualizations_pb2.Staging(relight=visualizations_pb2.RELIGHT_WARM)
+    for running in (16, 4):
+        quiet, noisy = bench.tenant(), bench.tenant(operations_running=running)
+        rooms = {t.name: bench.room(t) for t in (quiet, noisy)}
+        took: dict[bool, list[float]] = {False: [], True: []}
+        with (
+            Client(bench.gateway, quiet.key) as client,
+            grpc.insecure_channel(bench.gateway) as channel,
+            ThreadPoolExecutor(16) as threads,
+        ):
+            stub = visualizations_pb2_grpc.VisualizationServiceStub(channel)
+            asked = visualizations_pb2.ExportVisualizationRequest(room=rooms[noisy.name], staging=warm)
+
+            def ask(_: int, stub: Any = stub, asked: Any = asked, noisy: Tenant = noisy) -> bool:
+                try:
+                    stub.ExportVisualization(asked, metadata=noisy.metadata, timeout=30)
+                except grpc.RpcError:
+                    return False
+                return True
+
+            for flooded in (False, True) * 3:
+                let_in = sum(threads.map(ask, range(16))) if flooded else 0
+                began = time.perf_counter()
+                client.export(rooms[quiet.name], staging=warm)
+                took[flooded].append(time.perf_counter() - began)
+                while bench.rows("SELECT 1 FROM operations WHERE tenant = $1 AND state = 'RUNNING'", noisy.name):
+                    time.sleep(0.5)
+        alone, behind = statistics.median(took[False]), statistics.median(took[True])
+        row(
+            f"at most {running} operations of a tenant ({let_in} of 16 let in): alone / behind",
+            f"{alone:.2f} / {behind:.2f} s",
+        )
+
+
 # --- (d) memory of an upload -----------------------------------------------------------------------------
 
 
@@ -362,7 +398,7 @@ def duplicates(bench: Bench) -> None:
     row(f"operations / charges of 1000 ({attempts} attempts)", f"{len(names)} / {len(charged)}", "1 / 1", len(names) == len(charged) == 1)  # fmt: skip
 
 
-PARTS = {f.__name__: f for f in (overhead, overload, neighbour, upload, duplicates)}
+PARTS = {f.__name__: f for f in (overhead, overload, neighbour, jobs, upload, duplicates)}
 
 
 def main() -> None:

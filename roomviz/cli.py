@@ -975,10 +975,11 @@ def version() -> None:
 
 
 # Here, as they use what stands above.
-from roomviz import cli_accounts, cli_insights, cli_webhooks  # noqa: E402
+from roomviz import cli_accounts, cli_insights, cli_usage, cli_webhooks  # noqa: E402
 
 app.add_typer(cli_webhooks.app, name="webhooks")
 app.add_typer(cli_insights.app, name="insights")
+app.command()(cli_usage.usage)
 
 
 def main() -> None:
