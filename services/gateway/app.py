@@ -221,7 +221,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             models_pb2_grpc.ModelServiceStub(channels["segmentation"]),
         )
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
-        operations = PostgresOperations(pool, outbox, quotas)
+        operations = PostgresOperations(pool, outbox, quotas, settings.jobs_ahead)
         happenings = PostgresHappenings(pool)
         webhooks, insights, vault = (
             PostgresWebhooks(pool, happenings),

@@ -97,6 +97,9 @@ class Settings(BusSettings):
     gemini_failures_max: int = 3
     gemini_rest_s: float = 60.0
 
+    # How many jobs of one tenant lie in a queue at a time; more wait for one of these to end, and jobs of other tenants go
+    # first meanwhile. One tenant alone keeps so many workers busy.
+    jobs_ahead: int = 2
     # How long a job may take before it is given up, and how long before it is sent again.
     job_limit_s: float = 600.0
     # What each item of a batch adds to that.

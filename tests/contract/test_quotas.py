@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 from google.longrunning import operations_pb2 as longrunning
+from google.longrunning import operations_pb2_grpc
 
 from deploy.local.settings import ROOT
 from roomviz.client import Client
@@ -77,24 +79,26 @@ class Tenant:
                 time.sleep(told.retry_after_s)
 
 
+def operate(running: Running, module: str, *arguments: str) -> None:
+    """Run a command of the gateway's operator."""
+    environment = {**running.environment(), **running.settings.service_environment("gateway")}
+    command = [sys.executable, "-m", f"services.gateway.{module}", *arguments]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=60)
+
+
 @pytest.fixture(scope="module")
 def tenant(running: Running, tmp_path_factory: pytest.TempPathFactory):
     """Makes tenants: `tenant(requests_per_s=1, megapixels_day=2)`."""
     channels = []
 
-    def operate(module: str, *arguments: str) -> None:
-        environment = running.settings.service_environment("gateway")
-        command = [sys.executable, "-m", f"services.gateway.{module}", *arguments]
-        subprocess.run(command, cwd=ROOT, env={**running.environment(), **environment}, check=True, timeout=60)
-
     def make(**limits: float) -> Tenant:
         name, key = f"tenant-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
         file: Path = tmp_path_factory.mktemp("key") / "key"
         file.write_text(key)
-        operate("keys", "--tenant", name, "--key-file", str(file))
+        operate(running, "keys", "--tenant", name, "--key-file", str(file))
         if limits:
             given = [f"--{n.replace('_', '-')}={v}" for n, v in limits.items()]
-            operate("quotas", "--tenant", name, *given)
+            operate(running, "quotas", "--tenant", name, *given)
         channels.append(grpc.insecure_channel(running.address, [("grpc.use_local_subchannel_pool", 1)]))
         return Tenant(name, key, running.address, channels[-1])
 
@@ -176,8 +180,6 @@ def test_heavy_calls_beyond_the_quota_are_refused_while_others_run(tenant):
 
     def unfinished(data: bytes):
         """An upload whose second half comes when the test says so."""
-        import threading
-
         end, begun = threading.Event(), threading.Event()
         ends.append(end)
 
@@ -272,6 +274,33 @@ def test_operations_beyond_the_quota_are_refused_and_leave_nothing(exporter, run
         "SELECT 1 FROM gateway.operations WHERE tenant = $1 AND request_id = $2", shop.name, other.request_id
     )
     finish(shop, shop.patiently(lambda: export(shop, other)).name)
+
+
+def test_jobs_of_one_tenant_are_sent_a_few_at_a_time_and_all_end(exporter, running: Running):
+    shop, _, request = exporter
+    request.request_id = ""
+    many = {"operations_running": 32}
+    operate(running, "quotas", "--tenant", shop.name, *(f"--{n.replace('_', '-')}={v}" for n, v in many.items()))
+
+    made = [export(shop, request).name for _ in range(6)]
+    stub = operations_pb2_grpc.OperationsStub(shop.channel)
+    stub.CancelOperation(longrunning.CancelOperationRequest(name=made[-1]), timeout=30, metadata=shop.metadata)
+    sent = []
+    while not sent or sent[-1][1]:
+        (row,) = running.rows(
+            """SELECT count(*) FILTER (WHERE publish_count > 0) AS sent, count(*) AS running FROM gateway.operations
+               WHERE tenant = $1 AND state = 'RUNNING'""",
+            shop.name,
+        )
+        sent.append((row["sent"], row["running"]))
+
+    assert max(s for s, _ in sent) == 2
+    ended = running.rows(
+        "SELECT state FROM gateway.operations WHERE tenant = $1 AND operation_id = ANY($2) ORDER BY create_time",
+        shop.name,
+        [n.removeprefix("operations/") for n in made],
+    )
+    assert [r["state"] for r in ended] == ["SUCCEEDED"] * 5 + ["CANCELLED"]
 
 
 def test_the_sdk_comes_back_when_it_is_told_to(tenant):

@@ -132,8 +132,11 @@ class PostgresDescriptions:
 
 
 class PostgresOperations:
-    def __init__(self, pool: asyncpg.Pool, outbox: Outbox, quotas: PostgresQuotas):
-        self._pool, self._outbox, self._quotas = pool, outbox, quotas
+    """Of each tenant `jobs_ahead` jobs lie in each queue at a time; its others wait here until one of these ends. The queues
+    serve first come, first served: so another tenant's job waits behind so many of each, and not behind a flood."""
+
+    def __init__(self, pool: asyncpg.Pool, outbox: Outbox, quotas: PostgresQuotas, jobs_ahead: int):
+        self._pool, self._outbox, self._quotas, self._ahead = pool, outbox, quotas, jobs_ahead
 
     async def start(
         self,
@@ -171,7 +174,11 @@ class PostgresOperations:
                 )
                 if row is not None:
                     await self._quotas.charge_operation(connection, tenant, operation_id, megapixels)
-                    await self._outbox.write(connection, job_subject, f"{operation_id}-1", body)
+                    await connection.execute(
+                        "UPDATE operations SET publish_time = 'infinity', publish_count = 0 WHERE operation_id = $1",
+                        operation_id,
+                    )
+                    await self._publish_next(connection, tenant, job_subject)
                 else:
                     row = await connection.fetchrow(
                         f"""SELECT {_OPERATION}, fingerprint, request_id FROM operations
@@ -218,7 +225,7 @@ class PostgresOperations:
             async with self._pool.acquire() as connection, connection.transaction():
                 row = await connection.fetchrow(
                     """UPDATE operations SET state = 'CANCELLED', end_time = now()
-                       WHERE tenant = $1 AND operation_id = $2 AND state = 'RUNNING' RETURNING verb, deadline""",
+                       WHERE tenant = $1 AND operation_id = $2 AND state = 'RUNNING' RETURNING verb, deadline, job_subject""",
                     tenant,
                     operation_id,
                 )
@@ -232,6 +239,7 @@ class PostgresOperations:
                         f"{operation_id}-cancelled",
                         event.SerializeToString(),
                     )
+                    await self._publish_next(connection, tenant, row["job_subject"])
         self._outbox.poke()
 
     # --- what events and time do to operations ---
@@ -243,7 +251,8 @@ class PostgresOperations:
         it failed, and does what follows from it."""
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
-                f"SELECT {_OPERATION}, request FROM operations WHERE operation_id = $1 AND tenant = $2 AND state = 'RUNNING' FOR UPDATE",
+                f"""SELECT {_OPERATION}, request, job_subject FROM operations
+                    WHERE operation_id = $1 AND tenant = $2 AND state = 'RUNNING' FOR UPDATE""",
                 operation_id,
                 tenant,
             )
@@ -260,7 +269,31 @@ class PostgresOperations:
                 response,
                 error,
             )
+            await self._publish_next(connection, tenant, row["job_subject"])
+        self._outbox.poke()
         return True
+
+    async def _publish_next(self, connection: Any, tenant: str, job_subject: str) -> None:
+        """Send the tenant's next job to a queue in which it has room, in the transaction that begins or ends an operation."""
+        # One after the other: of two that look at the same time, each could leave the job to the other.
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"{tenant} {job_subject}")
+        row = await connection.fetchrow(
+            """UPDATE operations SET publish_time = now(), publish_count = 1
+               WHERE operation_id = (
+                   SELECT operation_id FROM operations
+                   WHERE tenant = $1 AND job_subject = $2 AND state = 'RUNNING' AND publish_count = 0
+                   ORDER BY create_time, operation_id LIMIT 1)
+               AND $3 > (
+                   SELECT count(*) FROM operations
+                   WHERE tenant = $1 AND job_subject = $2 AND state = 'RUNNING' AND publish_count > 0)
+               RETURNING operation_id, job""",
+            tenant,
+            job_subject,
+            # A batch puts its items in line and waits for them: batches take turns item by item.
+            1_000_000 if job_subject == "jobs.compositor.batch" else self._ahead,
+        )
+        if row is not None:
+            await self._outbox.write(connection, job_subject, f"{row['operation_id']}-1", row["job"])
 
     async def overdue(self) -> list[tuple[str, str]]:
         """(operation, tenant) of running operations past their deadline."""
