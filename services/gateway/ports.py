@@ -1,12 +1,16 @@
 """What the gateway needs from the outside."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from services.gateway.domain.accounts import User
+from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.ingest import Photo
-from services.gateway.domain.records import Operation, Room, Visualization
+from services.gateway.domain.principal import Role
+from services.gateway.domain.records import Operation, Room, Tenant, Visualization
 
 
 class Decoder(Protocol):
@@ -67,6 +71,87 @@ class Operations(Protocol):
 
 class Visualizations(Protocol):
     async def get(self, tenant: str, visualization_id: str) -> Visualization | None: ...
+
+
+class Users(Protocol):
+    """What changes takes an etag, and gives None where the thing is not there or is not as it was under that etag; an empty
+    etag fits always. So do `ApiKeys` and `Tenants`."""
+
+    async def add(
+        self, tenant: str, user_id: str, email: str, display_name: str, role: Role, password_hash: str
+    ) -> User:
+        """Raises AlreadyExists where the tenant has a user with this address."""
+
+    async def get(self, tenant: str, user_id: str) -> User | None: ...
+
+    async def by_email(self, tenant: str, email: str) -> tuple[User, str] | None:
+        """The user with this address, and their password's hash."""
+
+    async def page(self, tenant: str, after: str, size: int) -> list[User]:
+        """Those whose address comes after this one, by address."""
+
+    async def update(self, tenant: str, user_id: str, changes: Mapping[str, Any], etag: str) -> User | None: ...
+
+    async def set_password(self, user_id: str, password_hash: str) -> None: ...
+
+    async def delete(self, tenant: str, user_id: str, etag: str) -> bool: ...
+
+
+class Sessions(Protocol):
+    async def begin(self, user: User, session_id: str) -> str:
+        """Begin a session; its refresh token."""
+
+    async def renew(self, refresh_token: str) -> tuple[User, str, str] | None:
+        """Use a refresh token up: whose it is, the session, the next one. None where it is worth nothing; the session of
+        one that was used up before is over from here on."""
+
+    async def end(self, tenant: str, user_id: str, only: str = "", but: str = "") -> None:
+        """End all sessions of a user, or one only, or all but one."""
+
+
+class Passwords(Protocol):
+    async def hash(self, password: str) -> str: ...
+
+    async def match(self, kept: str, password: str) -> bool:
+        """Whether this is the password of a hash. With no hash, False, after as long as it takes with one."""
+
+    def outdated(self, kept: str) -> bool:
+        """Whether it was hashed otherwise than is done now."""
+
+
+class Tokens(Protocol):
+    def issue(self, user: User, session_id: str) -> tuple[str, datetime]:
+        """An access token, and when it ends."""
+
+
+class Tries(Protocol):
+    async def take(self, account: str, address: str) -> float:
+        """Count a try of an account from an address; or, before it is time for one, for how many seconds to wait."""
+
+    async def forget(self, account: str, address: str) -> None:
+        """It succeeded."""
+
+
+class ApiKeys(Protocol):
+    async def add(self, key: ApiKey, key_hash: bytes) -> ApiKey: ...
+
+    async def get(self, tenant: str, key_id: str) -> ApiKey | None: ...
+
+    async def page(self, tenant: str, after: str, size: int) -> list[ApiKey]:
+        """Oldest first, those after the one with this id."""
+
+    async def update(self, tenant: str, key_id: str, changes: Mapping[str, Any], etag: str) -> ApiKey | None: ...
+
+    async def rotate(self, tenant: str, key_id: str, key_hash: bytes, prefix: str, overlap: timedelta) -> ApiKey | None:
+        """Put another secret in the place of the one there is, which works on for a while."""
+
+    async def revoke(self, tenant: str, key_id: str) -> ApiKey | None: ...
+
+
+class Tenants(Protocol):
+    async def get(self, tenant: str) -> Tenant | None: ...
+
+    async def update(self, tenant: str, changes: Mapping[str, Any], etag: str) -> Tenant | None: ...
 
 
 class Calls(Protocol):

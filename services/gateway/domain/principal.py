@@ -41,7 +41,7 @@ _OWN_ONLY = frozenset({Role.KIOSK, Role.SHOPPER})
 class Principal:
     """A caller as its credential has it. `subject` is a resource name: `users/{user}` or `apiKeys/{api_key}`.
 
-    `scopes` narrow what the role grants; none narrow nothing.
+    `scopes` narrow what the role grants; none narrow nothing. `session` is that of a user who signed in.
     """
 
     tenant: str
@@ -49,9 +49,19 @@ class Principal:
     role: Role
     scopes: tuple[str, ...] = ()
     store: str = ""
+    session: str = ""
 
     def may(self, permission: str) -> bool:
         return _matches(GRANTS[self.role], permission) and (not self.scopes or _matches(self.scopes, permission))
+
+    def may_grant(self, role: Role, scopes: tuple[str, ...], store: str, permissions: Iterable[str]) -> bool:
+        """Whether a credential of this role, scopes and store could do nothing that this one cannot."""
+        made = Principal(self.tenant, "", role, scopes)
+        return (
+            all(self.may(p) for p in permissions if made.may(p))
+            and (made.own_only or not self.own_only)
+            and (not self.store or self.store == store)
+        )
 
     @property
     def own_only(self) -> bool:

@@ -61,3 +61,19 @@ class Visualization:
     owner: str
     message: bytes
     image_key: str
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A retailer. The etag changes whenever something of it does."""
+
+    tenant: str
+    display_name: str
+    retention_days: int
+    create_time: datetime
+    update_time: datetime
+    etag: str
+
+    @property
+    def name(self) -> str:
+        return f"tenants/{self.tenant}"

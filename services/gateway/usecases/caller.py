@@ -17,3 +17,16 @@ def caller() -> Principal:
 def enter(principal: Principal) -> None:
     """Serve this caller from here on in the current task."""
     _current.set(principal)
+
+
+# Where the request came from, as far as this process can see; '' where it cannot.
+_address: ContextVar[str] = ContextVar("roomviz_client_address", default="")
+
+
+def address() -> str:
+    return _address.get()
+
+
+def enter_address(address: str) -> None:
+    """The request being served came from here."""
+    _address.set(address)
