@@ -15,6 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
+from services.gateway.adapters.tokens import make_key
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ def secret(home: Path, name: str) -> str:
     if not path.exists() or not path.read_text().strip():
         write_private(path, secrets.token_urlsafe(32) + "\n")
     return path.read_text().strip()
+
+
+def token_keys(home: Path) -> None:
+    """A key that signs access tokens, made once."""
+    folder = home / "secrets" / "token_keys"
+    if not any(folder.glob("*.pem")):
+        make_key(folder)
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------
@@ -258,6 +266,7 @@ SERVICES = ("catalog", "segmentation", "compositor", "gateway")
 def prepare(s: LocalSettings) -> list[Program]:
     """Write every configuration and return the programs, in the order in which they start."""
     (s.home / "run").mkdir(parents=True, exist_ok=True)
+    token_keys(s.home)
     triton, triton_environment = prepare_triton(s)
     programs = [
         # SIGINT is PostgreSQL's fast shutdown.

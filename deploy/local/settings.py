@@ -94,6 +94,8 @@ class LocalSettings(BaseSettings):
             "S3_ACCESS_KEY": "roomviz",
             "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
             "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
+            "PUBLIC_TENANT": self.demo_tenant,
+            "TOKEN_KEYS_DIR": secrets / "token_keys",
             "MODEL": self.model,
             "PROPOSAL_MODEL": self.proposal_model,
             "PROMPT_MODEL": self.prompt_model,

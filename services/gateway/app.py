@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.sandbox import sandbox
 from roomviz.v1 import (
+    accounts_pb2,
+    accounts_pb2_grpc,
+    api_keys_pb2,
+    api_keys_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
     operations_pb2,
@@ -34,18 +39,27 @@ from roomviz.v1 import (
     rooms_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
+    tenants_pb2,
+    tenants_pb2_grpc,
     visualizations_pb2,
     visualizations_pb2_grpc,
 )
+from services.gateway.adapters.accounts import PostgresSessions, PostgresTenants, PostgresTries, PostgresUsers
+from services.gateway.adapters.api_keys import PostgresApiKeys
 from services.gateway.adapters.decoder import SandboxedDecoder
 from services.gateway.adapters.fetcher import fetcher
-from services.gateway.adapters.postgres import PostgresKeys, PostgresOperations, PostgresRooms, PostgresVisualizations
+from services.gateway.adapters.passwords import passwords
+from services.gateway.adapters.postgres import PostgresOperations, PostgresRooms, PostgresVisualizations
+from services.gateway.adapters.tokens import JwtTokens, SigningKeys
 from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
 from services.gateway.settings import Settings
+from services.gateway.transport.accounts import AccountService
+from services.gateway.transport.api_keys import ApiKeyService
 from services.gateway.transport.events import Events
 from services.gateway.transport.identity import Credentials, Gate
 from services.gateway.transport.permissions import OPERATIONS, permissions
+from services.gateway.transport.permissions import PUBLIC as PUBLIC_PERMISSION
 from services.gateway.transport.rpc import (
     ModelService,
     Operations,
@@ -58,6 +72,9 @@ from services.gateway.transport.rpc import (
     SystemService,
     VisualizationService,
 )
+from services.gateway.transport.tenants import TenantService
+from services.gateway.usecases.accounts import AccountCases
+from services.gateway.usecases.api_keys import ApiKeyCases
 from services.gateway.usecases.batches import BatchCases, BatchItems
 from services.gateway.usecases.comparisons import ComparisonCases
 from services.gateway.usecases.generations import GenerationCases
@@ -67,6 +84,8 @@ from services.gateway.usecases.quantities import QuantityCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
+from services.gateway.usecases.tenants import TenantCases
+from services.gateway.usecases.users import UserCases
 from services.gateway.usecases.visualizations import VisualizationCases
 
 SCHEMA, MIGRATIONS = "gateway", Path(__file__).parent / "migrations"
@@ -81,6 +100,9 @@ PUBLIC = (
     models_pb2.DESCRIPTOR.services_by_name["ModelService"],
     operations_pb2.DESCRIPTOR.services_by_name["OperationService"],
     system_pb2.DESCRIPTOR.services_by_name["SystemService"],
+    accounts_pb2.DESCRIPTOR.services_by_name["AccountService"],
+    api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeyService"],
+    tenants_pb2.DESCRIPTOR.services_by_name["TenantService"],
     OPERATIONS,
 )
 BEHIND = ("catalog", "segmentation", "compositor")
@@ -153,6 +175,18 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             settings.job_limit_s,
             settings.batch_item_limit_s,
         )
+        keys = PostgresApiKeys(pool)
+        users, sessions = PostgresUsers(pool), PostgresSessions(pool, timedelta(days=settings.refresh_token_days))
+        tokens = JwtTokens(
+            SigningKeys(settings.token_keys_dir),
+            settings.token_issuer,
+            settings.token_audience,
+            settings.access_token_s,
+        )
+        hashing = await stack.enter_async_context(passwords(settings.password_workers))
+        account_cases = AccountCases(users, sessions, hashing, tokens, PostgresTries(pool), settings.public_tenant)
+        asked = permissions(PUBLIC)
+        grantable = frozenset(asked.values()) - {PUBLIC_PERMISSION}
         generation_cases = GenerationCases(room_cases, operations, settings.job_limit_s)
         # Ready means that the gateway can do its own part: a service behind it that is down fails its own calls only.
         health = await stack.enter_async_context(
@@ -183,6 +217,13 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 ProposalService(room_cases, calls.proposals), server
             )
             models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(calls.models), server)
+            accounts_pb2_grpc.add_AccountServiceServicer_to_server(
+                AccountService(account_cases, UserCases(users, sessions, hashing, grantable)), server
+            )
+            api_keys_pb2_grpc.add_ApiKeyServiceServicer_to_server(ApiKeyService(ApiKeyCases(keys, grantable)), server)
+            tenants_pb2_grpc.add_TenantServiceServicer_to_server(
+                TenantService(TenantCases(PostgresTenants(pool))), server
+            )
             operations_pb2_grpc.add_OperationServiceServicer_to_server(OperationService(operation_cases), server)
             longrunning_grpc.add_OperationsServicer_to_server(Operations(operation_cases), server)
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
@@ -193,7 +234,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             rpc.serve(
                 f"{settings.host}:{settings.gateway_port}",
                 register,
-                Gate(Credentials(PostgresKeys(pool)), permissions(PUBLIC)),
+                Gate(Credentials(keys, sessions, tokens), asked),
                 settings.default_deadline_s,
                 settings.shutdown_grace_s,
                 settings.environment == "development",

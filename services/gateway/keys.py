@@ -8,13 +8,13 @@ import asyncio
 from pathlib import Path
 
 from roomviz.runtime import database
-from services.gateway.adapters.postgres import PostgresKeys
+from services.gateway.adapters.api_keys import PostgresApiKeys
 from services.gateway.settings import Settings
 
 
 async def add(tenant: str, key: str) -> None:
     async with database.pool(Settings(), "gateway") as pool:
-        await PostgresKeys(pool).add(key, tenant)
+        await PostgresApiKeys(pool).make_valid(key, tenant)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Settings of the gateway."""
 
+from pathlib import Path
+
 from pydantic import IPvAnyNetwork
 
 from roomviz.runtime.settings import ServiceSettings
@@ -25,6 +27,17 @@ class Settings(ServiceSettings):
     fetch_hosts: tuple[str, ...] = ()
     fetch_networks: tuple[IPvAnyNetwork, ...] = ()
     fetch_limit_s: float = 10.0
+
+    # Whose customers register and sign in without an API key; empty: nobody's.
+    public_tenant: str = ""
+    # A folder of Ed25519 keys (*.pem) that sign access tokens, the last by name the newest; none: nobody can sign in.
+    token_keys_dir: Path | None = None
+    token_issuer: str = "roomviz"
+    token_audience: str = "roomviz"
+    access_token_s: float = 900.0
+    refresh_token_days: int = 30
+    # How many passwords are hashed at once, each on a core of its own.
+    password_workers: int = 2
 
     # How long a job may take before it is given up, and how long before it is sent again.
     job_limit_s: float = 600.0

@@ -1,7 +1,6 @@
 """The gateway's records in PostgreSQL."""
 
 import hashlib
-import secrets
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,6 @@ from roomviz.errors import Aborted
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
-from services.gateway.domain.principal import Principal, Role
 from services.gateway.domain.records import Operation, OperationState, Room, RoomState, Visualization
 
 _ROOM = "room_id, tenant, owner, display_name, content_digest, width, height, photo_key, working_key, focal_35mm, state, create_time"
@@ -25,39 +23,6 @@ def _room(row: Any) -> Room:
 
 def _operation(row: Any) -> Operation:
     return Operation(**({k: row[k] for k in _OPERATION.split(", ")} | {"state": OperationState(row["state"])}))
-
-
-class PostgresKeys:
-    def __init__(self, pool: asyncpg.Pool):
-        self._pool = pool
-
-    async def principal(self, key: str) -> Principal | None:
-        """Whose key this is; only its hash is kept."""
-        with reachable():
-            row = await self._pool.fetchrow(
-                """SELECT tenant, key_id, role, scopes, store FROM api_keys
-                   WHERE key_hash = $1 AND revoke_time IS NULL AND (expire_time IS NULL OR expire_time > now())""",
-                hashlib.sha256(key.encode()).digest(),
-            )
-        if row is None:
-            return None
-        return Principal(
-            row["tenant"], f"apiKeys/{row['key_id']}", Role(row["role"]), tuple(row["scopes"]), row["store"]
-        )
-
-    async def add(self, key: str, tenant: str) -> None:
-        """Make this key the owner's; the tenant too, where there is none."""
-        with reachable():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute("INSERT INTO tenants (tenant) VALUES ($1) ON CONFLICT DO NOTHING", tenant)
-                await connection.execute(
-                    """INSERT INTO api_keys (key_hash, key_id, prefix, tenant) VALUES ($1, $2, $3, $4)
-                       ON CONFLICT (key_hash) DO UPDATE SET tenant = EXCLUDED.tenant, revoke_time = NULL""",
-                    hashlib.sha256(key.encode()).digest(),
-                    secrets.token_hex(8),
-                    key[:6],
-                    tenant,
-                )
 
 
 class PostgresRooms:
