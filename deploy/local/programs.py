@@ -294,7 +294,10 @@ def prepare(s: LocalSettings) -> list[Program]:
                 name,
                 2 if name == "gateway" else 1,
                 [sys.executable, "-m", f"services.{name}"],
-                lambda address=address: grpc_serving(address),  # type: ignore[misc]
+                lambda address=address, name=name: (  # type: ignore[misc]
+                    grpc_serving(address)
+                    and (name != "gateway" or http_ok(f"http://{s.host}:{s.http_port}/api/health"))
+                ),
                 s.service_environment(name),
             )
         )

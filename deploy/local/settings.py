@@ -24,6 +24,7 @@ class LocalSettings(BaseSettings):
     host: str = "127.0.0.1"
 
     gateway_port: int = 8443
+    http_port: int = 8080
     segmentation_port: int = 8451
     compositor_port: int = 8452
     catalog_port: int = 8453
@@ -83,6 +84,7 @@ class LocalSettings(BaseSettings):
             "LOG_LEVEL": self.log_level,
             "HOST": self.host if service == "gateway" else INTERNAL_HOST,
             "GATEWAY_PORT": self.gateway_port,
+            "HTTP_PORT": self.http_port,
             "SEGMENTATION_PORT": self.segmentation_port,
             "COMPOSITOR_PORT": self.compositor_port,
             "CATALOG_PORT": self.catalog_port,

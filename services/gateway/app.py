@@ -50,13 +50,18 @@ from services.gateway.adapters.decoder import SandboxedDecoder
 from services.gateway.adapters.fetcher import fetcher
 from services.gateway.adapters.passwords import passwords
 from services.gateway.adapters.postgres import PostgresOperations, PostgresRooms, PostgresVisualizations
+from services.gateway.adapters.sessions import PostgresPhotoSessions, PostgresVisitors, link_secret
 from services.gateway.adapters.tokens import JwtTokens, SigningKeys
 from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
 from services.gateway.settings import Settings
 from services.gateway.transport.accounts import AccountService
 from services.gateway.transport.api_keys import ApiKeyService
+from services.gateway.transport.connect import Connect
 from services.gateway.transport.events import Events
+from services.gateway.transport.http import app as web
+from services.gateway.transport.http.files import Links
+from services.gateway.transport.http.server import serve
 from services.gateway.transport.identity import Credentials, Gate
 from services.gateway.transport.permissions import OPERATIONS, permissions
 from services.gateway.transport.permissions import PUBLIC as PUBLIC_PERMISSION
@@ -80,12 +85,14 @@ from services.gateway.usecases.comparisons import ComparisonCases
 from services.gateway.usecases.generations import GenerationCases
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
+from services.gateway.usecases.photo_sessions import PhotoSessionCases
 from services.gateway.usecases.quantities import QuantityCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
 from services.gateway.usecases.tenants import TenantCases
 from services.gateway.usecases.users import UserCases
+from services.gateway.usecases.visitors import Turnstile, VisitorCases
 from services.gateway.usecases.visualizations import VisualizationCases
 
 SCHEMA, MIGRATIONS = "gateway", Path(__file__).parent / "migrations"
@@ -230,24 +237,59 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
             return [service.full_name for service in PUBLIC]
 
+        credentials = Credentials(keys, sessions, tokens)
+        gate = Gate(credentials, asked)
+        longer = {
+            "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
+            "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
+            "/roomviz.v1.VisualizationService/CompareVisualizations": settings.compare_limit_s,
+            "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
+            "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
+            "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
+        }
         server = await stack.enter_async_context(
             rpc.serve(
                 f"{settings.host}:{settings.gateway_port}",
                 register,
-                Gate(Credentials(keys, sessions, tokens), asked),
+                gate,
                 settings.default_deadline_s,
                 settings.shutdown_grace_s,
                 settings.environment == "development",
                 health.servicer,
                 OPEN_METHODS,
-                {
-                    "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
-                    "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
-                    "/roomviz.v1.VisualizationService/CompareVisualizations": settings.compare_limit_s,
-                    "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
-                    "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
-                    "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
-                },
+                longer,
+            )
+        )
+        web_cases = web.Cases(
+            PhotoSessionCases(PostgresPhotoSessions(pool), room_cases, operation_cases, store),
+            RefinementCases(room_cases, calls),
+            visualization_cases,
+            VisitorCases(
+                PostgresVisitors(pool),
+                Turnstile(settings.demo_sessions_per_hour),
+                settings.public_tenant,
+                settings.demo_session_s,
+            ),
+            account_cases,
+            calls,
+            store,
+            health,
+            tokens.jwks,
+        )
+        links = Links(await link_secret(pool), settings.http_url.rstrip("/"), settings.http_link_s)
+        limits_s = (settings.upload_limit_s, settings.watch_limit_s, settings.http_wait_s)
+        edge = rpc.EdgeInterceptor(gate, settings.default_deadline_s, longer=longer)
+        await stack.enter_async_context(
+            serve(
+                web.application(
+                    web.api(credentials, web_cases, links, *limits_s),
+                    Connect(PUBLIC, register, gate, edge),
+                    settings.http_origins,
+                ),
+                settings.host,
+                settings.http_port,
+                settings.shutdown_grace_s,
+                settings.http_proxies,
             )
         )
         await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())

@@ -11,6 +11,7 @@ from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.ingest import Photo
 from services.gateway.domain.principal import Role
 from services.gateway.domain.records import Operation, Room, Tenant, Visualization
+from services.gateway.domain.sessions import PhotoResult, PhotoSession
 
 
 class Decoder(Protocol):
@@ -152,6 +153,30 @@ class Tenants(Protocol):
     async def get(self, tenant: str) -> Tenant | None: ...
 
     async def update(self, tenant: str, changes: Mapping[str, Any], etag: str) -> Tenant | None: ...
+
+
+class PhotoSessions(Protocol):
+    async def add(self, s: PhotoSession) -> None: ...
+
+    async def put_room(self, tenant: str, session_id: str, room_id: str, file_name: str) -> None:
+        """Another photo, which was not analyzed yet."""
+
+    async def put_operation(self, tenant: str, session_id: str, operation_id: str) -> None: ...
+
+    async def get(self, tenant: str, session_id: str) -> PhotoSession | None: ...
+
+    async def of_batch(self, tenant: str, batch_id: str) -> list[PhotoSession]:
+        """In the order of the files."""
+
+    async def result(self, tenant: str, digest: str) -> PhotoResult | None:
+        """What was found in a photo with this digest, if its room is still there."""
+
+    async def keep_result(self, tenant: str, digest: str, room_id: str, result: PhotoResult) -> None: ...
+
+
+class Visitors(Protocol):
+    async def add(self, tenant: str, key: str, expire_time: datetime) -> str:
+        """Make this key an anonymous shopper's, who may see only what they make."""
 
 
 class Calls(Protocol):

@@ -28,7 +28,7 @@ class Settings(ServiceSettings):
     fetch_networks: tuple[IPvAnyNetwork, ...] = ()
     fetch_limit_s: float = 10.0
 
-    # Whose customers register and sign in without an API key; empty: nobody's.
+    # Whose customers register, sign in and try demo sessions without an API key; empty: nobody's.
     public_tenant: str = ""
     # A folder of Ed25519 keys (*.pem) that sign access tokens, the last by name the newest; none: nobody can sign in.
     token_keys_dir: Path | None = None
@@ -49,6 +49,20 @@ class Settings(ServiceSettings):
     upload_limit_s: float = 120.0
     # As the compositor's: how long to render a receipt again, or to verify a picture.
     rerender_limit_s: float = 180.0
+
+    # HTTP/JSON and Connect. `http_url` is what callers reach it by (`https://rooms.example`): links are made with it;
+    # empty, they have no host. Origins are web pages that may call (`https://shop.example`, `*` for any); proxies are
+    # addresses whose word on who calls is taken.
+    http_port: int = 8080
+    http_url: str = ""
+    http_origins: tuple[str, ...] = ()
+    http_proxies: tuple[str, ...] = ()
+    http_link_s: int = 900
+    # How long a request for an analysis or a picture waits; what takes longer goes on.
+    http_wait_s: float = 30.0
+    # How long a demo session of the public tenant's is valid, and how many an address may begin.
+    demo_session_s: float = 3600.0
+    demo_sessions_per_hour: int = 30
 
     def address(self, service: str) -> str:
         return getattr(self, f"{service}_address") or f"127.0.0.1:{getattr(self, f'{service}_port')}"
