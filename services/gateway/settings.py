@@ -26,6 +26,9 @@ class Settings(ServiceSettings):
     fetch_networks: tuple[IPvAnyNetwork, ...] = ()
     fetch_limit_s: float = 10.0
 
+    # How long what was deleted can be brought back.
+    undelete_days: int = 7
+
     # How long a job may take before it is given up, and how long before it is sent again.
     job_limit_s: float = 600.0
     # What each item of a batch adds to that.
