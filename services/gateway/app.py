@@ -49,9 +49,12 @@ from services.gateway.adapters.api_keys import PostgresApiKeys
 from services.gateway.adapters.decoder import SandboxedDecoder
 from services.gateway.adapters.fetcher import fetcher
 from services.gateway.adapters.passwords import passwords
-from services.gateway.adapters.postgres import PostgresOperations, PostgresRooms, PostgresVisualizations
+from services.gateway.adapters.postgres import PostgresOperations
+from services.gateway.adapters.requests import PostgresRequests
+from services.gateway.adapters.rooms import PostgresRooms
 from services.gateway.adapters.sessions import PostgresPhotoSessions, PostgresVisitors, link_secret
 from services.gateway.adapters.tokens import JwtTokens, SigningKeys
+from services.gateway.adapters.visualizations import PostgresVisualizations
 from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
 from services.gateway.settings import Settings
@@ -65,6 +68,7 @@ from services.gateway.transport.http.server import serve
 from services.gateway.transport.identity import Credentials, Gate
 from services.gateway.transport.permissions import OPERATIONS, permissions
 from services.gateway.transport.permissions import PUBLIC as PUBLIC_PERMISSION
+from services.gateway.transport.rooms import RoomService
 from services.gateway.transport.rpc import (
     ModelService,
     Operations,
@@ -73,16 +77,17 @@ from services.gateway.transport.rpc import (
     ProposalService,
     QuantityService,
     RefinementService,
-    RoomService,
     SystemService,
-    VisualizationService,
 )
 from services.gateway.transport.tenants import TenantService
+from services.gateway.transport.visualizations import VisualizationService
 from services.gateway.usecases.accounts import AccountCases
 from services.gateway.usecases.api_keys import ApiKeyCases
 from services.gateway.usecases.batches import BatchCases, BatchItems
 from services.gateway.usecases.comparisons import ComparisonCases
 from services.gateway.usecases.generations import GenerationCases
+from services.gateway.usecases.idempotency import Once
+from services.gateway.usecases.lifecycle import RoomLifecycle, VisualizationLifecycle
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
 from services.gateway.usecases.photo_sessions import PhotoSessionCases
@@ -159,19 +164,21 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         outbox = await stack.enter_async_context(Outbox(pool, queue).running())
         operations = PostgresOperations(pool, outbox)
         operation_cases = OperationCases(operations, ProgressBoard())
-        room_cases = RoomCases(
-            PostgresRooms(pool), operations, store, decode, calls, settings.upload_bytes_max, settings.job_limit_s
-        )
-        batch_items = BatchItems(operations, calls)
+        rooms, visualizations = PostgresRooms(pool), PostgresVisualizations(pool)
+        requests = PostgresRequests(pool)
+        once, kept = Once(requests), timedelta(days=settings.undelete_days)
+        room_cases = RoomCases(rooms, operations, store, decode, calls, settings.upload_bytes_max, settings.job_limit_s)
+        batch_items = BatchItems(room_cases, operations, calls)
         visualization_cases = VisualizationCases(
             room_cases,
             operations,
-            PostgresVisualizations(pool),
+            visualizations,
             store,
             calls,
             settings.job_limit_s,
             batch_items.visualization,
         )
+        visualization_lifecycle = VisualizationLifecycle(visualization_cases, visualizations, once, kept)
         comparison_cases = ComparisonCases(room_cases, visualization_cases, calls)
         batch_cases = BatchCases(
             room_cases,
@@ -204,13 +211,21 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             return health.answer()
 
         def register(server: grpc.aio.Server) -> list[str]:
-            rooms_pb2_grpc.add_RoomServiceServicer_to_server(RoomService(room_cases, operation_cases), server)
+            rooms_pb2_grpc.add_RoomServiceServicer_to_server(
+                RoomService(room_cases, RoomLifecycle(rooms, once, kept), operation_cases), server
+            )
             refinements_pb2_grpc.add_RefinementServiceServicer_to_server(
                 RefinementService(RefinementCases(room_cases, calls)), server
             )
             visualizations_pb2_grpc.add_VisualizationServiceServicer_to_server(
                 VisualizationService(
-                    visualization_cases, generation_cases, comparison_cases, batch_cases, batch_items, operation_cases
+                    visualization_cases,
+                    visualization_lifecycle,
+                    generation_cases,
+                    comparison_cases,
+                    batch_cases,
+                    batch_items,
+                    operation_cases,
                 ),
                 server,
             )

@@ -1,6 +1,7 @@
 """What the gateway needs from the outside."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -8,6 +9,7 @@ from google.protobuf.message import Message
 
 from services.gateway.domain.accounts import User
 from services.gateway.domain.api_keys import ApiKey
+from services.gateway.domain.filters import Question
 from services.gateway.domain.ingest import Photo
 from services.gateway.domain.principal import Role
 from services.gateway.domain.records import Operation, Room, Tenant, Visualization
@@ -36,7 +38,22 @@ class Rooms(Protocol):
 
     async def by_digest(self, tenant: str, owner: str, digest: str) -> Room | None: ...
 
-    async def get(self, tenant: str, room_id: str) -> Room | None: ...
+    async def get(self, tenant: str, room_id: str) -> Room | None:
+        """A room that is there; deleted ones are not."""
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Room], str]:
+        """Rooms after a position, and the position after them; empty: the end."""
+
+    async def locked(self, connection: Any, tenant: str, room_id: str) -> Room | None:
+        """The room, deleted or not, held until the transaction of the connection ends."""
+
+    async def rename(self, connection: Any, room: Room, display_name: str) -> Room: ...
+
+    async def delete(self, connection: Any, room: Room, kept: timedelta) -> Room:
+        """Mark the room and its visualizations as deleted."""
+
+    async def undelete(self, connection: Any, room: Room) -> Room:
+        """Bring back the room and what was deleted together with it."""
 
 
 class Operations(Protocol):
@@ -55,11 +72,17 @@ class Operations(Protocol):
     ) -> Operation:
         """Keep the operation and queue its job, in one transaction.
 
-        The same request id gives the operation it gave before; another request under it is refused. An
+        The same request id gives the operation it gave before, for a day; another request under it is refused. An
         analysis of a room that is being analyzed gives the running one.
         """
 
     async def get(self, tenant: str, operation_id: str) -> Operation | None: ...
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Operation], str]:
+        """Operations after a position, and the position after them; empty: the end."""
+
+    async def delete(self, tenant: str, operation_id: str) -> bool:
+        """Hide an operation that has ended; False where it runs."""
 
     async def request(self, tenant: str, operation_id: str) -> bytes:
         """What was asked for, as it was serialized; empty where there is no such operation."""
@@ -71,7 +94,37 @@ class Operations(Protocol):
 
 
 class Visualizations(Protocol):
-    async def get(self, tenant: str, visualization_id: str) -> Visualization | None: ...
+    async def get(self, tenant: str, visualization_id: str) -> Visualization | None:
+        """Also where it was deleted."""
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Visualization], str]:
+        """Visualizations after a position, and the position after them; empty: the end."""
+
+    async def locked(self, connection: Any, seen: Visualization) -> Visualization:
+        """The visualization as it is, held until the transaction of the connection ends; kept now if it was not."""
+
+    async def mark(
+        self, connection: Any, of: Visualization, display_name: str, favorite: bool, saved: bool
+    ) -> Visualization: ...
+
+    async def delete(self, connection: Any, of: Visualization, kept: timedelta | None) -> Visualization:
+        """Mark it as deleted for `kept`; None: bring it back."""
+
+    async def room_is_deleted(self, connection: Any, of: Visualization) -> bool: ...
+
+
+class Requests(Protocol):
+    """What was answered to request ids."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """A connection with a transaction open."""
+
+    async def claim(
+        self, connection: Any, tenant: str, subject: str, request_id: str, rpc: str, fingerprint: str
+    ) -> bytes | None:
+        """Take an id inside the transaction; None, or what was answered to it before. A twin waits."""
+
+    async def settle(self, connection: Any, tenant: str, subject: str, request_id: str, response: bytes) -> None: ...
 
 
 class Users(Protocol):

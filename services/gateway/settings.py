@@ -38,6 +38,8 @@ class Settings(ServiceSettings):
     refresh_token_days: int = 30
     # How many passwords are hashed at once, each on a core of its own.
     password_workers: int = 2
+    # How long what was deleted can be brought back.
+    undelete_days: int = 7
 
     # How long a job may take before it is given up, and how long before it is sent again.
     job_limit_s: float = 600.0

@@ -1248,17 +1248,6 @@ def test_a_cancelled_operation_is_over_and_stays_so(api: Api, running: Running):
     assert again.error.code == 1
 
 
-@covers("google.longrunning.Operations/ListOperations", "google.longrunning.Operations/DeleteOperation")
-def test_what_is_not_offered_says_so(api: Api):
-    for call in (
-        lambda: api.operations.ListOperations(longrunning.ListOperationsRequest()),
-        lambda: api.operations.DeleteOperation(longrunning.DeleteOperationRequest(name="operations/x")),
-    ):
-        with pytest.raises(grpc.RpcError) as caught:
-            call()
-        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
-
-
 @covers("roomviz.v1.SystemService/GetSystemStatus", "roomviz.internal.status.v1.StatusService/GetStatus")
 def test_the_platform_tells_how_each_part_of_it_is(api: Api, running: Running):
     found = {c.component: c for c in api.system.GetSystemStatus(system_pb2.GetSystemStatusRequest()).components}

@@ -1,4 +1,4 @@
-"""The gateway's records in PostgreSQL."""
+"""Operations in PostgreSQL."""
 
 import hashlib
 from datetime import datetime
@@ -11,60 +11,22 @@ from roomviz.errors import Aborted
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
-from services.gateway.domain.records import Operation, OperationState, Room, RoomState, Visualization
+from services.gateway.adapters import requests
+from services.gateway.adapters.listing import Listing
+from services.gateway.domain.filters import Question
+from services.gateway.domain.records import Operation, OperationState
 
-_ROOM = "room_id, tenant, owner, display_name, content_digest, width, height, photo_key, working_key, focal_35mm, state, create_time"
-_OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error, create_time, end_time"
-
-
-def _room(row: Any) -> Room:
-    return Room(**(dict(row) | {"state": RoomState(row["state"])}))
+_OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error, create_time, end_time, delete_time"
+_LISTING = Listing(
+    "operations",
+    "operation_id",
+    _OPERATION,
+    {f: f for f in ("verb", "subject", "create_time")} | {"done": "(state <> 'RUNNING')"},
+)
 
 
 def _operation(row: Any) -> Operation:
     return Operation(**({k: row[k] for k in _OPERATION.split(", ")} | {"state": OperationState(row["state"])}))
-
-
-class PostgresRooms:
-    def __init__(self, pool: asyncpg.Pool):
-        self._pool = pool
-
-    async def add(self, room: Room) -> Room:
-        with reachable():
-            row = await self._pool.fetchrow(
-                f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-                    ON CONFLICT (tenant, owner, content_digest) DO UPDATE SET tenant = EXCLUDED.tenant RETURNING {_ROOM}""",
-                room.room_id,
-                room.tenant,
-                room.owner,
-                room.display_name,
-                room.content_digest,
-                room.width,
-                room.height,
-                room.photo_key,
-                room.working_key,
-                room.focal_35mm,
-                room.state.value,
-                room.create_time,
-            )
-        return _room(row)
-
-    async def by_digest(self, tenant: str, owner: str, digest: str) -> Room | None:
-        with reachable():
-            row = await self._pool.fetchrow(
-                f"SELECT {_ROOM} FROM rooms WHERE tenant = $1 AND owner = $2 AND content_digest = $3",
-                tenant,
-                owner,
-                digest,
-            )
-        return _room(row) if row else None
-
-    async def get(self, tenant: str, room_id: str) -> Room | None:
-        with reachable():
-            row = await self._pool.fetchrow(
-                f"SELECT {_ROOM} FROM rooms WHERE tenant = $1 AND room_id = $2", tenant, room_id
-            )
-        return _room(row) if row else None
 
 
 class PostgresOperations:
@@ -88,6 +50,17 @@ class PostgresOperations:
         fingerprint = hashlib.sha256(verb.encode() + b"\0" + asked).hexdigest()
         with reachable():
             async with self._pool.acquire() as connection, connection.transaction():
+                if request_id:
+                    known = await requests.claim(connection, tenant, owner, request_id, verb, fingerprint)
+                    if known is not None:
+                        row = await connection.fetchrow(
+                            f"SELECT {_OPERATION} FROM operations WHERE tenant = $1 AND operation_id = $2",
+                            tenant,
+                            known.decode(),
+                        )
+                        if row is None:  # purged meanwhile
+                            raise Aborted("REQUEST_ID_REUSED", "what this request_id began is gone; take a new one")
+                        return _operation(row)
                 row = await connection.fetchrow(
                     f"""INSERT INTO operations (operation_id, tenant, owner, verb, subject, state, request_id, fingerprint, job_subject, job, request, deadline)
                         VALUES ($1, $2, $3, $4, $5, 'RUNNING', $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING {_OPERATION}""",
@@ -105,19 +78,18 @@ class PostgresOperations:
                 )
                 if row is not None:
                     await self._outbox.write(connection, job_subject, f"{operation_id}-1", body)
-                else:
+                else:  # the room is being analyzed
                     row = await connection.fetchrow(
-                        f"""SELECT {_OPERATION}, fingerprint, request_id FROM operations
-                            WHERE tenant = $1 AND (request_id = $2 OR (verb = 'analyze' AND subject = $3 AND state = 'RUNNING'))
-                            ORDER BY (request_id = $2) DESC NULLS LAST LIMIT 1""",
+                        f"""SELECT {_OPERATION} FROM operations
+                            WHERE tenant = $1 AND verb = $2 AND subject = $3 AND state = 'RUNNING'""",
                         tenant,
-                        request_id or None,
+                        verb,
                         subject,
                     )
                     if row is None:  # it ended between the two statements
                         raise Aborted("OPERATION_CHANGED", "the operation ended just now; ask again")
-                    if request_id and row["request_id"] == request_id and row["fingerprint"] != fingerprint:
-                        raise Aborted("REQUEST_ID_REUSED", "this request_id was used for another request")
+                if request_id:
+                    await requests.settle(connection, tenant, owner, request_id, row["operation_id"].encode())
         self._outbox.poke()
         return _operation(row)
 
@@ -127,6 +99,21 @@ class PostgresOperations:
                 f"SELECT {_OPERATION} FROM operations WHERE tenant = $1 AND operation_id = $2", tenant, operation_id
             )
         return _operation(row) if row else None
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Operation], str]:
+        rows, more = await _LISTING.page(self._pool, tenant, question, position, limit)
+        return [_operation(r) for r in rows], more
+
+    async def delete(self, tenant: str, operation_id: str) -> bool:
+        """Hide an operation that has ended; False where it runs."""
+        with reachable():
+            done = await self._pool.fetchval(
+                """UPDATE operations SET delete_time = now()
+                   WHERE tenant = $1 AND operation_id = $2 AND state <> 'RUNNING' RETURNING true""",
+                tenant,
+                operation_id,
+            )
+        return bool(done)
 
     async def request(self, tenant: str, operation_id: str) -> bytes:
         with reachable():
@@ -217,17 +204,3 @@ class PostgresOperations:
         if rows:
             self._outbox.poke()
         return len(rows)
-
-
-class PostgresVisualizations:
-    def __init__(self, pool: asyncpg.Pool):
-        self._pool = pool
-
-    async def get(self, tenant: str, visualization_id: str) -> Visualization | None:
-        with reachable():
-            row = await self._pool.fetchrow(
-                "SELECT visualization_id, tenant, owner, message, image_key FROM visualizations WHERE tenant = $1 AND visualization_id = $2",
-                tenant,
-                visualization_id,
-            )
-        return Visualization(**dict(row)) if row else None

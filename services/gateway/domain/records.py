@@ -1,5 +1,6 @@
 """What the gateway keeps. `owner` is the subject of the principal that made it."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,10 +33,18 @@ class Room:
     focal_35mm: float
     state: RoomState
     create_time: datetime
+    update_time: datetime | None = None
+    delete_time: datetime | None = None
+    purge_time: datetime | None = None
+    revision: int = 1
 
     @property
     def name(self) -> str:
         return f"rooms/{self.room_id}"
+
+    @property
+    def etag(self) -> str:
+        return _etag(self.name, self.revision)
 
 
 @dataclass(frozen=True)
@@ -52,15 +61,39 @@ class Operation:
     error: bytes | None
     create_time: datetime
     end_time: datetime | None
+    delete_time: datetime | None = None  # hidden since, on the wish of who has no interest in it any more
 
 
 @dataclass(frozen=True)
 class Visualization:
+    """A picture that was made. message is the serialized proto as it was then; what may change since stands beside it."""
+
     visualization_id: str
     tenant: str
     owner: str
     message: bytes
     image_key: str
+    room: str
+    create_time: datetime
+    display_name: str = ""
+    favorite: bool = False
+    save_time: datetime | None = None
+    update_time: datetime | None = None
+    delete_time: datetime | None = None
+    purge_time: datetime | None = None
+    revision: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"visualizations/{self.visualization_id}"
+
+    @property
+    def etag(self) -> str:
+        return _etag(self.name, self.revision)
+
+
+def _etag(name: str, revision: int) -> str:
+    return hashlib.sha256(f"{name}@{revision}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

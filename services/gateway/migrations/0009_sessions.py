@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "gateway_0009"
-down_revision = "gateway_0005"
+down_revision = "gateway_0006"
 
 
 def upgrade() -> None:

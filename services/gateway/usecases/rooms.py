@@ -31,6 +31,10 @@ def envelope(operation_id: str, limit_s: float) -> tuple[jobs_pb2.Envelope, date
     return made, deadline
 
 
+def no_room(name: str) -> NotFound:
+    return NotFound("ROOM_NOT_FOUND", f"there is no room {name}", {"room": name})
+
+
 @dataclass(frozen=True)
 class RoomCases:
     rooms: Rooms
@@ -45,8 +49,16 @@ class RoomCases:
         (room_id,) = parse(name, "rooms")
         room = await self.rooms.get(current().tenant, room_id)
         if room is None or not caller().may_see(room.owner):
-            raise NotFound("ROOM_NOT_FOUND", f"there is no room {name}", {"room": name})
+            raise no_room(name)
         return room
+
+    async def visible(self, name: str) -> bool:
+        """Whether a room is there for the caller."""
+        try:
+            await self.get(name)
+        except NotFound:
+            return False
+        return True
 
     async def upload(self, display_name: str, chunks: AsyncIterator[bytes]) -> Room:
         """Keep a photo. It is refused as soon as it is too long, and stored only once it is normalized."""
