@@ -278,7 +278,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         web_cases = web.Cases(
             PhotoSessionCases(PostgresPhotoSessions(pool), room_cases, operation_cases, store),
             RefinementCases(room_cases, calls),
-            visualization_cases,
+            visualization_lifecycle,
             VisitorCases(
                 PostgresVisitors(pool),
                 Turnstile(settings.demo_sessions_per_hour),

@@ -20,15 +20,15 @@ from services.gateway.transport.http.edge import Edge
 from services.gateway.transport.http.files import Links, files
 from services.gateway.transport.http.gate import gated
 from services.gateway.transport.http.photos import photos
-from services.gateway.transport.http.pictures import Pictures
+from services.gateway.transport.http.pictures import Pictures, saved
 from services.gateway.transport.http.platform import platform
 from services.gateway.transport.http.problems import Problem, ProblemViolation, install
 from services.gateway.transport.identity import Credentials
 from services.gateway.usecases.accounts import AccountCases
+from services.gateway.usecases.lifecycle import VisualizationLifecycle
 from services.gateway.usecases.photo_sessions import PhotoSessionCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.visitors import VisitorCases
-from services.gateway.usecases.visualizations import VisualizationCases
 
 OPENAPI_PATH = "/api/openapi.json"
 
@@ -39,7 +39,7 @@ class Cases:
 
     sessions: PhotoSessionCases
     refinements: RefinementCases
-    visualizations: VisualizationCases
+    visualizations: VisualizationLifecycle
     visitors: VisitorCases
     accounts: AccountCases
     calls: Calls
@@ -60,12 +60,13 @@ def api(
         router,
         cases.sessions,
         cases.refinements,
-        cases.visualizations,
+        cases.visualizations.cases,
         pictures,
         links,
         upload_limit_s,
         wait_s,
     )
+    saved(router, cases.visualizations, pictures)
     catalog(router, cases.calls, links)
     demos(router, cases.visitors, cases.sessions, links, upload_limit_s, wait_s)
     batches(router, cases.sessions, cases.objects, links.base, upload_limit_s, watch_limit_s)
