@@ -91,6 +91,7 @@ from services.gateway.usecases.lifecycle import RoomLifecycle, VisualizationLife
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
 from services.gateway.usecases.photo_sessions import PhotoSessionCases
+from services.gateway.usecases.plain_descriptions import PlainDescriptions
 from services.gateway.usecases.quantities import QuantityCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
@@ -276,7 +277,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             )
         )
         web_cases = web.Cases(
-            PhotoSessionCases(PostgresPhotoSessions(pool), room_cases, operation_cases, store),
+            PhotoSessionCases(
+                PostgresPhotoSessions(pool), room_cases, operation_cases, store, PlainDescriptions(room_cases)
+            ),
             RefinementCases(room_cases, calls),
             visualization_lifecycle,
             VisitorCases(
@@ -298,7 +301,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             serve(
                 web.application(
                     web.api(credentials, web_cases, links, *limits_s),
-                    Connect(PUBLIC, register, gate, edge),
+                    Connect(PUBLIC, register, edge),
                     settings.http_origins,
                 ),
                 settings.host,

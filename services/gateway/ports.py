@@ -227,6 +227,21 @@ class PhotoSessions(Protocol):
     async def keep_result(self, tenant: str, digest: str, room_id: str, result: PhotoResult) -> None: ...
 
 
+class InWords(Protocol):
+    """A room in words."""
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def technical_summary(self) -> str: ...
+
+
+class Describes(Protocol):
+    async def get(self, name: str) -> InWords:
+        """An analyzed room in words, by its name."""
+
+
 class Visitors(Protocol):
     async def add(self, tenant: str, key: str, expire_time: datetime) -> str:
         """Make this key an anonymous shopper's, who may see only what they make."""

@@ -81,7 +81,7 @@ class PostgresPhotoSessions:
     async def result(self, tenant: str, digest: str) -> PhotoResult | None:
         with reachable():
             row = await self._pool.fetchrow(
-                """SELECT analysis, mask_keys, picture_key, seconds FROM photo_results p JOIN rooms r USING (room_id)
+                """SELECT analysis, mask_keys, picture_key, seconds, description, summary FROM photo_results p JOIN rooms r USING (room_id)
                    WHERE p.tenant = $1 AND p.content_digest = $2 AND r.delete_time IS NULL""",
                 tenant,
                 digest,
@@ -91,10 +91,12 @@ class PostgresPhotoSessions:
     async def keep_result(self, tenant: str, digest: str, room_id: str, result: PhotoResult) -> None:
         with reachable():
             await self._pool.execute(
-                """INSERT INTO photo_results (tenant, content_digest, room_id, analysis, mask_keys, picture_key, seconds)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, content_digest) DO UPDATE
+                """INSERT INTO photo_results
+                       (tenant, content_digest, room_id, analysis, mask_keys, picture_key, seconds, description, summary)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, content_digest) DO UPDATE
                    SET room_id = EXCLUDED.room_id, analysis = EXCLUDED.analysis, mask_keys = EXCLUDED.mask_keys,
-                       picture_key = EXCLUDED.picture_key, seconds = EXCLUDED.seconds, create_time = now()""",
+                       picture_key = EXCLUDED.picture_key, seconds = EXCLUDED.seconds, description = EXCLUDED.description,
+                       summary = EXCLUDED.summary, create_time = now()""",
                 tenant,
                 digest,
                 room_id,
@@ -102,6 +104,8 @@ class PostgresPhotoSessions:
                 result.mask_keys,
                 result.picture_key,
                 result.seconds,
+                result.description,
+                result.summary,
             )
 
 

@@ -38,9 +38,12 @@ class PhotoSession:
 @dataclass(frozen=True)
 class PhotoResult:
     """What the analysis of a photo found, before anybody corrected it: `analysis` is a serialized AnalyzeRoomResponse,
-    `mask_keys` are its surfaces' masks, `picture_key` the photo with its surfaces tinted, `seconds` what it took."""
+    `mask_keys` are its surfaces' masks, `picture_key` the photo with its surfaces tinted, `seconds` what it took;
+    `description` and `summary` are the room in words."""
 
     analysis: bytes
     mask_keys: list[str]
     picture_key: str
     seconds: float
+    description: str
+    summary: str

@@ -35,6 +35,8 @@ def upgrade() -> None:
             mask_keys text[] NOT NULL,
             picture_key text NOT NULL,
             seconds double precision NOT NULL,
+            description text NOT NULL,
+            summary text NOT NULL,
             create_time timestamptz NOT NULL DEFAULT now(),
             PRIMARY KEY (tenant, content_digest)
         )""")

@@ -16,7 +16,7 @@ from roomviz.v1 import rooms_pb2
 from services.gateway.domain.records import Operation, OperationState, Room
 from services.gateway.domain.sessions import PhotoResult, PhotoSession, Stage
 from services.gateway.domain.tint import tinted
-from services.gateway.ports import Objects, PhotoSessions
+from services.gateway.ports import Describes, Objects, PhotoSessions
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.names import new_id, parse, printable
 from services.gateway.usecases.operations import OperationCases, error_of
@@ -43,6 +43,7 @@ class PhotoSessionCases:
     rooms: RoomCases
     operations: OperationCases
     objects: Objects
+    descriptions: Describes
 
     # --- photos in ---
 
@@ -170,9 +171,15 @@ class PhotoSessionCases:
         kinds = [s.kind for s in found.analysis.surfaces]
         picture = await asyncio.to_thread(tinted, photo, list(zip(kinds, masks, strict=True)))
         await self.objects.put(picture_key, picture, "image/jpeg")
+        words = await self.descriptions.get(room.name)
         untouched = list(found.analysis.surfaces) == list(analysis.surfaces)
         result = PhotoResult(
-            (analysis if untouched else found.analysis).SerializeToString(), list(found.mask_keys), picture_key, seconds
+            found.analysis.SerializeToString(),
+            list(found.mask_keys),
+            picture_key,
+            seconds,
+            words.description,
+            words.technical_summary,
         )
         if untouched:  # what somebody corrected is that room's alone
             await self.sessions.keep_result(room.tenant, room.content_digest, room.room_id, result)

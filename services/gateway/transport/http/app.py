@@ -60,7 +60,7 @@ def api(
         router,
         cases.sessions,
         cases.refinements,
-        cases.visualizations.cases,
+        cases.visualizations,
         pictures,
         links,
         upload_limit_s,

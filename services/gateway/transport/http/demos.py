@@ -45,8 +45,8 @@ def demos(
                 )
                 for s, key in zip(analysis.surfaces, found.mask_keys, strict=True)
             ],
-            ai_description=described(analysis),
-            technical_summary=summarized(analysis, room),
+            ai_description=found.description,
+            technical_summary=found.summary,
             processing_time=round(found.seconds, 3),
             model_used=analysis.model,
             confidence_score=round(analysis.quality.confidence, 4),
@@ -108,30 +108,7 @@ def demos(
         **asks("rooms.get"),
     )
     async def get_session_results(session_id: SessionId) -> shapes.SessionResults:
-        """Fails with 409 (PHOTO_MISSING, RESULTS_NOT_READY) where it is too early, and with what the analysis did."""
+        """Fails with 409 (RESULTS_NOT_READY) where it is too early, and with what the analysis did."""
         session = await sessions.get(session_id)
         found = await sessions.kept(session)
         return results(session, await sessions.room(session), found)
-
-
-def described(analysis: rooms_pb2.AnalyzeRoomResponse) -> str:
-    """The room in a sentence: its surfaces, the largest first."""
-    names = [
-        f"{show.kind(s.kind)} ({100 * s.area_fraction:.0f} %)"
-        for s in sorted(analysis.surfaces, key=lambda s: -s.area_fraction)
-    ]
-    return f"A room that shows {', '.join(names)}." if names else "No surface of a room was found."
-
-
-def summarized(analysis: rooms_pb2.AnalyzeRoomResponse, room: Room) -> str:
-    """What was measured."""
-    quality = analysis.quality
-    parts = [
-        f"{room.width} x {room.height} pixels",
-        f"{len(analysis.surfaces)} surfaces by {analysis.model}",
-        f"confidence {quality.confidence:.2f}",
-        f"field of view {quality.field_of_view_deg:.0f} degrees"
-        + ("" if quality.camera_measured else " (assumed, not measured)"),
-        *quality.warnings,
-    ]
-    return "; ".join(parts) + "."

@@ -14,9 +14,9 @@ from services.gateway.transport.http.files import Links
 from services.gateway.transport.http.gate import asks
 from services.gateway.transport.http.multipart import Part, parts
 from services.gateway.transport.http.pictures import Pictures
+from services.gateway.usecases.lifecycle import VisualizationLifecycle
 from services.gateway.usecases.photo_sessions import PhotoSessionCases
 from services.gateway.usecases.refinements import RefinementCases
-from services.gateway.usecases.visualizations import VisualizationCases
 
 _FORMATS = {
     "jpeg": visualizations_pb2.IMAGE_FORMAT_JPEG,
@@ -56,7 +56,7 @@ def photos(
     router: APIRouter,
     sessions: PhotoSessionCases,
     refinements: RefinementCases,
-    visualizations: VisualizationCases,
+    visualizations: VisualizationLifecycle,
     pictures: Pictures,
     links: Links,
     upload_limit_s: float,
@@ -154,5 +154,5 @@ def photos(
                 for a in body.applications
             ],
         )
-        operation = await sessions.ended(await visualizations.export(asked), wait_s)
-        return await pictures.detail(await visualizations.get(f"visualizations/{operation.operation_id}"))
+        operation = await sessions.ended(await visualizations.cases.export(asked), wait_s)
+        return await pictures.detail(await visualizations.cases.get(f"visualizations/{operation.operation_id}"))
