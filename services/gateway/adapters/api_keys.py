@@ -85,7 +85,8 @@ class PostgresApiKeys:
     async def page(self, tenant: str, after: str, size: int) -> list[ApiKey]:
         with reachable():
             rows = await self._pool.fetch(
-                f"""SELECT {_KEY} FROM api_keys WHERE tenant = $1 AND ($2 = '' OR (create_time, key_id) >
+                # Those of visitors come and go, and are nobody's to manage.
+                f"""SELECT {_KEY} FROM api_keys WHERE tenant = $1 AND key_id NOT LIKE 'visitor-%' AND ($2 = '' OR (create_time, key_id) >
                         (SELECT create_time, key_id FROM api_keys WHERE tenant = $1 AND key_id = $2))
                     ORDER BY create_time, key_id LIMIT $3""",
                 tenant,

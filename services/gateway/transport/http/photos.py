@@ -32,7 +32,7 @@ def one_file(names: str, more: dict[str, object] | None = None) -> dict[str, obj
         "name": {
             "type": "string",
             "maxLength": 200,
-            "description": "What to call the photo; the file's name if absent.",
+            "description": "What to call the photo, sent before it; the file's name if absent.",
         },
         **(more or {}),
     }

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from roomviz import __version__
+from roomviz.errors import PermissionDenied
 from roomviz.runtime.health import Health
 from services.gateway.transport.http import shapes
 from services.gateway.transport.http.gate import asks
 from services.gateway.transport.permissions import PUBLIC
+from services.gateway.usecases.caller import caller
 
 _DOWN: dict[int | str, dict[str, Any]] = {503: {"model": shapes.HealthReport, "description": "It cannot"}}
 
@@ -44,6 +46,9 @@ def platform(router: APIRouter, health: Health, jwks: Callable[[], dict[str, Any
         ),
     )
     async def get_metrics() -> Response:
+        """Not for shoppers and kiosks, who may ask how the server is but see what is theirs alone."""
+        if caller().own_only:
+            raise PermissionDenied("PERMISSION_MISSING", "metrics are of everybody's requests")
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     @router.get(
