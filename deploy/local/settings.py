@@ -93,6 +93,7 @@ class LocalSettings(BaseSettings):
             "S3_ENDPOINT": f"{INTERNAL_HOST}:{self.s3_port}",
             "S3_ACCESS_KEY": "roomviz",
             "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
+            "SHARE_KEY_FILE": secrets / "share_key",
             "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
             "MODEL": self.model,
             "PROPOSAL_MODEL": self.proposal_model,
