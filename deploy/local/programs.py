@@ -267,6 +267,7 @@ def prepare(s: LocalSettings) -> list[Program]:
     """Write every configuration and return the programs, in the order in which they start."""
     (s.home / "run").mkdir(parents=True, exist_ok=True)
     token_keys(s.home)
+    secret(s.home, "share_key")
     triton, triton_environment = prepare_triton(s)
     programs = [
         # SIGINT is PostgreSQL's fast shutdown.

@@ -95,6 +95,7 @@ class LocalSettings(BaseSettings):
             "S3_ENDPOINT": f"{INTERNAL_HOST}:{self.s3_port}",
             "S3_ACCESS_KEY": "roomviz",
             "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
+            "SHARE_KEY_FILE": secrets / "share_key",
             "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
             "PUBLIC_TENANT": self.demo_tenant,
             "TOKEN_KEYS_DIR": secrets / "token_keys",

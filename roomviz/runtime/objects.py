@@ -59,6 +59,15 @@ class Objects:
 
         return await self._run(call)
 
+    async def delete(self, key: str) -> None:
+        """What is not there is deleted."""
+
+        def call() -> None:
+            with _our_words(key):
+                self._client.remove_object(self._bucket, key)
+
+        await self._run(call)
+
     async def ensure_bucket(self) -> None:
         def call() -> None:
             with _our_words(self._bucket):

@@ -37,10 +37,14 @@ from roomviz.v1 import (
     refinements_pb2_grpc,
     rooms_pb2,
     rooms_pb2_grpc,
+    shares_pb2,
+    shares_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
     tenants_pb2,
     tenants_pb2_grpc,
+    uploads_pb2,
+    uploads_pb2_grpc,
     visualizations_pb2,
     visualizations_pb2_grpc,
 )
@@ -53,7 +57,9 @@ from services.gateway.adapters.postgres import PostgresOperations
 from services.gateway.adapters.requests import PostgresRequests
 from services.gateway.adapters.rooms import PostgresRooms
 from services.gateway.adapters.sessions import PostgresPhotoSessions, PostgresVisitors, link_secret
+from services.gateway.adapters.shares import PostgresShares
 from services.gateway.adapters.tokens import JwtTokens, SigningKeys
+from services.gateway.adapters.uploads import PostgresUploads
 from services.gateway.adapters.visualizations import PostgresVisualizations
 from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
@@ -62,6 +68,7 @@ from services.gateway.transport.accounts import AccountService
 from services.gateway.transport.api_keys import ApiKeyService
 from services.gateway.transport.connect import Connect
 from services.gateway.transport.events import Events
+from services.gateway.transport.housekeeping import Housekeeping
 from services.gateway.transport.http import app as web
 from services.gateway.transport.http.files import Links
 from services.gateway.transport.http.server import serve
@@ -79,7 +86,9 @@ from services.gateway.transport.rpc import (
     RefinementService,
     SystemService,
 )
+from services.gateway.transport.shares import ShareService
 from services.gateway.transport.tenants import TenantService
+from services.gateway.transport.uploads import UploadService
 from services.gateway.transport.visualizations import VisualizationService
 from services.gateway.usecases.accounts import AccountCases
 from services.gateway.usecases.api_keys import ApiKeyCases
@@ -95,8 +104,10 @@ from services.gateway.usecases.plain_descriptions import PlainDescriptions
 from services.gateway.usecases.quantities import QuantityCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
+from services.gateway.usecases.shares import ShareCases
 from services.gateway.usecases.system import SystemCases
 from services.gateway.usecases.tenants import TenantCases
+from services.gateway.usecases.uploads import UploadCases
 from services.gateway.usecases.users import UserCases
 from services.gateway.usecases.visitors import Turnstile, VisitorCases
 from services.gateway.usecases.visualizations import VisualizationCases
@@ -105,9 +116,11 @@ SCHEMA, MIGRATIONS = "gateway", Path(__file__).parent / "migrations"
 # Every service of the public API.
 PUBLIC = (
     rooms_pb2.DESCRIPTOR.services_by_name["RoomService"],
+    uploads_pb2.DESCRIPTOR.services_by_name["UploadService"],
     refinements_pb2.DESCRIPTOR.services_by_name["RefinementService"],
     proposals_pb2.DESCRIPTOR.services_by_name["ProposalService"],
     visualizations_pb2.DESCRIPTOR.services_by_name["VisualizationService"],
+    shares_pb2.DESCRIPTOR.services_by_name["ShareService"],
     quantities_pb2.DESCRIPTOR.services_by_name["QuantityService"],
     products_pb2.DESCRIPTOR.services_by_name["ProductService"],
     models_pb2.DESCRIPTOR.services_by_name["ModelService"],
@@ -169,6 +182,14 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         requests = PostgresRequests(pool)
         once, kept = Once(requests), timedelta(days=settings.undelete_days)
         room_cases = RoomCases(rooms, operations, store, decode, calls, settings.upload_bytes_max, settings.job_limit_s)
+        upload_cases = UploadCases(
+            room_cases,
+            PostgresUploads(pool),
+            store,
+            once,
+            settings.upload_bytes_max,
+            timedelta(hours=settings.upload_kept_hours),
+        )
         batch_items = BatchItems(room_cases, operations, calls)
         visualization_cases = VisualizationCases(
             room_cases,
@@ -180,6 +201,15 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             batch_items.visualization,
         )
         visualization_lifecycle = VisualizationLifecycle(visualization_cases, visualizations, once, kept)
+        share_cases = ShareCases(
+            visualization_cases,
+            visualization_lifecycle,
+            visualizations,
+            PostgresShares(pool),
+            store,
+            once,
+            settings.share_key,
+        )
         comparison_cases = ComparisonCases(room_cases, visualization_cases, calls)
         batch_cases = BatchCases(
             room_cases,
@@ -213,8 +243,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
 
         def register(server: grpc.aio.Server) -> list[str]:
             rooms_pb2_grpc.add_RoomServiceServicer_to_server(
-                RoomService(room_cases, RoomLifecycle(rooms, once, kept), operation_cases), server
+                RoomService(room_cases, RoomLifecycle(rooms, once, kept), upload_cases, operation_cases), server
             )
+            uploads_pb2_grpc.add_UploadServiceServicer_to_server(UploadService(upload_cases), server)
             refinements_pb2_grpc.add_RefinementServiceServicer_to_server(
                 RefinementService(RefinementCases(room_cases, calls)), server
             )
@@ -230,6 +261,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 ),
                 server,
             )
+            shares_pb2_grpc.add_ShareServiceServicer_to_server(ShareService(share_cases), server)
             quantities_pb2_grpc.add_QuantityServiceServicer_to_server(
                 QuantityService(QuantityCases(room_cases, calls)), server
             )
@@ -309,6 +341,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 settings.shutdown_grace_s,
                 settings.http_proxies,
             )
+        )
+        await stack.enter_async_context(
+            Housekeeping(settings.housekeeping_s, requests.forget, upload_cases.sweep).running()
         )
         await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())
         yield server

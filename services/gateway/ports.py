@@ -12,7 +12,7 @@ from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.filters import Question
 from services.gateway.domain.ingest import Photo
 from services.gateway.domain.principal import Role
-from services.gateway.domain.records import Operation, Room, Tenant, Visualization
+from services.gateway.domain.records import Operation, Room, Share, Tenant, Upload, Visualization
 from services.gateway.domain.sessions import PhotoResult, PhotoSession
 
 
@@ -30,6 +30,8 @@ class Objects(Protocol):
     async def get(self, key: str) -> bytes: ...
 
     async def put(self, key: str, data: bytes, content_type: str) -> None: ...
+
+    async def delete(self, key: str) -> None: ...
 
 
 class Rooms(Protocol):
@@ -111,6 +113,41 @@ class Visualizations(Protocol):
         """Mark it as deleted for `kept`; None: bring it back."""
 
     async def room_is_deleted(self, connection: Any, of: Visualization) -> bool: ...
+
+
+class Uploads(Protocol):
+    """An upload has one writer at a time: who wrote last, until it leaves or is silent for a while."""
+
+    async def add(self, connection: Any, upload: Upload) -> Upload: ...
+
+    async def get(self, tenant: str, upload_id: str) -> Upload | None: ...
+
+    async def enter(self, upload: Upload, writer: str, offset: int) -> bool:
+        """Become the writer; False where there is one, or the upload stands elsewhere than at the offset."""
+
+    async def extend(self, upload: Upload, writer: str, key: str, size: int) -> bool:
+        """Append a part; False where the writer is another now."""
+
+    async def leave(self, upload: Upload, writer: str) -> None: ...
+
+    async def finish(self, upload: Upload, room: str) -> None:
+        """Keep what the upload became, and none of its parts."""
+
+    async def drop(self, upload: Upload) -> None: ...
+
+    async def expired(self) -> list[Upload]: ...
+
+
+class Shares(Protocol):
+    async def add(self, connection: Any, share: Share) -> Share: ...
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Share], str]: ...
+
+    async def revoke(self, tenant: str, visualization_id: str, share_id: str) -> Share | None:
+        """End a share now, if it was not ended before; None where there is none."""
+
+    async def alive(self, share_id: str) -> Share | None:
+        """A share of whatever tenant that is not over."""
 
 
 class Requests(Protocol):

@@ -16,6 +16,8 @@ class Settings(ServiceSettings):
 
     upload_bytes_max: int = 25 << 20
     upload_megapixels_max: int = 48
+    # How long an upload that comes in pieces may take.
+    upload_kept_hours: int = 24
     decode_workers: int = 2
     decode_limit_s: float = 20.0
     decode_memory_bytes: int = 3 << 30
@@ -38,6 +40,9 @@ class Settings(ServiceSettings):
     refresh_token_days: int = 30
     # How many passwords are hashed at once, each on a core of its own.
     password_workers: int = 2
+    # What signs the tokens of shares: 32 random bytes or more, the same for every gateway. Another key ends all shares.
+    share_key_file: Path
+
     # How long what was deleted can be brought back.
     undelete_days: int = 7
 
@@ -46,6 +51,8 @@ class Settings(ServiceSettings):
     # What each item of a batch adds to that.
     batch_item_limit_s: float = 3.0
     republish_after_s: float = 120.0
+    # How often what is out of date is looked for.
+    housekeeping_s: float = 60.0
     watch_limit_s: float = 900.0
     compare_limit_s: float = 120.0
     upload_limit_s: float = 120.0
@@ -65,6 +72,13 @@ class Settings(ServiceSettings):
     # How long a demo session of the public tenant's is valid, and how many an address may begin.
     demo_session_s: float = 3600.0
     demo_sessions_per_hour: int = 30
+
+    @property
+    def share_key(self) -> bytes:
+        key = self.share_key_file.read_bytes().strip()
+        if len(key) < 32:
+            raise ValueError(f"{self.share_key_file} has less than 32 bytes")
+        return key
 
     def address(self, service: str) -> str:
         return getattr(self, f"{service}_address") or f"127.0.0.1:{getattr(self, f'{service}_port')}"

@@ -47,8 +47,12 @@ from roomviz.v1 import (
     refinements_pb2_grpc,
     rooms_pb2,
     rooms_pb2_grpc,
+    shares_pb2,
+    shares_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
+    uploads_pb2,
+    uploads_pb2_grpc,
     visualizations_pb2,
     visualizations_pb2_grpc,
 )
@@ -81,8 +85,10 @@ class Api:
             return Bound()
 
         self.rooms = bind(rooms_pb2_grpc.RoomServiceStub(self.channel))
+        self.uploads = bind(uploads_pb2_grpc.UploadServiceStub(self.channel))
         self.refinements = bind(refinements_pb2_grpc.RefinementServiceStub(self.channel))
         self.visualizations = bind(visualizations_pb2_grpc.VisualizationServiceStub(self.channel))
+        self.shares = bind(shares_pb2_grpc.ShareServiceStub(self.channel))
         self.products = bind(products_pb2_grpc.ProductServiceStub(self.channel))
         self.quantities = bind(quantities_pb2_grpc.QuantityServiceStub(self.channel))
         self.proposals = bind(proposals_pb2_grpc.ProposalServiceStub(self.channel))
@@ -1374,6 +1380,8 @@ def test_every_rpc_has_a_contract_test():
         importlib.import_module(f"tests.contract.{path.stem}")
     files = [
         rooms_pb2,
+        uploads_pb2,
+        shares_pb2,
         refinements_pb2,
         visualizations_pb2,
         products_pb2,

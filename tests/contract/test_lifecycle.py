@@ -1,5 +1,6 @@
 """What becomes of rooms and visualizations, against the running services: lists, names, marks, ends; requests twice."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -394,3 +395,32 @@ def test_streams_and_codes_are_what_grpc_calls_them(api: Api):
     code: Any = caught.value
     assert code.code() == grpc.StatusCode.NOT_FOUND
     assert not api.rooms.ListRooms(ListRoomsRequest(filter='display_name = "nobody calls it this"')).rooms
+
+
+# --- the command ------------------------------------------------------------------------------------
+
+
+def test_the_command_lists_keeps_shares_and_deletes(running: Running, api: Api, client: Client, ready: str):
+    picture = export(api, ready)
+
+    def told(*arguments: str) -> Any:
+        done = running.roomviz(*arguments, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    assert told("pictures", "save", picture.name, "--name", "Hall")["display_name"] == "Hall"
+    assert told("pictures", "favorite", picture.name)["favorite"]
+    listed = told("pictures", "list", "--filter", f'room = "{ready}" AND saved = true AND favorite = true')
+    assert [v["name"] for v in listed] == [picture.name]
+    share = told("pictures", "share", picture.name, "--days", "2")
+    assert client.shared_picture(share["token"]) == client.picture(picture.name)
+    assert told("pictures", "share", picture.name, "--revoke", share["name"])["revoke_time"]
+    assert told("pictures", "delete", picture.name)["purge_time"]
+    assert not told("pictures", "undelete", picture.name.removeprefix("visualizations/")).get("purge_time")
+    room = new_room(api, 730)
+    assert told("rooms", "delete", room.name)["delete_time"]
+    assert told("rooms", "list", "--deleted", "--limit", "1")[0]["name"] == room.name
+    assert told("rooms", "undelete", room.name)["name"] == room.name
+    refused = running.roomviz("rooms", "delete", "rooms/none", "--json")
+    assert (refused.returncode, json.loads(refused.stdout)["error"]["reason"]) == (1, "ROOM_NOT_FOUND")
+    assert "Hall" in running.roomviz("pictures", "list", "--limit", "3").stdout

@@ -15,7 +15,10 @@ from services.gateway.domain.filters import Condition, Question
 
 @dataclass(frozen=True)
 class Listing:
-    """A table with tenant, owner and delete_time. `columns`: the SQL of each field that a filter or an order names."""
+    """A table with tenant, owner and, where a question hides what was deleted, delete_time.
+
+    `columns`: the SQL of each field that a filter or an order names.
+    """
 
     table: str
     id: str

@@ -92,6 +92,42 @@ class Visualization:
         return _etag(self.name, self.revision)
 
 
+@dataclass(frozen=True)
+class Upload:
+    """A file that comes in pieces. parts are the keys of what has arrived, in order; room its name once it is whole."""
+
+    upload_id: str
+    tenant: str
+    owner: str
+    display_name: str
+    size_bytes: int
+    content_digest: str
+    create_time: datetime
+    expire_time: datetime
+    received_bytes: int = 0
+    parts: tuple[str, ...] = ()
+    room: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"uploads/{self.upload_id}"
+
+
+@dataclass(frozen=True)
+class Share:
+    share_id: str
+    tenant: str
+    visualization_id: str
+    owner: str
+    create_time: datetime
+    expire_time: datetime
+    revoke_time: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return f"visualizations/{self.visualization_id}/shares/{self.share_id}"
+
+
 def _etag(name: str, revision: int) -> str:
     return hashlib.sha256(f"{name}@{revision}".encode()).hexdigest()[:16]
 

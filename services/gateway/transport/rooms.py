@@ -15,13 +15,14 @@ from services.gateway.usecases.lifecycle import RoomLifecycle
 from services.gateway.usecases.operations import OperationCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.shown import room_to_proto
+from services.gateway.usecases.uploads import UploadCases
 
 Context = grpc.aio.ServicerContext
 
 
 class RoomService(rooms_pb2_grpc.RoomServiceServicer):
-    def __init__(self, rooms: RoomCases, lifecycle: RoomLifecycle, operations: OperationCases):
-        self._rooms, self._lifecycle, self._operations = rooms, lifecycle, operations
+    def __init__(self, rooms: RoomCases, lifecycle: RoomLifecycle, uploads: UploadCases, operations: OperationCases):
+        self._rooms, self._lifecycle, self._uploads, self._operations = rooms, lifecycle, uploads, operations
 
     async def UploadRoom(
         self, requests: AsyncIterator[rooms_pb2.UploadRoomRequest], rpc: Context
@@ -38,7 +39,11 @@ class RoomService(rooms_pb2_grpc.RoomServiceServicer):
                     )
                 yield request.chunk
 
-        room = await self._rooms.upload(first.header.display_name, chunks())
+        header = first.header
+        if header.upload:
+            room = await self._uploads.go_on(header.upload, header.offset, chunks())
+        else:
+            room = await self._rooms.upload(header, chunks())
         return rooms_pb2.UploadRoomResponse(room=room_to_proto(room))
 
     async def GetRoom(self, request: rooms_pb2.GetRoomRequest, rpc: Context) -> rooms_pb2.GetRoomResponse:

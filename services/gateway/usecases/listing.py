@@ -26,10 +26,15 @@ async def listed(
     orders: tuple[str, ...] = ORDERS,
 ) -> tuple[list[T], str]:
     """A page of what the caller sees, and the token of the next; `fetch(tenant, question, position, limit)` reads it."""
-    tenant, owner = current().tenant, caller().sees
-    question = Question(parse(filter, fields), parse_order(order_by, orders), show_deleted, owner)
-    # Of another question, order or caller a token is worth nothing.
-    mark = (tenant, owner, what, filter, order_by, str(show_deleted))
+    question = Question(parse(filter, fields), parse_order(order_by, orders), show_deleted, caller().sees)
+    return await paged(fetch, question, page_size, page_token, what, filter, order_by, str(show_deleted))
+
+
+async def paged(
+    fetch: Fetch[T], question: Question, page_size: int, page_token: str, *asked: str
+) -> tuple[list[T], str]:
+    """As `listed`, of a question; of what else was `asked`, or by another caller, a token is worth nothing."""
+    mark = (current().tenant, question.owner, *asked)
     position = paging.after(page_token, *mark)
-    found, more = await fetch(tenant, question, position, paging.page_size(page_size))
+    found, more = await fetch(current().tenant, question, position, paging.page_size(page_size))
     return found, paging.token(more, *mark) if more else ""

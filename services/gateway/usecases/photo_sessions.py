@@ -55,7 +55,7 @@ class PhotoSessionCases:
 
     async def upload(self, file_name: str, chunks: AsyncIterator[bytes]) -> tuple[PhotoSession, Room]:
         """A session of this photo."""
-        room = await self.rooms.upload(shown(file_name), chunks)
+        room = await self.rooms.upload(rooms_pb2.UploadRoomHeader(display_name=shown(file_name)), chunks)
         session = replace(self._new(file_name), room_id=room.room_id)
         await self.sessions.add(session)
         return session, room
@@ -65,7 +65,7 @@ class PhotoSessionCases:
     ) -> tuple[PhotoSession, Room]:
         """Put a photo into a session that was begun; a second one takes the place of the first."""
         session = await self.get(session_id)
-        room = await self.rooms.upload(shown(file_name), chunks)
+        room = await self.rooms.upload(rooms_pb2.UploadRoomHeader(display_name=shown(file_name)), chunks)
         await self.sessions.put_room(session.tenant, session.session_id, room.room_id, shown(file_name))
         return replace(session, room_id=room.room_id, file_name=shown(file_name), operation_id=None), room
 
@@ -77,7 +77,7 @@ class PhotoSessionCases:
             raise InvalidArgument("BATCH_TOO_LARGE", f"a batch has at most {BATCH_FILES_MAX} files")
         session = self._new(file_name, batch_id, position)
         try:
-            room = await self.rooms.upload(shown(file_name), chunks)
+            room = await self.rooms.upload(rooms_pb2.UploadRoomHeader(display_name=shown(file_name)), chunks)
             session = replace(session, room_id=room.room_id)
             operation = await self.rooms.analyze(rooms_pb2.AnalyzeRoomRequest(name=room.name))
             session = replace(session, operation_id=operation.operation_id)

@@ -1,11 +1,12 @@
 """Rooms: taking in photos, having them analyzed, reading what was found."""
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound, Violation
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2
 from roomviz.runtime.context import current
@@ -18,6 +19,7 @@ from services.gateway.usecases.caller import caller
 from services.gateway.usecases.names import check_request_id, new_id, parse, printable
 
 ANALYZE_SIDE_MIN = 64
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def envelope(operation_id: str, limit_s: float) -> tuple[jobs_pb2.Envelope, datetime]:
@@ -29,6 +31,13 @@ def envelope(operation_id: str, limit_s: float) -> tuple[jobs_pb2.Envelope, date
     )
     made.deadline.FromDatetime(deadline)
     return made, deadline
+
+
+def check_digest(content_digest: str) -> None:
+    """A digest that is announced is a SHA-256; empty where none is."""
+    if content_digest and not _DIGEST.fullmatch(content_digest):
+        message = "content_digest is a SHA-256, 64 lower-case hexadecimal digits"
+        raise InvalidArgument("DIGEST_INVALID", message, violations=[Violation("content_digest", message)])
 
 
 def no_room(name: str) -> NotFound:
@@ -60,10 +69,10 @@ class RoomCases:
             return False
         return True
 
-    async def upload(self, display_name: str, chunks: AsyncIterator[bytes]) -> Room:
-        """Keep a photo. It is refused as soon as it is too long, and stored only once it is normalized."""
-        tenant, owner = current().tenant, caller().subject
-        display_name = printable(display_name)
+    async def upload(self, header: rooms_pb2.UploadRoomHeader, chunks: AsyncIterator[bytes]) -> Room:
+        """Keep a photo that comes in one call. It is refused as soon as it is too long."""
+        check_digest(header.content_digest)
+        display_name = printable(header.display_name)
         data = bytearray()
         async for chunk in chunks:
             if len(data) + len(chunk) > self.bytes_max:
@@ -73,12 +82,29 @@ class RoomCases:
                     {"bytes_max": str(self.bytes_max)},
                 )
             data += chunk
+        if header.size_bytes and len(data) != header.size_bytes:
+            raise InvalidArgument(
+                "SIZE_MISMATCH",
+                f"{len(data)} bytes came of {header.size_bytes}",
+                {"received_bytes": str(len(data))},
+            )
+        return await self.keep(display_name, bytes(data), header.content_digest)
+
+    async def keep(self, display_name: str, data: bytes, content_digest: str = "") -> Room:
+        """Make a room of a photo, or give the one that the caller has of it. It is stored only once it is normalized."""
+        tenant, owner = current().tenant, caller().subject
         digest = hashlib.sha256(data).hexdigest()
+        if content_digest and digest != content_digest:
+            raise InvalidArgument(
+                "DIGEST_MISMATCH",
+                "what came is not what was announced: its SHA-256 differs",
+                {"content_digest": digest},
+            )
         known = await self.rooms.by_digest(tenant, owner, digest)
         if known is not None:
             return known
         with stage("ingest"):
-            photo = await self.decoder.take_in(bytes(data))
+            photo = await self.decoder.take_in(data)
         room_id = new_id()
         photo_key = working_key = f"rooms/{room_id}/photo.png"
         with stage("store"):
