@@ -86,7 +86,7 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 # --- checks -----------------------------------------------------------------------------------------
 
-.PHONY: check fmt lint types test bench-segmentation bench-compositor bench-refine bench-batch bench-gateway bench-stages fuzz contact-sheet lock
+.PHONY: check fmt lint types test bench-segmentation bench-compositor bench-refine bench-batch bench-gateway bench-stages fuzz fuzz-http contact-sheet openapi lock
 check: lint types ## Lint, formatting, protos, types
 fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
@@ -117,6 +117,11 @@ contact-sheet: up setup-models ## Rooms by materials on one sheet, to be looked 
 	@$(PY) -m bench.contact_sheet $(PHOTOS)
 bench-refine: setup-models ## How many clicks a mask needs, and how long one takes
 	@OPENBLAS_NUM_THREADS=1 $(PY) -m bench.refine
+
+openapi: setup ## Write docs/openapi.json
+	@$(PY) -m services.gateway.openapi > docs/openapi.json
+fuzz-http: up ## Send the HTTP API what it does and does not allow, for ten minutes (ARGS=...)
+	@nice $(PY) -m bench.fuzz_http --minutes 10 $(ARGS)
 
 lock: ## Resolve the pinned requirements anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -968,6 +968,13 @@ def models(
     out.print(table)
 
 
+# Here, as they use what stands above.
+from roomviz import cli_rooms  # noqa: E402
+
+app.add_typer(cli_rooms.rooms, name="rooms")
+app.add_typer(cli_rooms.pictures, name="pictures")
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

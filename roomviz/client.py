@@ -9,8 +9,10 @@ Failures are those of `roomviz.errors`. A call that found no server, or was told
 times.
 """
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +24,7 @@ from google.longrunning import operations_pb2_grpc as longrunning_grpc
 from roomviz.accounts import Accounts, Keys, OwnTenant, SessionToken, Users
 from roomviz.client_insights import Insights
 from roomviz.client_webhooks import Webhooks
-from roomviz.errors import DeadlineExceeded, InvalidArgument, RoomvizError
+from roomviz.errors import Aborted, Cancelled, DeadlineExceeded, InvalidArgument, RoomvizError, Unavailable
 from roomviz.retries import WAIT_MAX_S, Retries
 from roomviz.runtime.rpc import CHUNK_BYTES, MESSAGE_BYTES_MAX, from_call, from_status
 from roomviz.v1 import (
@@ -43,8 +45,12 @@ from roomviz.v1 import (
     refinements_pb2_grpc,
     rooms_pb2,
     rooms_pb2_grpc,
+    shares_pb2,
+    shares_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
+    uploads_pb2,
+    uploads_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
     visualizations_pb2,
@@ -99,6 +105,8 @@ class Client:
             authorities = None if tls is True else tls.read_bytes()
             self._channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(authorities), options)
         self._rooms = rooms_pb2_grpc.RoomServiceStub(self._channel)
+        self._shares = shares_pb2_grpc.ShareServiceStub(self._channel)
+        self._uploads = uploads_pb2_grpc.UploadServiceStub(self._channel)
         self._refinements = refinements_pb2_grpc.RefinementServiceStub(self._channel)
         self._visualizations = visualizations_pb2_grpc.VisualizationServiceStub(self._channel)
         self._products = products_pb2_grpc.ProductServiceStub(self._channel)
@@ -153,16 +161,64 @@ class Client:
 
     # --- rooms ---
 
-    def upload(self, data: bytes, display_name: str = "") -> rooms_pb2.Room:
-        """Send a photo; the same bytes give the same room."""
+    def upload(self, data: bytes | Path, display_name: str = "", resume: bool = False) -> rooms_pb2.Room:
+        """Send a photo, or the file at a path; the same bytes give the same room.
+
+        resume: what has arrived outlives a connection that breaks, and is not sent again.
+        """
+        if isinstance(data, Path):
+            display_name = display_name or data.name
+            data = data.read_bytes()
+        if resume:
+            return self._upload_in_pieces(data, display_name)
+        digest = hashlib.sha256(data).hexdigest()
 
         def parts() -> Iterator[rooms_pb2.UploadRoomRequest]:
-            yield rooms_pb2.UploadRoomRequest(header=rooms_pb2.UploadRoomHeader(display_name=display_name[:200]))
+            header = rooms_pb2.UploadRoomHeader(
+                display_name=display_name[:200], size_bytes=len(data), content_digest=digest
+            )
+            yield rooms_pb2.UploadRoomRequest(header=header)
             for at in range(0, len(data), CHUNK_BYTES):
                 yield rooms_pb2.UploadRoomRequest(chunk=data[at : at + CHUNK_BYTES])
 
         room: rooms_pb2.Room = self._call(self._rooms.UploadRoom, parts, lambda a: a.room)
         return room
+
+    def _upload_in_pieces(self, data: bytes, display_name: str) -> rooms_pb2.Room:
+        announced = uploads_pb2.CreateUploadRequest(
+            upload=uploads_pb2.Upload(
+                display_name=display_name[:200],
+                size_bytes=len(data),
+                content_digest=hashlib.sha256(data).hexdigest(),
+            ),
+            request_id=str(uuid.uuid4()),
+        )
+        name = self._call(self._uploads.CreateUpload, lambda: announced, lambda a: str(a.upload.name))
+        offset = 0
+
+        def parts() -> Iterator[rooms_pb2.UploadRoomRequest]:
+            yield rooms_pb2.UploadRoomRequest(header=rooms_pb2.UploadRoomHeader(upload=name, offset=offset))
+            for at in range(offset, len(data), CHUNK_BYTES):
+                yield rooms_pb2.UploadRoomRequest(chunk=data[at : at + CHUNK_BYTES])
+
+        def arrived() -> int:
+            asked = uploads_pb2.GetUploadRequest(name=name)
+            return self._call(self._uploads.GetUpload, lambda: asked, lambda a: int(a.upload.received_bytes))
+
+        # A broken connection may show as a call that ended in any of these ways.
+        broken = (Unavailable, Aborted, Cancelled, DeadlineExceeded)
+        for attempt in stamina.retry_context(on=broken, attempts=8, timeout=120.0, wait_initial=0.5, wait_max=8.0):
+            with attempt:
+                if attempt.num > 1:
+                    offset = arrived()
+                try:
+                    room: rooms_pb2.Room = self._rooms.UploadRoom(
+                        parts(), timeout=self._timeout, metadata=self._metadata
+                    ).room
+                except grpc.RpcError as error:
+                    raise from_call(error) from error  # type: ignore[arg-type]
+                return room
+        raise AssertionError("unreachable")
 
     def analyze(
         self, room: str, on_progress: OnProgress | None = None, reanalyze: bool = False
@@ -592,6 +648,111 @@ class Client:
             self._privacy.VerifyDeletionReceipt, lambda: request, lambda a: a
         )
         return answer
+
+    # --- what becomes of rooms and visualizations ---
+
+    def rooms(self, filter: str = "", order_by: str = "", show_deleted: bool = False) -> Iterator[rooms_pb2.Room]:
+        """All rooms that the caller sees, or those of a filter, newest first; see docs/api.md."""
+        request = rooms_pb2.ListRoomsRequest(
+            filter=filter, order_by=order_by, show_deleted=show_deleted, page_size=PAGE_SIZE
+        )
+        for page in self._pages(self._rooms.ListRooms, request):
+            yield from page.rooms
+
+    def rename_room(self, room: str, display_name: str, etag: str = "") -> rooms_pb2.Room:
+        """Call a room something else; with an etag, only while it still has that."""
+        request = rooms_pb2.UpdateRoomRequest(
+            room=rooms_pb2.Room(name=room, display_name=display_name, etag=etag), request_id=str(uuid.uuid4())
+        )
+        request.update_mask.paths.append("display_name")
+        changed: rooms_pb2.Room = self._call(self._rooms.UpdateRoom, lambda: request, lambda a: a.room)
+        return changed
+
+    def delete_room(self, room: str, etag: str = "") -> rooms_pb2.Room:
+        """Delete a room and its visualizations; until `purge_time` they can be brought back."""
+        request = rooms_pb2.DeleteRoomRequest(name=room, etag=etag, request_id=str(uuid.uuid4()))
+        deleted: rooms_pb2.Room = self._call(self._rooms.DeleteRoom, lambda: request, lambda a: a.room)
+        return deleted
+
+    def undelete_room(self, room: str) -> rooms_pb2.Room:
+        """Bring back a deleted room, with the visualizations that went with it."""
+        request = rooms_pb2.UndeleteRoomRequest(name=room, request_id=str(uuid.uuid4()))
+        back: rooms_pb2.Room = self._call(self._rooms.UndeleteRoom, lambda: request, lambda a: a.room)
+        return back
+
+    def visualizations(
+        self, filter: str = "", order_by: str = "", show_deleted: bool = False
+    ) -> Iterator[visualizations_pb2.Visualization]:
+        """All visualizations that the caller sees, or those of a filter, newest first; see docs/api.md."""
+        request = visualizations_pb2.ListVisualizationsRequest(
+            filter=filter, order_by=order_by, show_deleted=show_deleted, page_size=PAGE_SIZE
+        )
+        for page in self._pages(self._visualizations.ListVisualizations, request):
+            yield from page.visualizations
+
+    def save(self, visualization: str, display_name: str = "") -> visualizations_pb2.Visualization:
+        """Put a visualization among those that are kept, under a name."""
+        request = visualizations_pb2.SaveVisualizationRequest(
+            name=visualization, display_name=display_name, request_id=str(uuid.uuid4())
+        )
+        saved: visualizations_pb2.Visualization = self._call(
+            self._visualizations.SaveVisualization, lambda: request, lambda a: a.visualization
+        )
+        return saved
+
+    def mark(self, visualization: str, favorite: bool = True) -> visualizations_pb2.Visualization:
+        """Mark a visualization as a favourite, or not."""
+        request = visualizations_pb2.UpdateVisualizationRequest(
+            visualization=visualizations_pb2.Visualization(name=visualization, favorite=favorite),
+            request_id=str(uuid.uuid4()),
+        )
+        request.update_mask.paths.append("favorite")
+        marked: visualizations_pb2.Visualization = self._call(
+            self._visualizations.UpdateVisualization, lambda: request, lambda a: a.visualization
+        )
+        return marked
+
+    def delete_visualization(self, visualization: str) -> visualizations_pb2.Visualization:
+        """Delete a visualization; until `purge_time` it can be brought back."""
+        request = visualizations_pb2.DeleteVisualizationRequest(name=visualization, request_id=str(uuid.uuid4()))
+        deleted: visualizations_pb2.Visualization = self._call(
+            self._visualizations.DeleteVisualization, lambda: request, lambda a: a.visualization
+        )
+        return deleted
+
+    def undelete_visualization(self, visualization: str) -> visualizations_pb2.Visualization:
+        """Bring back a deleted visualization."""
+        request = visualizations_pb2.UndeleteVisualizationRequest(name=visualization, request_id=str(uuid.uuid4()))
+        back: visualizations_pb2.Visualization = self._call(
+            self._visualizations.UndeleteVisualization, lambda: request, lambda a: a.visualization
+        )
+        return back
+
+    def share(self, visualization: str, days: int = 30) -> shares_pb2.Share:
+        """Let whoever has the share's token see the picture, for 1 to 90 days."""
+        request = shares_pb2.ShareVisualizationRequest(parent=visualization, request_id=str(uuid.uuid4()))
+        # A little less, since clocks differ.
+        request.expire_time.FromDatetime(datetime.now(UTC) + timedelta(days=days, minutes=-5))
+        made: shares_pb2.Share = self._call(self._shares.ShareVisualization, lambda: request, lambda a: a.share)
+        return made
+
+    def shares(self, visualization: str) -> list[shares_pb2.Share]:
+        """All shares of a visualization, newest first, without their tokens."""
+        request = shares_pb2.ListSharesRequest(parent=visualization, page_size=PAGE_SIZE)
+        return [s for page in self._pages(self._shares.ListShares, request) for s in page.shares]
+
+    def revoke_share(self, share: str) -> shares_pb2.Share:
+        """End a share."""
+        request = shares_pb2.RevokeShareRequest(name=share)
+        over: shares_pb2.Share = self._call(self._shares.RevokeShare, lambda: request, lambda a: a.share)
+        return over
+
+    def shared_picture(self, token: str) -> bytes:
+        """The picture that a token shows; any key will do, or none."""
+        request = shares_pb2.DownloadSharedVisualizationRequest(token=token)
+        return self._call(
+            self._shares.DownloadSharedVisualization, lambda: request, lambda a: b"".join(p.chunk for p in a)
+        )
 
     # --- quantities ---
 

@@ -66,6 +66,12 @@ def grpc_serving(s: LocalSettings, service: str, address: str) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
+def service_ready(s: LocalSettings, service: str, address: str) -> bool:
+    return grpc_serving(s, service, address) and (
+        service != "gateway" or http_ok(f"http://{s.host}:{s.http_port}/api/health")
+    )
+
+
 def write_private(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
@@ -330,6 +336,7 @@ def prepare(s: LocalSettings) -> list[Program]:
         prepare_certificates(s.home / "secrets", list(SERVICES), s.host)
     token_keys(s.home)
     encryption_key(s.home, "webhook_key")
+    secret(s.home, "gateway/share_key")
     triton, triton_environment = prepare_triton(s)
     receipt_key(s.home)
     programs = [
@@ -358,7 +365,7 @@ def prepare(s: LocalSettings) -> list[Program]:
                 name,
                 2 if name == "gateway" else 1,
                 [sys.executable, "-m", f"services.{name}"],
-                partial(grpc_serving, s, name, address),
+                partial(service_ready, s, name, address),
                 s.service_environment(name),
             )
         )

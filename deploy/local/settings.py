@@ -25,6 +25,7 @@ class LocalSettings(BaseSettings):
     tls: Literal["off", "on"] = "off"
 
     gateway_port: int = 8443
+    http_port: int = 8080
     segmentation_port: int = 8451
     compositor_port: int = 8452
     catalog_port: int = 8453
@@ -95,6 +96,7 @@ class LocalSettings(BaseSettings):
             "LOG_LEVEL": self.log_level,
             "HOST": self.host if service == "gateway" else INTERNAL_HOST,
             "GATEWAY_PORT": self.gateway_port,
+            "HTTP_PORT": self.http_port,
             "SEGMENTATION_PORT": self.segmentation_port,
             "COMPOSITOR_PORT": self.compositor_port,
             "CATALOG_PORT": self.catalog_port,
@@ -108,6 +110,7 @@ class LocalSettings(BaseSettings):
             "S3_ACCESS_KEY": service,
             "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
             "RECEIPT_KEY_FILE": secrets / "receipt_key.pem",
+            "SHARE_KEY_FILE": secrets / "share_key",
             "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
             "PUBLIC_TENANT": self.demo_tenant,
             "TOKEN_KEYS_DIR": secrets / "token_keys",

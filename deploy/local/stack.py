@@ -125,7 +125,9 @@ class Stack:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind((self.s.host if name == "ROOMVIZ_GATEWAY_PORT" else INTERNAL_HOST, port))
+                    probe.bind(
+                        (self.s.host if name in ("ROOMVIZ_GATEWAY_PORT", "ROOMVIZ_HTTP_PORT") else INTERNAL_HOST, port)
+                    )
                 except OSError:
                     taken.append(f"  port {port} ({name}) is taken by another program")
         for path in self.weed_sockets():
@@ -177,7 +179,8 @@ class Stack:
                     asyncio.run(self.provision())
             self.seed()
         say(
-            f"{GREEN}ready{END} in {time.monotonic() - began:.1f} s: gateway on {self.s.host}:{self.s.gateway_port}, key in {self.home / 'secrets' / 'api_key'}"
+            f"{GREEN}ready{END} in {time.monotonic() - began:.1f} s: gRPC on {self.s.host}:{self.s.gateway_port}, "
+            f"HTTP on {self.s.host}:{self.s.http_port}, key in {self.home / 'secrets' / 'api_key'}"
         )
 
     def configurations(self) -> dict[Path, str]:

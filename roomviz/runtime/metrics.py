@@ -9,6 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 RPC_SECONDS = Histogram("roomviz_rpc_seconds", "Time to answer a call.", ("method", "code"), buckets=_BUCKETS)
+HTTP_SECONDS = Histogram("roomviz_http_seconds", "Time to answer a request.", ("route", "code"), buckets=_BUCKETS)
 STAGE_SECONDS = Histogram("roomviz_stage_seconds", "Time of one stage of the work.", ("stage",), buckets=_BUCKETS)
 JOBS = Counter("roomviz_jobs_total", "Jobs that a worker ended.", ("verb", "outcome"))
 JOB_ATTEMPTS = Counter("roomviz_job_attempts_total", "Attempts at jobs.", ("verb",))

@@ -145,7 +145,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
             inner = handler.stream_stream or handler.unary_stream
 
             async def stream(request: Any, rpc: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-                async with self._call(method, rpc), aclosing(inner(request, rpc)) as answers:
+                async with self.call(method, rpc), aclosing(inner(request, rpc)) as answers:
                     async for item in answers:
                         yield item
 
@@ -156,13 +156,14 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         inner = handler.stream_unary or handler.unary_unary
 
         async def single(request: Any, rpc: grpc.aio.ServicerContext) -> Any:
-            async with self._call(method, rpc):
+            async with self.call(method, rpc):
                 return await inner(request, rpc)
 
         return wrap(single, handler.request_deserializer, handler.response_serializer)
 
     @asynccontextmanager
-    async def _call(self, method: str, rpc: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+    async def call(self, method: str, rpc: grpc.aio.ServicerContext) -> AsyncIterator[None]:
+        """Around the answer to one call."""
         began = time.monotonic()
         metadata = {k: v if isinstance(v, str) else "" for k, v in rpc.invocation_metadata() or ()}
         request_id = metadata.get(context.REQUEST_ID, "")[:64] or context.new_request_id()

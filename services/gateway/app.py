@@ -46,10 +46,14 @@ from roomviz.v1 import (
     refinements_pb2_grpc,
     rooms_pb2,
     rooms_pb2_grpc,
+    shares_pb2,
+    shares_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
     tenants_pb2,
     tenants_pb2_grpc,
+    uploads_pb2,
+    uploads_pb2_grpc,
     usage_pb2,
     usage_pb2_grpc,
     visualizations_pb2,
@@ -60,22 +64,24 @@ from roomviz.v1 import (
 from services.gateway.adapters.accounts import PostgresSessions, PostgresTenants, PostgresTries, PostgresUsers
 from services.gateway.adapters.api_keys import PostgresApiKeys
 from services.gateway.adapters.decoder import SandboxedDecoder
+from services.gateway.adapters.descriptions import PostgresDescriptions
 from services.gateway.adapters.fetcher import fetcher
 from services.gateway.adapters.happenings import PostgresHappenings
 from services.gateway.adapters.insights import PostgresInsights
 from services.gateway.adapters.passwords import passwords
 from services.gateway.adapters.poster import poster
-from services.gateway.adapters.postgres import (
-    PostgresDescriptions,
-    PostgresOperations,
-    PostgresRooms,
-    PostgresVisualizations,
-)
+from services.gateway.adapters.postgres import PostgresOperations
 from services.gateway.adapters.privacy import PostgresErasures, PostgresExports
 from services.gateway.adapters.quotas import PostgresQuotas
+from services.gateway.adapters.requests import PostgresRequests
+from services.gateway.adapters.rooms import PostgresRooms
+from services.gateway.adapters.sessions import PostgresPhotoSessions, PostgresVisitors, link_secret
+from services.gateway.adapters.shares import PostgresShares
 from services.gateway.adapters.spool import Spool
 from services.gateway.adapters.tokens import JwtTokens, SigningKeys
+from services.gateway.adapters.uploads import PostgresUploads
 from services.gateway.adapters.vault import Vault
+from services.gateway.adapters.visualizations import PostgresVisualizations
 from services.gateway.adapters.webhooks import PostgresWebhooks
 from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
@@ -85,14 +91,20 @@ from services.gateway.settings import Settings
 from services.gateway.transport.accounts import AccountService
 from services.gateway.transport.admission import Admission, Weight, weights
 from services.gateway.transport.api_keys import ApiKeyService
+from services.gateway.transport.connect import Connect
 from services.gateway.transport.courier import Courier
 from services.gateway.transport.events import Events
+from services.gateway.transport.housekeeping import Housekeeping
+from services.gateway.transport.http import app as web
+from services.gateway.transport.http.files import Links
+from services.gateway.transport.http.server import serve
 from services.gateway.transport.identity import Credentials, Gate
 from services.gateway.transport.insights import InsightService
 from services.gateway.transport.keeper import Keeper
 from services.gateway.transport.permissions import OPERATIONS, permissions
 from services.gateway.transport.permissions import PUBLIC as PUBLIC_PERMISSION
 from services.gateway.transport.privacy import EraseJob, GatherJob, PrivacyService, Sweeper
+from services.gateway.transport.rooms import RoomService
 from services.gateway.transport.rpc import (
     ModelService,
     Operations,
@@ -101,12 +113,13 @@ from services.gateway.transport.rpc import (
     ProposalService,
     QuantityService,
     RefinementService,
-    RoomService,
     SystemService,
-    VisualizationService,
 )
+from services.gateway.transport.shares import ShareService
 from services.gateway.transport.tenants import TenantService
+from services.gateway.transport.uploads import UploadService
 from services.gateway.transport.usage import UsageService
+from services.gateway.transport.visualizations import VisualizationService
 from services.gateway.transport.webhooks import WebhookService
 from services.gateway.usecases.accounts import AccountCases
 from services.gateway.usecases.api_keys import ApiKeyCases
@@ -117,17 +130,23 @@ from services.gateway.usecases.descriptions import DescriptionCases
 from services.gateway.usecases.erasing import Erase
 from services.gateway.usecases.gathering import Gather
 from services.gateway.usecases.generations import GenerationCases
+from services.gateway.usecases.idempotency import Once
 from services.gateway.usecases.insights import InsightCases
+from services.gateway.usecases.lifecycle import RoomLifecycle, VisualizationLifecycle
 from services.gateway.usecases.operations import OperationCases, ProgressBoard
 from services.gateway.usecases.patterns import PatternCases
+from services.gateway.usecases.photo_sessions import PhotoSessionCases
 from services.gateway.usecases.privacy import PrivacyCases, Retention
 from services.gateway.usecases.quantities import QuantityCases
 from services.gateway.usecases.quotas import QuotaCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
+from services.gateway.usecases.shares import ShareCases
 from services.gateway.usecases.system import SystemCases
 from services.gateway.usecases.tenants import TenantCases
+from services.gateway.usecases.uploads import UploadCases
 from services.gateway.usecases.users import UserCases
+from services.gateway.usecases.visitors import Turnstile, VisitorCases
 from services.gateway.usecases.visualizations import VisualizationCases
 from services.gateway.usecases.webhooks import WebhookCases
 
@@ -135,9 +154,11 @@ SCHEMA, MIGRATIONS = "gateway", Path(__file__).parent / "migrations"
 # Every service of the public API.
 PUBLIC = (
     rooms_pb2.DESCRIPTOR.services_by_name["RoomService"],
+    uploads_pb2.DESCRIPTOR.services_by_name["UploadService"],
     refinements_pb2.DESCRIPTOR.services_by_name["RefinementService"],
     proposals_pb2.DESCRIPTOR.services_by_name["ProposalService"],
     visualizations_pb2.DESCRIPTOR.services_by_name["VisualizationService"],
+    shares_pb2.DESCRIPTOR.services_by_name["ShareService"],
     quantities_pb2.DESCRIPTOR.services_by_name["QuantityService"],
     products_pb2.DESCRIPTOR.services_by_name["ProductService"],
     models_pb2.DESCRIPTOR.services_by_name["ModelService"],
@@ -233,8 +254,11 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         )
         post = await stack.enter_async_context(poster(hook_rules, settings.webhook_limit_s))
         operation_cases = OperationCases(operations, ProgressBoard(), happenings)
+        rooms, visualizations = PostgresRooms(pool, quotas, happenings), PostgresVisualizations(pool)
+        requests = PostgresRequests(pool)
+        once, kept = Once(requests), timedelta(days=settings.undelete_days)
         room_cases = RoomCases(
-            PostgresRooms(pool, quotas, happenings),
+            rooms,
             operations,
             store,
             decode,
@@ -260,16 +284,34 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 )
             )
         description_cases = DescriptionCases(room_cases, store, PostgresDescriptions(pool), provider)
-        batch_items = BatchItems(operations, calls)
+        upload_cases = UploadCases(
+            room_cases,
+            PostgresUploads(pool),
+            store,
+            once,
+            settings.upload_bytes_max,
+            timedelta(hours=settings.upload_kept_hours),
+        )
+        batch_items = BatchItems(room_cases, operations, calls)
         visualization_cases = VisualizationCases(
             room_cases,
             operations,
-            PostgresVisualizations(pool),
+            visualizations,
             store,
             calls,
             settings.job_limit_s,
             batch_items.visualization,
             happenings,
+        )
+        visualization_lifecycle = VisualizationLifecycle(visualization_cases, visualizations, once, kept)
+        share_cases = ShareCases(
+            visualization_cases,
+            visualization_lifecycle,
+            visualizations,
+            PostgresShares(pool),
+            store,
+            once,
+            settings.share_key,
         )
         comparison_cases = ComparisonCases(room_cases, visualization_cases, calls)
         batch_cases = BatchCases(
@@ -312,17 +354,28 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
 
         def register(server: grpc.aio.Server) -> list[str]:
             rooms_pb2_grpc.add_RoomServiceServicer_to_server(
-                RoomService(room_cases, operation_cases, description_cases), server
+                RoomService(
+                    room_cases, RoomLifecycle(rooms, once, kept), upload_cases, operation_cases, description_cases
+                ),
+                server,
             )
+            uploads_pb2_grpc.add_UploadServiceServicer_to_server(UploadService(upload_cases), server)
             refinements_pb2_grpc.add_RefinementServiceServicer_to_server(
                 RefinementService(RefinementCases(room_cases, calls)), server
             )
             visualizations_pb2_grpc.add_VisualizationServiceServicer_to_server(
                 VisualizationService(
-                    visualization_cases, generation_cases, comparison_cases, batch_cases, batch_items, operation_cases
+                    visualization_cases,
+                    visualization_lifecycle,
+                    generation_cases,
+                    comparison_cases,
+                    batch_cases,
+                    batch_items,
+                    operation_cases,
                 ),
                 server,
             )
+            shares_pb2_grpc.add_ShareServiceServicer_to_server(ShareService(share_cases), server)
             quantities_pb2_grpc.add_QuantityServiceServicer_to_server(
                 QuantityService(QuantityCases(room_cases, calls)), server
             )
@@ -354,30 +407,69 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
             return [service.full_name for service in PUBLIC]
 
+        credentials = Credentials(keys, sessions, tokens)
+        gate = Gate(credentials, asked)
+        longer = {
+            "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
+            "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
+            "/roomviz.v1.VisualizationService/CompareVisualizations": settings.compare_limit_s,
+            "/roomviz.v1.PrivacyService/DownloadExport": settings.watch_limit_s,
+            "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
+            "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
+            "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
+        }
+        admission = Admission(quota_cases, turns, weights(PUBLIC))
         server = await stack.enter_async_context(
             rpc.serve(
                 f"{settings.host}:{settings.gateway_port}",
                 register,
-                Gate(Credentials(keys, sessions, tokens), asked),
+                gate,
                 settings.default_deadline_s,
                 settings.shutdown_grace_s,
                 settings.environment == "development",
                 health.servicer,
                 OPEN_METHODS,
-                {
-                    "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
-                    "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
-                    "/roomviz.v1.VisualizationService/CompareVisualizations": settings.compare_limit_s,
-                    "/roomviz.v1.PrivacyService/DownloadExport": settings.watch_limit_s,
-                    "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
-                    "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
-                    "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
-                },
+                longer,
                 public_tls(settings),
-                Admission(quota_cases, turns, weights(PUBLIC)),
+                admission,
                 settings.calls_max,
                 settings.streams_per_connection,
             )
+        )
+        web_cases = web.Cases(
+            PhotoSessionCases(PostgresPhotoSessions(pool), room_cases, operation_cases, store, description_cases),
+            RefinementCases(room_cases, calls),
+            visualization_lifecycle,
+            VisitorCases(
+                PostgresVisitors(pool),
+                Turnstile(settings.demo_sessions_per_hour),
+                settings.public_tenant,
+                settings.demo_session_s,
+            ),
+            account_cases,
+            calls,
+            store,
+            health,
+            tokens.jwks,
+        )
+        links = Links(await link_secret(pool), settings.http_url.rstrip("/"), settings.http_link_s)
+        limits_s = (settings.upload_limit_s, settings.watch_limit_s, settings.http_wait_s)
+        edge = rpc.EdgeInterceptor(gate, settings.default_deadline_s, longer=longer, admit=admission)
+        await stack.enter_async_context(
+            serve(
+                web.application(
+                    web.api(credentials, web_cases, links, *limits_s),
+                    Connect(PUBLIC, register, edge),
+                    settings.http_origins,
+                ),
+                settings.host,
+                settings.http_port,
+                settings.shutdown_grace_s,
+                settings.http_proxies,
+            )
+        )
+        await stack.enter_async_context(
+            Housekeeping(settings.housekeeping_s, requests.forget, upload_cases.sweep).running()
         )
         await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())
         await stack.enter_async_context(

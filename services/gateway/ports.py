@@ -10,11 +10,23 @@ from google.protobuf.message import Message
 
 from services.gateway.domain.accounts import User
 from services.gateway.domain.api_keys import ApiKey
+from services.gateway.domain.filters import Question
 from services.gateway.domain.happenings import Event
 from services.gateway.domain.ingest import Photo
 from services.gateway.domain.principal import Role
 from services.gateway.domain.quotas import Allowance
-from services.gateway.domain.records import Description, Operation, PhotoFiles, Room, Tenant, Visualization
+from services.gateway.domain.records import (
+    Description,
+    Operation,
+    PhotoFiles,
+    Room,
+    Share,
+    Spooled,
+    Tenant,
+    Upload,
+    Visualization,
+)
+from services.gateway.domain.sessions import PhotoResult, PhotoSession
 
 
 class Decoder(Protocol):
@@ -29,8 +41,8 @@ class Spool(Protocol):
     def folder(self) -> AbstractAsyncContextManager[Path]:
         """A folder for one upload, gone at the end."""
 
-    async def write(self, path: Path, chunks: AsyncIterator[bytes], bytes_max: int) -> str:
-        """Keep an upload as it comes; its SHA-256. Refused as soon as it is too long."""
+    async def write(self, path: Path, chunks: AsyncIterator[bytes], bytes_max: int) -> Spooled:
+        """Keep an upload as it comes. Refused as soon as it is too long."""
 
 
 class Fetcher(Protocol):
@@ -44,6 +56,8 @@ class Objects(Protocol):
     async def put(self, key: str, data: bytes, content_type: str) -> None: ...
 
     async def put_file(self, key: str, path: Path, content_type: str) -> None: ...
+
+    async def remove(self, key: str) -> None: ...
 
 
 class Quotas(Protocol):
@@ -84,7 +98,22 @@ class Rooms(Protocol):
 
     async def by_digest(self, tenant: str, owner: str, digest: str) -> Room | None: ...
 
-    async def get(self, tenant: str, room_id: str) -> Room | None: ...
+    async def get(self, tenant: str, room_id: str) -> Room | None:
+        """A room that is there; deleted ones are not."""
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Room], str]:
+        """Rooms after a position, and the position after them; empty: the end."""
+
+    async def locked(self, connection: Any, tenant: str, room_id: str) -> Room | None:
+        """The room, deleted or not, held until the transaction of the connection ends."""
+
+    async def rename(self, connection: Any, room: Room, display_name: str) -> Room: ...
+
+    async def delete(self, connection: Any, room: Room, kept: timedelta) -> Room:
+        """Mark the room and its visualizations as deleted."""
+
+    async def undelete(self, connection: Any, room: Room) -> Room:
+        """Bring back the room and what was deleted together with it."""
 
 
 class Operations(Protocol):
@@ -104,11 +133,17 @@ class Operations(Protocol):
     ) -> Operation:
         """Keep the operation, charge its megapixels, and queue its job, in one transaction.
 
-        The same request id gives the operation it gave before; another request under it is refused. An
+        The same request id gives the operation it gave before, for a day; another request under it is refused. An
         analysis of a room that is being analyzed gives the running one.
         """
 
     async def get(self, tenant: str, operation_id: str) -> Operation | None: ...
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Operation], str]:
+        """Operations after a position, and the position after them; empty: the end."""
+
+    async def delete(self, tenant: str, operation_id: str) -> bool:
+        """Hide an operation that has ended; False where it runs."""
 
     async def request(self, tenant: str, operation_id: str) -> bytes:
         """What was asked for, as it was serialized; empty where there is no such operation."""
@@ -120,7 +155,72 @@ class Operations(Protocol):
 
 
 class Visualizations(Protocol):
-    async def get(self, tenant: str, visualization_id: str) -> Visualization | None: ...
+    async def get(self, tenant: str, visualization_id: str) -> Visualization | None:
+        """Also where it was deleted."""
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Visualization], str]:
+        """Visualizations after a position, and the position after them; empty: the end."""
+
+    async def locked(self, connection: Any, seen: Visualization) -> Visualization:
+        """The visualization as it is, held until the transaction of the connection ends; kept now if it was not."""
+
+    async def mark(
+        self, connection: Any, of: Visualization, display_name: str, favorite: bool, saved: bool
+    ) -> Visualization: ...
+
+    async def delete(self, connection: Any, of: Visualization, kept: timedelta | None) -> Visualization:
+        """Mark it as deleted for `kept`; None: bring it back."""
+
+    async def room_is_deleted(self, connection: Any, of: Visualization) -> bool: ...
+
+
+class Uploads(Protocol):
+    """An upload has one writer at a time: who wrote last, until it leaves or is silent for a while."""
+
+    async def add(self, connection: Any, upload: Upload) -> Upload: ...
+
+    async def get(self, tenant: str, upload_id: str) -> Upload | None: ...
+
+    async def enter(self, upload: Upload, writer: str, offset: int) -> bool:
+        """Become the writer; False where there is one, or the upload stands elsewhere than at the offset."""
+
+    async def extend(self, upload: Upload, writer: str, key: str, size: int) -> bool:
+        """Append a part; False where the writer is another now."""
+
+    async def leave(self, upload: Upload, writer: str) -> None: ...
+
+    async def finish(self, upload: Upload, room: str) -> None:
+        """Keep what the upload became, and none of its parts."""
+
+    async def drop(self, upload: Upload) -> None: ...
+
+    async def expired(self) -> list[Upload]: ...
+
+
+class Shares(Protocol):
+    async def add(self, connection: Any, share: Share) -> Share: ...
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Share], str]: ...
+
+    async def revoke(self, tenant: str, visualization_id: str, share_id: str) -> Share | None:
+        """End a share now, if it was not ended before; None where there is none."""
+
+    async def alive(self, share_id: str) -> Share | None:
+        """A share of whatever tenant that is not over."""
+
+
+class Requests(Protocol):
+    """What was answered to request ids."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """A connection with a transaction open."""
+
+    async def claim(
+        self, connection: Any, tenant: str, subject: str, request_id: str, rpc: str, fingerprint: str
+    ) -> bytes | None:
+        """Take an id inside the transaction; None, or what was answered to it before. A twin waits."""
+
+    async def settle(self, connection: Any, tenant: str, subject: str, request_id: str, response: bytes) -> None: ...
 
 
 class Users(Protocol):
@@ -202,6 +302,45 @@ class Tenants(Protocol):
     async def get(self, tenant: str) -> Tenant | None: ...
 
     async def update(self, tenant: str, changes: Mapping[str, Any], etag: str) -> Tenant | None: ...
+
+
+class PhotoSessions(Protocol):
+    async def add(self, s: PhotoSession) -> None: ...
+
+    async def put_room(self, tenant: str, session_id: str, room_id: str, file_name: str) -> None:
+        """Another photo, which was not analyzed yet."""
+
+    async def put_operation(self, tenant: str, session_id: str, operation_id: str) -> None: ...
+
+    async def get(self, tenant: str, session_id: str) -> PhotoSession | None: ...
+
+    async def of_batch(self, tenant: str, batch_id: str) -> list[PhotoSession]:
+        """In the order of the files."""
+
+    async def result(self, tenant: str, digest: str) -> PhotoResult | None:
+        """What was found in a photo with this digest, if its room is still there."""
+
+    async def keep_result(self, tenant: str, digest: str, room_id: str, result: PhotoResult) -> None: ...
+
+
+class InWords(Protocol):
+    """A room in words."""
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def technical_summary(self) -> str: ...
+
+
+class Describes(Protocol):
+    async def get(self, name: str) -> InWords:
+        """An analyzed room in words, by its name."""
+
+
+class Visitors(Protocol):
+    async def add(self, tenant: str, key: str, expire_time: datetime) -> str:
+        """Make this key an anonymous shopper's, who may see only what they make."""
 
 
 class Happenings(Protocol):

@@ -23,6 +23,8 @@ class Settings(BusSettings):
     upload_megapixels_max: int = 48
     # Where uploads lie until they are stored; empty: the system's folder for temporary files.
     spool_folder: str = ""
+    # How long an upload that comes in pieces may take.
+    upload_kept_hours: int = 24
     decode_workers: int = 2
     decode_limit_s: float = 20.0
     # Address space of a decoding process: what its libraries map (0.5 GiB) and the picture. 48 megapixels take 0.6 GiB.
@@ -36,7 +38,7 @@ class Settings(BusSettings):
     fetch_networks: tuple[IPvAnyNetwork, ...] = ()
     fetch_limit_s: float = 10.0
 
-    # Whose customers register and sign in without an API key; empty: nobody's.
+    # Whose customers register, sign in and try demo sessions without an API key; empty: nobody's.
     public_tenant: str = ""
     # A folder of Ed25519 keys (*.pem) that sign access tokens, the last by name the newest; none: nobody can sign in.
     token_keys_dir: Path | None = None
@@ -46,6 +48,12 @@ class Settings(BusSettings):
     refresh_token_days: int = 30
     # How many passwords are hashed at once, each on a core of its own.
     password_workers: int = 2
+    # What signs the tokens of shares: 32 random bytes or more, the same for every gateway. Another key ends all shares.
+    share_key_file: Path
+
+    # How long what was deleted can be brought back.
+    undelete_days: int = 7
+
     # What a tenant may use whose own limits say nothing else (`python -m services.gateway.quotas`). Several gateways that
     # share the load (`gateways`) each let in their part of the requests and of the heavy calls.
     quota_requests_per_s: float = 100.0
@@ -105,11 +113,35 @@ class Settings(BusSettings):
     # What each item of a batch adds to that.
     batch_item_limit_s: float = 3.0
     republish_after_s: float = 120.0
+    # How often what is out of date is looked for.
+    housekeeping_s: float = 60.0
     watch_limit_s: float = 900.0
     compare_limit_s: float = 120.0
     upload_limit_s: float = 120.0
     # As the compositor's: how long to render a receipt again, or to verify a picture.
     rerender_limit_s: float = 180.0
+
+    # HTTP/JSON and Connect. `http_url` is what callers reach it by (`https://rooms.example`): links are made with it;
+    # empty, they have no host. Origins are web pages that may call (`https://shop.example`, `*` for any); proxies are
+    # addresses whose word on who calls is taken.
+    http_port: int = 8080
+    http_url: str = ""
+    http_origins: tuple[str, ...] = ()
+    http_proxies: tuple[str, ...] = ()
+    http_link_s: int = 900
+    # How long a request for an analysis or a picture waits; what takes longer goes on.
+    http_wait_s: float = 30.0
+    # How long a demo session of the public tenant's is valid, and how many an address may begin.
+    demo_session_s: float = 3600.0
+    demo_sessions_per_hour: int = 30
+
+    # Signs deletion receipts: an Ed25519 key as PEM (PKCS #8). Without one, nobody's data are deleted on request.
+    receipt_key_file: Path | None = None
+    # How long gathering or erasing what is kept of somebody may take, and how long a gathered zip is kept.
+    privacy_limit_s: float = 3600.0
+    export_kept_days: int = 7
+    # How often is looked for what is due: unused rooms, what was deleted, exports.
+    retention_sweep_s: float = 300.0
 
     @model_validator(mode="after")
     def _public_tls_is_whole(self) -> Self:
@@ -120,13 +152,12 @@ class Settings(BusSettings):
     def gemini_key(self) -> str:
         return self.gemini_key_file.read_text().strip() if self.gemini_key_file else ""
 
-    # Signs deletion receipts: an Ed25519 key as PEM (PKCS #8). Without one, nobody's data are deleted on request.
-    receipt_key_file: Path | None = None
-    # How long gathering or erasing what is kept of somebody may take, and how long a gathered zip is kept.
-    privacy_limit_s: float = 3600.0
-    export_kept_days: int = 7
-    # How often is looked for what is due: unused rooms, what was deleted, exports.
-    retention_sweep_s: float = 300.0
+    @property
+    def share_key(self) -> bytes:
+        key = self.share_key_file.read_bytes().strip()
+        if len(key) < 32:
+            raise ValueError(f"{self.share_key_file} has less than 32 bytes")
+        return key
 
     def address(self, service: str) -> str:
         return getattr(self, f"{service}_address") or f"127.0.0.1:{getattr(self, f'{service}_port')}"

@@ -52,9 +52,13 @@ from roomviz.v1 import (
     refinements_pb2_grpc,
     rooms_pb2,
     rooms_pb2_grpc,
+    shares_pb2,
+    shares_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
     tenants_pb2,
+    uploads_pb2,
+    uploads_pb2_grpc,
     visualizations_pb2,
     visualizations_pb2_grpc,
     webhooks_pb2,
@@ -88,8 +92,10 @@ class Api:
             return Bound()
 
         self.rooms = bind(rooms_pb2_grpc.RoomServiceStub(self.channel))
+        self.uploads = bind(uploads_pb2_grpc.UploadServiceStub(self.channel))
         self.refinements = bind(refinements_pb2_grpc.RefinementServiceStub(self.channel))
         self.visualizations = bind(visualizations_pb2_grpc.VisualizationServiceStub(self.channel))
+        self.shares = bind(shares_pb2_grpc.ShareServiceStub(self.channel))
         self.products = bind(products_pb2_grpc.ProductServiceStub(self.channel))
         self.quantities = bind(quantities_pb2_grpc.QuantityServiceStub(self.channel))
         self.proposals = bind(proposals_pb2_grpc.ProposalServiceStub(self.channel))
@@ -1255,17 +1261,6 @@ def test_a_cancelled_operation_is_over_and_stays_so(api: Api, running: Running):
     assert again.error.code == 1
 
 
-@covers("google.longrunning.Operations/ListOperations", "google.longrunning.Operations/DeleteOperation")
-def test_what_is_not_offered_says_so(api: Api):
-    for call in (
-        lambda: api.operations.ListOperations(longrunning.ListOperationsRequest()),
-        lambda: api.operations.DeleteOperation(longrunning.DeleteOperationRequest(name="operations/x")),
-    ):
-        with pytest.raises(grpc.RpcError) as caught:
-            call()
-        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
-
-
 @covers("roomviz.v1.SystemService/GetSystemStatus", "roomviz.internal.status.v1.StatusService/GetStatus")
 def test_the_platform_tells_how_each_part_of_it_is(api: Api, running: Running):
     found = {c.component: c for c in api.system.GetSystemStatus(system_pb2.GetSystemStatusRequest()).components}
@@ -1392,6 +1387,8 @@ def test_every_rpc_has_a_contract_test():
         importlib.import_module(f"tests.contract.{path.stem}")
     files = [
         rooms_pb2,
+        uploads_pb2,
+        shares_pb2,
         refinements_pb2,
         visualizations_pb2,
         products_pb2,

@@ -54,8 +54,10 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
     async def Rerender(
         self, request: compositor_pb2.RerenderRequest, rpc: grpc.aio.ServicerContext
     ) -> AsyncIterator[compositor_pb2.RerenderResponse]:
+        order = await self._rerender.order(current().tenant, request.receipt)
+        yield compositor_pb2.RerenderResponse(room=order.spec.room)
         async with self._large:
-            data = (await self._rerender(current().tenant, request.receipt)).data
+            data = (await self._rerender.again(order)).data
         for at in range(0, len(data), CHUNK_BYTES):
             yield compositor_pb2.RerenderResponse(chunk=data[at : at + CHUNK_BYTES])
 

@@ -25,8 +25,12 @@ class Rerender:
     make: MakePicture
     recipes: Recipes
 
+    async def order(self, tenant: str, receipt: str) -> Order:
+        """What the receipt is of; raises RECEIPT_NOT_FOUND."""
+        return await find(self.recipes, tenant, receipt)
+
     async def __call__(self, tenant: str, receipt: str) -> Made:
-        return await self.again(await find(self.recipes, tenant, receipt))
+        return await self.again(await self.order(tenant, receipt))
 
     async def again(self, order: Order) -> Made:
         if order.renderer != renderer() and not order.generated:  # what was generated is kept

@@ -1,4 +1,4 @@
-"""The gateway's records in PostgreSQL."""
+"""Operations in PostgreSQL."""
 
 import hashlib
 from datetime import datetime
@@ -11,124 +11,23 @@ from roomviz.errors import Aborted, NotFound
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.database import reachable
 from roomviz.runtime.outbox import Outbox
+from services.gateway.adapters import requests
+from services.gateway.adapters.listing import Listing
 from services.gateway.adapters.quotas import PostgresQuotas
-from services.gateway.domain.happenings import Event, Type
-from services.gateway.domain.metadata import MetadataKind
-from services.gateway.domain.records import Description, Operation, OperationState, Room, RoomState, Visualization
-from services.gateway.ports import Happenings
+from services.gateway.domain.filters import Question
+from services.gateway.domain.records import Operation, OperationState
 
-_ROOM = "room_id, tenant, owner, display_name, content_digest, width, height, photo_key, working_key, focal_35mm, state, create_time, removed"
-_OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error, create_time, end_time"
-
-
-def _room(row: Any) -> Room:
-    removed = row["removed"]
-    kinds = None if removed is None else tuple(MetadataKind(k) for k in removed)
-    return Room(**({k: row[k] for k in _ROOM.split(", ")} | {"state": RoomState(row["state"]), "removed": kinds}))
+_OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error, create_time, end_time, delete_time"
+_LISTING = Listing(
+    "operations",
+    "operation_id",
+    _OPERATION,
+    {f: f for f in ("verb", "subject", "create_time")} | {"done": "(state <> 'RUNNING')"},
+)
 
 
 def _operation(row: Any) -> Operation:
     return Operation(**({k: row[k] for k in _OPERATION.split(", ")} | {"state": OperationState(row["state"])}))
-
-
-class PostgresRooms:
-    def __init__(self, pool: asyncpg.Pool, quotas: PostgresQuotas, happenings: Happenings):
-        self._pool, self._quotas, self._happenings = pool, quotas, happenings
-
-    async def add(self, room: Room) -> Room:
-        with reachable():
-            async with self._pool.acquire() as connection, connection.transaction():
-                kept = await self._add(connection, room)
-                if kept.room_id == room.room_id:
-                    await self._quotas.charge(connection, room.tenant, room.name, room.width * room.height / 1e6)
-                    uploaded = Event(Type.ROOM_UPLOADED, room.tenant, room.owner, room.name, room=room.name)
-                    await self._happenings.record(uploaded, connection=connection)
-        return kept
-
-    async def _add(self, connection: asyncpg.Connection, room: Room) -> Room:
-        row = await connection.fetchrow(
-            f"""INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-                ON CONFLICT (tenant, owner, content_digest) DO UPDATE SET use_time = now() RETURNING {_ROOM}""",
-            room.room_id,
-            room.tenant,
-            room.owner,
-            room.display_name,
-            room.content_digest,
-            room.width,
-            room.height,
-            room.photo_key,
-            room.working_key,
-            room.focal_35mm,
-            room.state.value,
-            room.create_time,
-            None if room.removed is None else [k.value for k in room.removed],
-        )
-        return _room(row)
-
-    async def by_digest(self, tenant: str, owner: str, digest: str) -> Room | None:
-        with reachable():
-            row = await self._pool.fetchrow(
-                f"SELECT {_ROOM} FROM rooms WHERE tenant = $1 AND owner = $2 AND content_digest = $3",
-                tenant,
-                owner,
-                digest,
-            )
-        return _room(row) if row else None
-
-    async def get(self, tenant: str, room_id: str) -> Room | None:
-        with reachable():
-            row = await self._pool.fetchrow(
-                f"SELECT {_ROOM}, use_time < now() - interval '1 hour' AS stale FROM rooms WHERE tenant = $1 AND room_id = $2",
-                tenant,
-                room_id,
-            )
-            if row and row["stale"]:  # what is looked at is used, and kept for longer
-                await self._pool.execute(
-                    "UPDATE rooms SET use_time = now() WHERE tenant = $1 AND room_id = $2", tenant, room_id
-                )
-        return _room(row) if row else None
-
-
-_DESCRIPTION = "description, technical_summary, provider, fallback_reason, create_time"
-
-
-class PostgresDescriptions:
-    def __init__(self, pool: asyncpg.Pool):
-        self._pool = pool
-
-    async def get(self, tenant: str, room_id: str, digest: str, asked: str) -> Description | None:
-        with reachable():
-            row = await self._pool.fetchrow(
-                f"""SELECT {_DESCRIPTION} FROM descriptions
-                    WHERE tenant = $1 AND room_id = $2 AND analysis_digest = $3 AND asked = $4""",
-                tenant,
-                room_id,
-                digest,
-                asked,
-            )
-        return Description(**dict(row)) if row else None
-
-    async def put(self, tenant: str, room_id: str, digest: str, asked: str, description: Description) -> None:
-        """Keep it, but never in place of a provider's own by a fallback."""
-        with reachable():
-            await self._pool.execute(
-                f"""INSERT INTO descriptions AS kept (tenant, room_id, analysis_digest, asked, {_DESCRIPTION})
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-                    ON CONFLICT (tenant, room_id, analysis_digest, asked) DO UPDATE
-                    SET description = EXCLUDED.description, technical_summary = EXCLUDED.technical_summary,
-                        provider = EXCLUDED.provider, fallback_reason = EXCLUDED.fallback_reason,
-                        create_time = EXCLUDED.create_time
-                    WHERE kept.fallback_reason <> ''""",
-                tenant,
-                room_id,
-                digest,
-                asked,
-                description.description,
-                description.technical_summary,
-                description.provider,
-                description.fallback_reason,
-                description.create_time,
-            )
 
 
 class PostgresOperations:
@@ -156,6 +55,17 @@ class PostgresOperations:
         fingerprint = hashlib.sha256(verb.encode() + b"\0" + asked).hexdigest()
         with reachable():
             async with self._pool.acquire() as connection, connection.transaction():
+                if request_id:
+                    known = await requests.claim(connection, tenant, owner, request_id, verb, fingerprint)
+                    if known is not None:
+                        row = await connection.fetchrow(
+                            f"SELECT {_OPERATION} FROM operations WHERE tenant = $1 AND operation_id = $2",
+                            tenant,
+                            known.decode(),
+                        )
+                        if row is None:  # purged meanwhile
+                            raise Aborted("REQUEST_ID_REUSED", "what this request_id began is gone; take a new one")
+                        return _operation(row)
                 await _hold_room(connection, tenant, subject)
                 row = await connection.fetchrow(
                     f"""INSERT INTO operations (operation_id, tenant, owner, verb, subject, state, request_id, fingerprint, job_subject, job, request, deadline)
@@ -179,19 +89,18 @@ class PostgresOperations:
                         operation_id,
                     )
                     await self._publish_next(connection, tenant, job_subject)
-                else:
+                else:  # the room is being analyzed
                     row = await connection.fetchrow(
-                        f"""SELECT {_OPERATION}, fingerprint, request_id FROM operations
-                            WHERE tenant = $1 AND (request_id = $2 OR (verb = 'analyze' AND subject = $3 AND state = 'RUNNING'))
-                            ORDER BY (request_id = $2) DESC NULLS LAST LIMIT 1""",
+                        f"""SELECT {_OPERATION} FROM operations
+                            WHERE tenant = $1 AND verb = $2 AND subject = $3 AND state = 'RUNNING'""",
                         tenant,
-                        request_id or None,
+                        verb,
                         subject,
                     )
                     if row is None:  # it ended between the two statements
                         raise Aborted("OPERATION_CHANGED", "the operation ended just now; ask again")
-                    if request_id and row["request_id"] == request_id and row["fingerprint"] != fingerprint:
-                        raise Aborted("REQUEST_ID_REUSED", "this request_id was used for another request")
+                if request_id:
+                    await requests.settle(connection, tenant, owner, request_id, row["operation_id"].encode())
         self._outbox.poke()
         return _operation(row)
 
@@ -201,6 +110,21 @@ class PostgresOperations:
                 f"SELECT {_OPERATION} FROM operations WHERE tenant = $1 AND operation_id = $2", tenant, operation_id
             )
         return _operation(row) if row else None
+
+    async def page(self, tenant: str, question: Question, position: str, limit: int) -> tuple[list[Operation], str]:
+        rows, more = await _LISTING.page(self._pool, tenant, question, position, limit)
+        return [_operation(r) for r in rows], more
+
+    async def delete(self, tenant: str, operation_id: str) -> bool:
+        """Hide an operation that has ended; False where it runs."""
+        with reachable():
+            done = await self._pool.fetchval(
+                """UPDATE operations SET delete_time = now()
+                   WHERE tenant = $1 AND operation_id = $2 AND state <> 'RUNNING' RETURNING true""",
+                tenant,
+                operation_id,
+            )
+        return bool(done)
 
     async def request(self, tenant: str, operation_id: str) -> bytes:
         with reachable():
@@ -329,17 +253,3 @@ async def _hold_room(connection: Any, tenant: str, subject: str) -> None:
         subject.removeprefix("rooms/"),
     ):
         raise NotFound("ROOM_NOT_FOUND", f"there is no room {subject}", {"room": subject})
-
-
-class PostgresVisualizations:
-    def __init__(self, pool: asyncpg.Pool):
-        self._pool = pool
-
-    async def get(self, tenant: str, visualization_id: str) -> Visualization | None:
-        with reachable():
-            row = await self._pool.fetchrow(
-                "SELECT visualization_id, tenant, owner, message, image_key FROM visualizations WHERE tenant = $1 AND visualization_id = $2",
-                tenant,
-                visualization_id,
-            )
-        return Visualization(**dict(row)) if row else None

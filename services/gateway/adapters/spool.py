@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from roomviz.errors import InvalidArgument, Unavailable
+from services.gateway.domain.records import Spooled
 
 
 class Spool:
@@ -28,8 +29,8 @@ class Spool:
         finally:
             await asyncio.shield(asyncio.to_thread(made.cleanup))
 
-    async def write(self, path: Path, chunks: AsyncIterator[bytes], bytes_max: int) -> str:
-        """Keep chunks as they come; the SHA-256 of all, in hexadecimal. Refused as soon as there are more than
+    async def write(self, path: Path, chunks: AsyncIterator[bytes], bytes_max: int) -> Spooled:
+        """Keep chunks as they come; what came. Refused as soon as there are more than
         `bytes_max` bytes."""
         digest, size = hashlib.sha256(), 0
         file = await asyncio.to_thread(path.open, "wb")
@@ -47,7 +48,7 @@ class Spool:
                     raise _full() from error
         finally:
             await asyncio.to_thread(file.close)
-        return digest.hexdigest()
+        return Spooled(digest.hexdigest(), size)
 
 
 def _full() -> Unavailable:

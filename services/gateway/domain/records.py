@@ -1,5 +1,6 @@
 """What the gateway keeps. `owner` is the subject of the principal that made it."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -39,10 +40,18 @@ class Room:
     state: RoomState
     create_time: datetime
     removed: tuple[MetadataKind, ...] | None = None
+    update_time: datetime | None = None
+    delete_time: datetime | None = None
+    purge_time: datetime | None = None
+    revision: int = 1
 
     @property
     def name(self) -> str:
         return f"rooms/{self.room_id}"
+
+    @property
+    def etag(self) -> str:
+        return _etag(self.name, self.revision)
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,15 @@ class Operation:
     error: bytes | None
     create_time: datetime
     end_time: datetime | None
+    delete_time: datetime | None = None  # hidden since, on the wish of who has no interest in it any more
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """What came of an upload: its SHA-256 in lower-case hexadecimal, and its size."""
+
+    digest: str
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -83,11 +101,70 @@ class Description:
 
 @dataclass(frozen=True)
 class Visualization:
+    """A picture that was made. message is the serialized proto as it was then; what may change since stands beside it."""
+
     visualization_id: str
     tenant: str
     owner: str
     message: bytes
     image_key: str
+    room: str
+    create_time: datetime
+    display_name: str = ""
+    favorite: bool = False
+    save_time: datetime | None = None
+    update_time: datetime | None = None
+    delete_time: datetime | None = None
+    purge_time: datetime | None = None
+    revision: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"visualizations/{self.visualization_id}"
+
+    @property
+    def etag(self) -> str:
+        return _etag(self.name, self.revision)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that comes in pieces. parts are the keys of what has arrived, in order; room its name once it is whole."""
+
+    upload_id: str
+    tenant: str
+    owner: str
+    display_name: str
+    size_bytes: int
+    content_digest: str
+    create_time: datetime
+    expire_time: datetime
+    received_bytes: int = 0
+    parts: tuple[str, ...] = ()
+    room: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"uploads/{self.upload_id}"
+
+
+@dataclass(frozen=True)
+class Share:
+    share_id: str
+    tenant: str
+    visualization_id: str
+    owner: str
+    create_time: datetime
+    expire_time: datetime
+    revoke_time: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return f"visualizations/{self.visualization_id}/shares/{self.share_id}"
+
+
+def _etag(name: str, revision: int) -> str:
+    return hashlib.sha256(f"{name}@{revision}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

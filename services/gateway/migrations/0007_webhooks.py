@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from alembic import op
 
 revision = "gateway_0007"
-down_revision = "gateway_0005"
+down_revision = "gateway_0006"
 
 
 def upgrade() -> None:

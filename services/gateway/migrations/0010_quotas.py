@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "gateway_0010"
-down_revision = "gateway_0008"
+down_revision = "gateway_0009"
 
 
 def upgrade() -> None:

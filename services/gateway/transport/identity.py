@@ -74,7 +74,10 @@ class Gate:
         self._credentials, self._permissions = credentials, permissions
 
     async def __call__(self, method: str, metadata: Mapping[str, str]) -> str:
-        permission = self._permissions.get(method, "")
+        return await self.let_in(self._permissions.get(method, ""), metadata)
+
+    async def let_in(self, permission: str, metadata: Mapping[str, str]) -> str:
+        """The tenant of a caller with this permission, who is the caller from here on; of a public call perhaps none."""
         if permission == PUBLIC:
             return (await self._credentials.of_key(metadata[API_KEY])).tenant if API_KEY in metadata else ""
         principal = await self._credentials.principal(metadata)

@@ -1,36 +1,13 @@
-"""Between records and the protos of the public API."""
+"""Operations as google.longrunning has them."""
 
 from google.longrunning import operations_pb2 as longrunning
 from google.protobuf import any_pb2
 
-from roomviz.v1 import operations_pb2, rooms_pb2
-from services.gateway.domain.metadata import MetadataKind
-from services.gateway.domain.records import Operation, OperationState, Room
+from roomviz.v1 import operations_pb2
+from services.gateway.domain.records import Operation, OperationState
 from services.gateway.usecases.operations import Progress, error_of
 
-_STATES = {
-    "UPLOADED": rooms_pb2.ROOM_STATE_UPLOADED,
-    "READY": rooms_pb2.ROOM_STATE_READY,
-    "NEEDS_REFINEMENT": rooms_pb2.ROOM_STATE_NEEDS_REFINEMENT,
-}
-_METADATA = {k: getattr(rooms_pb2, f"METADATA_KIND_{k}") for k in MetadataKind}
 CANCELLED = 1  # google.rpc.Code
-
-
-def room_to_proto(r: Room) -> rooms_pb2.Room:
-    out = rooms_pb2.Room(
-        name=r.name,
-        display_name=r.display_name,
-        width_px=r.width,
-        height_px=r.height,
-        state=_STATES[r.state.value],
-        content_digest=r.content_digest,
-    )
-    out.create_time.FromDatetime(r.create_time)
-    if r.removed is not None:
-        out.privacy_report.SetInParent()  # that nothing was found is told too
-        out.privacy_report.removed.extend(_METADATA[k] for k in r.removed)
-    return out
 
 
 def operation_to_proto(o: Operation, progress: Progress) -> longrunning.Operation:

@@ -8,10 +8,8 @@ from google.longrunning import operations_pb2 as longrunning
 from google.longrunning import operations_pb2_grpc as longrunning_grpc
 from google.protobuf import empty_pb2
 
-from roomviz.errors import InvalidArgument
-from roomviz.runtime import paging
 from roomviz.runtime.context import current
-from roomviz.runtime.rpc import CHUNK_BYTES, invoke
+from roomviz.runtime.rpc import invoke
 from roomviz.v1 import (
     models_pb2,
     models_pb2_grpc,
@@ -25,89 +23,19 @@ from roomviz.v1 import (
     quantities_pb2_grpc,
     refinements_pb2,
     refinements_pb2_grpc,
-    rooms_pb2,
-    rooms_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
-    visualizations_pb2,
-    visualizations_pb2_grpc,
 )
 from services.gateway.domain.records import Operation
-from services.gateway.transport.messages import operation_to_proto, room_to_proto
-from services.gateway.usecases.batches import BatchCases, BatchItems
-from services.gateway.usecases.comparisons import ComparisonCases
-from services.gateway.usecases.descriptions import DescriptionCases
-from services.gateway.usecases.generations import GenerationCases
+from services.gateway.transport.messages import operation_to_proto
 from services.gateway.usecases.operations import OperationCases
 from services.gateway.usecases.patterns import PatternCases
 from services.gateway.usecases.quantities import QuantityCases
 from services.gateway.usecases.refinements import RefinementCases
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.system import SystemCases
-from services.gateway.usecases.visualizations import VisualizationCases
 
 Context = grpc.aio.ServicerContext
-
-
-class RoomService(rooms_pb2_grpc.RoomServiceServicer):
-    def __init__(self, rooms: RoomCases, operations: OperationCases, descriptions: DescriptionCases):
-        self._rooms, self._operations, self._descriptions = rooms, operations, descriptions
-
-    async def UploadRoom(
-        self, requests: AsyncIterator[rooms_pb2.UploadRoomRequest], rpc: Context
-    ) -> rooms_pb2.UploadRoomResponse:
-        first = await anext(aiter(requests), None)
-        if first is None or first.WhichOneof("part") != "header":
-            raise InvalidArgument("HEADER_MISSING", "an upload begins with its header")
-
-        async def chunks() -> AsyncIterator[bytes]:
-            async for request in requests:
-                if request.WhichOneof("part") != "chunk" or len(request.chunk) > CHUNK_BYTES:
-                    raise InvalidArgument(
-                        "CHUNK_INVALID", f"after the header come chunks of at most {CHUNK_BYTES} bytes"
-                    )
-                yield request.chunk
-
-        room = await self._rooms.upload(first.header.display_name, chunks())
-        return rooms_pb2.UploadRoomResponse(room=room_to_proto(room))
-
-    async def GetRoom(self, request: rooms_pb2.GetRoomRequest, rpc: Context) -> rooms_pb2.GetRoomResponse:
-        return rooms_pb2.GetRoomResponse(room=room_to_proto(await self._rooms.get(request.name)))
-
-    async def AnalyzeRoom(self, request: rooms_pb2.AnalyzeRoomRequest, rpc: Context) -> longrunning.Operation:
-        operation = await self._rooms.analyze(request)
-        return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
-
-    async def ListSurfaces(
-        self, request: rooms_pb2.ListSurfacesRequest, rpc: Context
-    ) -> rooms_pb2.ListSurfacesResponse:
-        question = (current().tenant, "surfaces", request.parent)
-        begin = paging.offset(request.page_token, *question)
-        end = begin + paging.page_size(request.page_size)
-        found = (await self._rooms.analysis(await self._rooms.get(request.parent))).analysis.surfaces
-        more = paging.token(str(end), *question) if end < len(found) else ""
-        return rooms_pb2.ListSurfacesResponse(surfaces=found[begin:end], next_page_token=more)
-
-    async def GetRoomDescription(
-        self, request: rooms_pb2.GetRoomDescriptionRequest, rpc: Context
-    ) -> rooms_pb2.GetRoomDescriptionResponse:
-        found = await self._descriptions.get(request.name)
-        return rooms_pb2.GetRoomDescriptionResponse(
-            description=found.description,
-            technical_summary=found.technical_summary,
-            provider=found.provider,
-            fallback_reason=found.fallback_reason,
-        )
-
-    async def FetchMask(self, request: rooms_pb2.FetchMaskRequest, rpc: Context) -> rooms_pb2.FetchMaskResponse:
-        return rooms_pb2.FetchMaskResponse(png=await self._rooms.mask(request.name))
-
-    async def DownloadPhoto(
-        self, request: rooms_pb2.DownloadPhotoRequest, rpc: Context
-    ) -> AsyncIterator[rooms_pb2.DownloadPhotoResponse]:
-        data = await self._rooms.photo(request.name)
-        for at in range(0, len(data), CHUNK_BYTES):
-            yield rooms_pb2.DownloadPhotoResponse(chunk=data[at : at + CHUNK_BYTES])
 
 
 class RefinementService(refinements_pb2_grpc.RefinementServiceServicer):
@@ -145,96 +73,6 @@ class RefinementService(refinements_pb2_grpc.RefinementServiceServicer):
         self, request: refinements_pb2.ReplayRefinementsRequest, rpc: Context
     ) -> refinements_pb2.ReplayRefinementsResponse:
         return await self._refinements.room("ReplayRefinements", request)  # type: ignore[no-any-return]
-
-
-class VisualizationService(visualizations_pb2_grpc.VisualizationServiceServicer):
-    def __init__(
-        self,
-        visualizations: VisualizationCases,
-        generations: GenerationCases,
-        comparisons: ComparisonCases,
-        batches: BatchCases,
-        batch_items: BatchItems,
-        operations: OperationCases,
-    ):
-        self._visualizations, self._generations, self._operations = visualizations, generations, operations
-        self._comparisons, self._batches, self._batch_items = comparisons, batches, batch_items
-
-    async def PreviewVisualization(
-        self, request: visualizations_pb2.PreviewVisualizationRequest, rpc: Context
-    ) -> visualizations_pb2.PreviewVisualizationResponse:
-        made = await self._visualizations.preview(request)
-        return visualizations_pb2.PreviewVisualizationResponse(
-            image=made.image,
-            width_px=made.width_px,
-            height_px=made.height_px,
-            receipt=made.receipt,
-            placed=made.placed,
-            colors=made.colors,
-            scales=made.scales,
-        )
-
-    async def ExportVisualization(
-        self, request: visualizations_pb2.ExportVisualizationRequest, rpc: Context
-    ) -> longrunning.Operation:
-        operation = await self._visualizations.export(request)
-        return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
-
-    async def GenerateVisualization(
-        self, request: visualizations_pb2.GenerateVisualizationRequest, rpc: Context
-    ) -> longrunning.Operation:
-        operation = await self._generations.start(request)
-        return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
-
-    async def GetVisualization(
-        self, request: visualizations_pb2.GetVisualizationRequest, rpc: Context
-    ) -> visualizations_pb2.GetVisualizationResponse:
-        found = await self._visualizations.get(request.name)
-        return visualizations_pb2.GetVisualizationResponse(
-            visualization=visualizations_pb2.Visualization.FromString(found.message)
-        )
-
-    async def DownloadVisualization(
-        self, request: visualizations_pb2.DownloadVisualizationRequest, rpc: Context
-    ) -> AsyncIterator[visualizations_pb2.DownloadVisualizationResponse]:
-        data = await self._visualizations.picture(request.name)
-        for at in range(0, len(data), CHUNK_BYTES):
-            yield visualizations_pb2.DownloadVisualizationResponse(chunk=data[at : at + CHUNK_BYTES])
-
-    async def RerenderVisualization(
-        self, request: visualizations_pb2.RerenderVisualizationRequest, rpc: Context
-    ) -> AsyncIterator[visualizations_pb2.RerenderVisualizationResponse]:
-        async for chunk in self._visualizations.rerender(request.receipt):
-            yield visualizations_pb2.RerenderVisualizationResponse(chunk=chunk)
-
-    async def VerifyRender(
-        self, requests: AsyncIterator[visualizations_pb2.VerifyRenderRequest], rpc: Context
-    ) -> visualizations_pb2.VerifyRenderResponse:
-        async def chunks() -> AsyncIterator[bytes]:
-            async for request in requests:
-                if len(request.chunk) > CHUNK_BYTES:
-                    raise InvalidArgument("CHUNK_INVALID", f"a chunk has at most {CHUNK_BYTES} bytes")
-                yield request.chunk
-
-        return await self._visualizations.verify(chunks())
-
-    async def CompareVisualizations(
-        self, request: visualizations_pb2.CompareVisualizationsRequest, rpc: Context
-    ) -> AsyncIterator[visualizations_pb2.CompareVisualizationsResponse]:
-        async for part in self._comparisons.compare(request):
-            yield part
-
-    async def BatchVisualizations(
-        self, request: visualizations_pb2.BatchVisualizationsRequest, rpc: Context
-    ) -> longrunning.Operation:
-        operation = await self._batches.start(request)
-        return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
-
-    async def ListBatchItems(
-        self, request: visualizations_pb2.ListBatchItemsRequest, rpc: Context
-    ) -> visualizations_pb2.ListBatchItemsResponse:
-        items, more = await self._batch_items.page(request.parent, request.page_size, request.page_token)
-        return visualizations_pb2.ListBatchItemsResponse(items=items, next_page_token=more)
 
 
 class ProductService(products_pb2_grpc.ProductServiceServicer):
@@ -324,13 +162,23 @@ class OperationService(operations_pb2_grpc.OperationServiceServicer):
 
 
 class Operations(longrunning_grpc.OperationsServicer):
-    """google.longrunning.Operations; what is not here answers UNIMPLEMENTED."""
+    """google.longrunning.Operations."""
 
     def __init__(self, operations: OperationCases):
         self._operations = operations
 
     def _proto(self, operation: Operation) -> longrunning.Operation:
         return operation_to_proto(operation, self._operations.board.last(operation.operation_id))
+
+    async def ListOperations(
+        self, request: longrunning.ListOperationsRequest, rpc: Context
+    ) -> longrunning.ListOperationsResponse:
+        found, more = await self._operations.page(request.name, request.filter, request.page_size, request.page_token)
+        return longrunning.ListOperationsResponse(operations=[self._proto(o) for o in found], next_page_token=more)
+
+    async def DeleteOperation(self, request: longrunning.DeleteOperationRequest, rpc: Context) -> empty_pb2.Empty:
+        await self._operations.delete(request.name)
+        return empty_pb2.Empty()
 
     async def GetOperation(self, request: longrunning.GetOperationRequest, rpc: Context) -> longrunning.Operation:
         return self._proto(await self._operations.get(request.name))

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import UTC
 
 from roomviz.errors import InvalidArgument, NotFound, RoomvizError
 from roomviz.imaging.codec import preview_size
@@ -36,6 +37,7 @@ def item_name(operation_id: str, index: int) -> str:
 class BatchItems:
     """What came of the items of batches, as the compositor knows it."""
 
+    rooms: RoomCases
     operations: Operations
     calls: Calls
 
@@ -43,6 +45,8 @@ class BatchItems:
         question = (current().tenant, "batch-items", name)
         begin, limit = paging.offset(token, *question), paging.page_size(size)
         operation = await self._batch(name)
+        if not await self.rooms.visible(operation.subject):
+            raise NotFound("OPERATION_NOT_FOUND", f"there is no batch {name}: its room was deleted")
         kept = await self._kept(operation.operation_id, begin, limit + 1)
         items = [_shown(operation, item) for item in kept.items]
         if not kept.room:  # the job did not begin yet
@@ -84,12 +88,20 @@ class BatchItems:
             create_time=item.end_time,
             staging=staging,
         )
-        return Visualization(visualization_id, batch.tenant, batch.owner, shown.SerializeToString(), made.image_key)
+        return Visualization(
+            visualization_id,
+            batch.tenant,
+            batch.owner,
+            shown.SerializeToString(),
+            made.image_key,
+            kept.room,
+            item.end_time.ToDatetime(UTC),
+        )
 
     async def _batch(self, name: str) -> Operation:
         (operation_id,) = parse(name, "operations")
         found = await self.operations.get(current().tenant, operation_id)
-        if found is None or found.verb != "batch" or not caller().may_see(found.owner):
+        if found is None or found.verb != "batch" or found.delete_time or not caller().may_see(found.owner):
             raise NotFound("OPERATION_NOT_FOUND", f"there is no batch {name}")
         return found
 

@@ -5,26 +5,37 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from google.protobuf import any_pb2
 from google.rpc import status_pb2
 
-from roomviz.errors import DeadlineExceeded, NotFound
+from roomviz.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.context import current
 from roomviz.runtime.rpc import to_status
 from roomviz.v1 import rooms_pb2, visualizations_pb2
 from services.gateway.adapters.postgres import PostgresOperations
+from services.gateway.adapters.visualizations import insert
+from services.gateway.domain.filters import Field, Kind
 from services.gateway.domain.happenings import Event, Type
-from services.gateway.domain.records import Operation, OperationState, RoomState
+from services.gateway.domain.records import Operation, OperationState, RoomState, Visualization
 from services.gateway.ports import Happenings
 from services.gateway.usecases.caller import caller
+from services.gateway.usecases.listing import listed
 from services.gateway.usecases.names import parse
 from services.gateway.usecases.surfaces import applied_to, kind_word, surface_word
 
 log = structlog.get_logger()
+
+_FIELDS = {
+    "done": Field(Kind.BOOL),
+    "verb": Field(Kind.WORD, ("analyze", "export", "generate", "batch")),
+    "subject": Field(Kind.TEXT),
+    "create_time": Field(Kind.TIME),
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ class OperationCases:
     async def get(self, name: str) -> Operation:
         (operation_id,) = parse(name, "operations")
         found = await self.operations.get(current().tenant, operation_id)
-        if found is None or not caller().may_see(found.owner):
+        if found is None or found.delete_time is not None or not caller().may_see(found.owner):
             raise NotFound("OPERATION_NOT_FOUND", f"there is no operation {name}")
         return found
 
@@ -108,6 +119,18 @@ class OperationCases:
         operation = await self.get(name)
         await self.operations.cancel(operation.tenant, operation.operation_id)
         self.board.hear(operation.operation_id, None)
+
+    async def page(self, parent: str, filter: str, size: int, token: str) -> tuple[list[Operation], str]:
+        """Operations of the caller, newest first."""
+        if parent not in ("", "operations"):
+            raise InvalidArgument("NAME_INVALID", "operations are listed under `operations`")
+        return await listed(self.operations.page, "operations", _FIELDS, size, token, filter, orders=("create_time",))
+
+    async def delete(self, name: str) -> None:
+        """Hide an operation that has ended. What it made stays."""
+        operation = await self.get(name)
+        if not await self.operations.delete(operation.tenant, operation.operation_id):
+            raise FailedPrecondition("OPERATION_RUNNING", f"{name} runs; cancel it first")
 
     async def finished(self, operation_id: str, tenant: str, response: bytes | None, error: bytes | None) -> None:
         """A job came to its end. Told twice, it has an effect once."""
@@ -181,7 +204,7 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
             RoomState.NEEDS_REFINEMENT if analysis.state == rooms_pb2.ROOM_STATE_NEEDS_REFINEMENT else RoomState.READY
         )
         await connection.execute(
-            "UPDATE rooms SET state = $3 WHERE tenant = $1 AND room_id = $2",
+            "UPDATE rooms SET state = $3, revision = revision + 1, update_time = now() WHERE tenant = $1 AND room_id = $2",
             operation.tenant,
             operation.subject.removeprefix("rooms/"),
             state.value,
@@ -217,14 +240,19 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
         if asked.HasField("staging"):
             visualization.staging.CopyFrom(asked.staging)
         visualization.view = asked.view or visualizations_pb2.VIEW_AFTER
-    visualization.create_time.GetCurrentTime()
-    await connection.execute(
-        "INSERT INTO visualizations (visualization_id, tenant, owner, message, image_key) VALUES ($1, $2, $3, $4, $5)",
-        operation.operation_id,
-        operation.tenant,
-        operation.owner,
-        visualization.SerializeToString(),
-        made.image_key,
+    now = datetime.now(UTC)
+    visualization.create_time.FromDatetime(now)
+    await insert(
+        connection,
+        Visualization(
+            operation.operation_id,
+            operation.tenant,
+            operation.owner,
+            visualization.SerializeToString(),
+            made.image_key,
+            operation.subject,
+            now,
+        ),
     )
     public.Pack(visualization)
     return public.SerializeToString()

@@ -1,13 +1,14 @@
 """Rooms: taking in photos, having them analyzed, reading what was found."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from roomviz.errors import FailedPrecondition, NotFound
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound, Violation
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2
 from roomviz.runtime.context import current
@@ -21,6 +22,7 @@ from services.gateway.usecases.names import check_request_id, new_id, parse, pri
 from services.gateway.usecases.quotas import QuotaCases
 
 ANALYZE_SIDE_MIN = 64
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def envelope(operation_id: str, limit_s: float) -> tuple[jobs_pb2.Envelope, datetime]:
@@ -32,6 +34,17 @@ def envelope(operation_id: str, limit_s: float) -> tuple[jobs_pb2.Envelope, date
     )
     made.deadline.FromDatetime(deadline)
     return made, deadline
+
+
+def check_digest(content_digest: str) -> None:
+    """A digest that is announced is a SHA-256; empty where none is."""
+    if content_digest and not _DIGEST.fullmatch(content_digest):
+        message = "content_digest is a SHA-256, 64 lower-case hexadecimal digits"
+        raise InvalidArgument("DIGEST_INVALID", message, violations=[Violation("content_digest", message)])
+
+
+def no_room(name: str) -> NotFound:
+    return NotFound("ROOM_NOT_FOUND", f"there is no room {name}", {"room": name})
 
 
 @dataclass(frozen=True)
@@ -52,19 +65,47 @@ class RoomCases:
         (room_id,) = parse(name, "rooms")
         room = await self.rooms.get(current().tenant, room_id)
         if room is None or not caller().may_see(room.owner):
-            raise NotFound("ROOM_NOT_FOUND", f"there is no room {name}", {"room": name})
+            raise no_room(name)
         return room
 
-    async def upload(self, display_name: str, chunks: AsyncIterator[bytes]) -> Room:
-        """Keep a photo. It is refused as soon as it is too long, and stored only once it is normalized."""
+    async def visible(self, name: str) -> bool:
+        """Whether a room is there for the caller."""
+        try:
+            await self.get(name)
+        except NotFound:
+            return False
+        return True
+
+    async def upload(self, header: rooms_pb2.UploadRoomHeader, chunks: AsyncIterator[bytes]) -> Room:
+        """Keep a photo that comes in one call. It is refused as soon as it is too long."""
+        check_digest(header.content_digest)
+        display_name = printable(header.display_name)
+        return await self.keep(display_name, chunks, header.content_digest, header.size_bytes)
+
+    async def keep(
+        self, display_name: str, chunks: AsyncIterator[bytes], content_digest: str = "", size_bytes: int = 0
+    ) -> Room:
+        """Make a room of a photo, or give the one that the caller has of it; refuse what is not what was announced. It is
+        stored only once it is normalized."""
         tenant, owner = current().tenant, caller().subject
-        display_name = printable(display_name)
         async with self.spool.folder() as folder:
-            digest = await self.spool.write(folder / "upload", chunks, self.bytes_max)
+            came = await self.spool.write(folder / "upload", chunks, self.bytes_max)
+            if size_bytes and came.size_bytes != size_bytes:
+                raise InvalidArgument(
+                    "SIZE_MISMATCH",
+                    f"{came.size_bytes} bytes came of {size_bytes}",
+                    {"received_bytes": str(came.size_bytes)},
+                )
+            if content_digest and came.digest != content_digest:
+                raise InvalidArgument(
+                    "DIGEST_MISMATCH",
+                    "what came is not what was announced: its SHA-256 differs",
+                    {"content_digest": came.digest},
+                )
             # The same photo sent several times at once is decoded and stored once.
-            async with self._coming.setdefault((tenant, owner, digest), asyncio.Lock()):
-                known = await self.rooms.by_digest(tenant, owner, digest)
-                return known or await self._keep(tenant, owner, display_name, digest, folder / "upload")
+            async with self._coming.setdefault((tenant, owner, came.digest), asyncio.Lock()):
+                known = await self.rooms.by_digest(tenant, owner, came.digest)
+                return known or await self._keep(tenant, owner, display_name, came.digest, folder / "upload")
 
     async def _keep(self, tenant: str, owner: str, display_name: str, digest: str, upload: Path) -> Room:
         with stage("ingest"):

@@ -91,12 +91,22 @@ class VisualizationCases:
         )
 
     async def get(self, name: str) -> Visualization:
+        """A visualization that is there, also of a batch. Raises VISUALIZATION_NOT_FOUND."""
+        found = await self.seen(name)
+        if found.delete_time is not None:
+            raise no_visualization(name)
+        return found
+
+    async def seen(self, name: str) -> Visualization:
+        """As `get`, deleted ones too."""
         (visualization_id,) = parse(name, "visualizations")
         found = await self.visualizations.get(current().tenant, visualization_id)
         if found is None:
             found = await self.batch_visualization(visualization_id)
+            if found is not None and not await self.rooms.visible(found.room):
+                found = None
         if found is None or not caller().may_see(found.owner):
-            raise NotFound("VISUALIZATION_NOT_FOUND", f"there is no visualization {name}")
+            raise no_visualization(name)
         return found
 
     async def picture(self, name: str) -> bytes:
@@ -108,7 +118,10 @@ class VisualizationCases:
             raise InvalidArgument("RECEIPT_INVALID", "a receipt is a SHA-256, 64 lower-case hexadecimal digits")
         request = compositor_pb2.RerenderRequest(receipt=receipt)
         async for answer in invoke_for_stream(self.calls.compositor.Rerender, request):
-            yield answer.chunk
+            if answer.room and not await self.rooms.visible(answer.room):
+                raise NotFound("RECEIPT_NOT_FOUND", f"there is no receipt {receipt}", {"receipt": receipt})
+            if answer.chunk:
+                yield answer.chunk
 
     async def verify(self, chunks: AsyncIterator[bytes]) -> visualizations_pb2.VerifyRenderResponse:
         """What a picture is; it is refused as soon as it is too long."""
@@ -128,6 +141,8 @@ class VisualizationCases:
                 raise InvalidArgument("IMAGE_EMPTY", "the file is empty")
 
         answer: compositor_pb2.VerifyResponse = await invoke_with_stream(self.calls.compositor.Verify, requests())
+        if answer.verdict.room and not await self.rooms.visible(answer.verdict.room):
+            return visualizations_pb2.VerifyRenderResponse(verdict=visualizations_pb2.RENDER_VERDICT_UNKNOWN)
         return answer.verdict
 
     async def _asked(
@@ -215,6 +230,10 @@ def _applied(spec: compositor_pb2.RenderSpec) -> list[Event]:
         Event(Type.PRODUCT_APPLIED, tenant, owner, p, room=spec.room, product=p, surface_kind=kind_word(k), store=store)
         for p, k in sorted(shown)
     ]
+
+
+def no_visualization(name: str) -> NotFound:
+    return NotFound("VISUALIZATION_NOT_FOUND", f"there is no visualization {name}", {"visualization": name})
 
 
 def _targets(
