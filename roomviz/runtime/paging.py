@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import json
 
-from roomviz.errors import InvalidArgument
+from roomviz.errors import InvalidArgument, Violation
 
 DEFAULT, MAX = 50, 200
 
@@ -13,7 +13,8 @@ DEFAULT, MAX = 50, 200
 def page_size(asked: int) -> int:
     """0 means the default; more than the maximum means the maximum."""
     if asked < 0:
-        raise InvalidArgument("PAGE_SIZE_INVALID", "page_size must not be negative")
+        message = "page_size must not be negative"
+        raise InvalidArgument("PAGE_SIZE_INVALID", message, violations=[Violation("page_size", message)])
     return min(asked or DEFAULT, MAX)
 
 
@@ -26,6 +27,10 @@ def token(after: str, *question: str) -> str:
     return base64.urlsafe_b64encode(json.dumps([_mark(question), after]).encode()).decode()
 
 
+def foreign_token(message: str = "page_token was not given by this service") -> InvalidArgument:
+    return InvalidArgument("PAGE_TOKEN_INVALID", message, violations=[Violation("page_token", message)])
+
+
 def after(given: str, *question: str) -> str:
     """Where the page of this token begins; empty for the first page."""
     if not given:
@@ -33,9 +38,9 @@ def after(given: str, *question: str) -> str:
     try:
         mark, position = json.loads(base64.urlsafe_b64decode(given.encode()))
     except (ValueError, TypeError, binascii.Error):
-        raise InvalidArgument("PAGE_TOKEN_INVALID", "page_token was not given by this service") from None
+        raise foreign_token() from None
     if mark != _mark(question) or not isinstance(position, str):
-        raise InvalidArgument("PAGE_TOKEN_INVALID", "page_token belongs to another question")
+        raise foreign_token("page_token belongs to another question")
     return position
 
 
@@ -43,5 +48,5 @@ def offset(given: str, *question: str) -> int:
     """Where the page of this token begins, where tokens count items."""
     position = after(given, *question)
     if position and not (position.isascii() and position.isdigit() and len(position) <= 9):
-        raise InvalidArgument("PAGE_TOKEN_INVALID", "page_token was not given by this service")
+        raise foreign_token()
     return int(position or 0)

@@ -57,7 +57,7 @@ def to_status(error: BaseException) -> status_pb2.Status:
     if not isinstance(error, errors.RoomvizError):
         error = errors.Internal("INTERNAL", "an internal error; quote the request id to support")
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
-    if error.retryable:
+    if error.retryable or error.retry_after_s is not None:
         seconds = error.retry_after_s or 1.0
         delay = duration_pb2.Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from roomviz.errors import InvalidArgument
+from roomviz.runtime import paging
 from roomviz.runtime.database import reachable
 from services.gateway.domain.filters import Condition, Question
 
@@ -69,4 +69,4 @@ def _decoded(position: str, field: str) -> list[Any]:
             raise ValueError
         return [datetime.fromisoformat(key) if field.endswith("_time") else key, last]
     except (ValueError, TypeError):
-        raise InvalidArgument("PAGE_TOKEN_INVALID", "page_token was not given by this service") from None
+        raise paging.foreign_token() from None

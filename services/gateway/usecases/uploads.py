@@ -110,7 +110,9 @@ class UploadCases:
                 f"{upload.received_bytes} bytes have come; go on there",
                 {"received_bytes": str(upload.received_bytes)},
             )
-        return Aborted("UPLOAD_BUSY", "another call sends to this upload; try again when it has ended")
+        return Aborted(
+            "UPLOAD_BUSY", "another call sends to this upload; try again when it has ended", retry_after_s=1.0
+        )
 
     async def _receive(self, upload: Upload, writer: str, chunks: AsyncIterator[bytes]) -> Upload:
         """Store what comes, part by part."""
