@@ -2,14 +2,17 @@
 
 python -m bench.fuzz_http --minutes 10 [--url http://127.0.0.1:8080] [--key-file .local/secrets/api_key]
 
-Schemathesis makes the requests. Every second id in them is one that exists, and every second file a picture, so that
-they get beyond the first check. The answers are counted by the server's own metrics.
+Schemathesis makes the requests to paths; those to RPCs over Connect are made here. Every second id in them is one that
+exists, and every second file a picture, so that they get beyond the first check. The answers are counted by the
+server's own metrics.
 """
 
 import argparse
 import json
 import os
+import random
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -21,6 +24,8 @@ from typing import Any
 import cv2
 import httpx
 import numpy as np
+
+from services.gateway.app import PUBLIC
 
 _LIVE = "ROOMVIZ_FUZZ_LIVE"
 _FILES = ("image", "file", "files")
@@ -54,11 +59,59 @@ def codes(url: str, key: str) -> Counter[str]:
     return found
 
 
+def message(rng: random.Random, of: Any, names: list[str], depth: int = 0) -> dict[str, Any]:
+    """Something like a message of this descriptor, as JSON."""
+    out: dict[str, Any] = {}
+    for field in of.fields:
+        if rng.random() < 0.3 or (field.message_type is not None and depth > 3):
+            continue
+
+        def value(field: Any = field) -> Any:
+            if field.message_type is not None:
+                return message(rng, field.message_type, names, depth + 1)
+            if field.enum_type is not None:
+                return rng.choice([v.number for v in field.enum_type.values] + [-1, 99])
+            if field.cpp_type == field.CPPTYPE_STRING:
+                return rng.choice([*names, *names, "", "\0", "é" * 300, "../..", "rooms/none", "AAAA"])
+            if field.cpp_type == field.CPPTYPE_BOOL:
+                return rng.random() < 0.5
+            return rng.choice([0, 1, -1, 7, 0.5, 1e308, "NaN", "Infinity", 2**31 - 1, -(2**31)])
+
+        out[field.json_name] = [value() for _ in range(rng.randint(0, 3))] if field.is_repeated else value()
+    return out
+
+
+def connect(url: str, key: str, names: list[str], rounds: int) -> Counter[str]:
+    """Call each public RPC with what is nearly right, and with noise; how often each status and code came."""
+    rng, found = random.Random(1), Counter[str]()
+    with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=60) as web:
+        for turn in range(rounds):
+            for service in PUBLIC:
+                for method in service.methods:
+                    streams = method.client_streaming or method.server_streaming
+                    body = json.dumps(message(rng, method.input_type, names)).encode()
+                    kind = "json"
+                    if turn % 3 == 2:
+                        body, kind = rng.randbytes(rng.randint(0, 200)), rng.choice(["json", "proto"])
+                    if streams and rng.random() < 0.9:
+                        body = struct.pack(">BI", 0, len(body)) + body
+                    media = f"application/connect+{kind}" if streams else f"application/{kind}"
+                    headers = {"Content-Type": media, "Connect-Timeout-Ms": "5000"}
+                    answer = web.post(f"/{service.full_name}/{method.name}", content=body, headers=headers)
+                    codes = re.findall(rb'"code": "([a-z_]+)"', answer.content[-4000:]) if answer.content else []
+                    code = codes[-1].decode() if codes else "ok"
+                    found[f"{answer.status_code} {code}"] += 1
+                    if code in ("internal", "unknown") or answer.status_code == 500:
+                        print("fault:", service.full_name, method.name, body[:500], answer.text[:500])
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--key-file", type=Path, default=Path(".local/secrets/api_key"))
+    parser.add_argument("--rounds", type=int, default=30, help="How often each RPC is called over Connect.")
     a = parser.parse_args()
     key = a.key_file.read_text().strip()
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "bench.fuzz_http", _LIVE: json.dumps(live(a.url, key))}
@@ -83,6 +136,11 @@ def main() -> None:
         ]
         failed |= subprocess.run(command, env=environment, check=False).returncode != 0
     answers = codes(a.url, key) - before
+    ids = json.loads(environment[_LIVE])
+    names = [f"visualizations/{ids['visualization_id']}", "products/FLR-WALNUT", *ids.values()]
+    rpcs = connect(a.url, key, names, a.rounds)
+    print(f"{rpcs.total()} RPCs over Connect:", ", ".join(f"{code}: {n}" for code, n in rpcs.most_common()))
+    failed |= any(code.endswith(("internal", "unknown")) for code in rpcs)
     print(f"{answers.total()} answers:", ", ".join(f"{code}: {answers[code]}" for code in sorted(answers)))
     raise SystemExit(failed or any(code.startswith("5") for code in answers))
 
@@ -94,10 +152,10 @@ elif _LIVE in os.environ:  # loaded by Schemathesis
 
     _ids = json.loads(os.environ[_LIVE])
 
-    def _swapped(value: Any) -> Any:
+    def _swapped(value: Any, files: bool) -> Any:
         """The same with every second id and file made good: by its content, so that what failed fails again."""
         if isinstance(value, list):
-            return [_swapped(v) for v in value]
+            return [_swapped(v, files) for v in value]
         if not isinstance(value, dict):
             return value
         out = {}
@@ -105,16 +163,14 @@ elif _LIVE in os.environ:  # loaded by Schemathesis
             mark = zlib.crc32(repr(given).encode())
             if mark % 2 and name in _ids:
                 out[name] = _ids[name]
-            elif mark % 2 and name in _FILES:
+            elif mark % 2 and files and name in _FILES:
                 out[name] = [picture(mark)] if name == "files" else picture(mark)
             else:
-                out[name] = _swapped(given)
+                out[name] = _swapped(given, files)
         return out
 
     @schemathesis.hook
-    def map_path_parameters(context: Any, path_parameters: Any) -> Any:
-        return _swapped(path_parameters)
-
-    @schemathesis.hook
-    def map_body(context: Any, body: Any) -> Any:
-        return _swapped(body)
+    def map_case(context: Any, case: Any) -> Any:
+        case.path_parameters = _swapped(case.path_parameters, False)
+        case.body = _swapped(case.body, case.media_type == "multipart/form-data")
+        return case

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -272,6 +274,27 @@ def test_a_visitor_tries_a_photo_and_the_same_photo_again_is_answered_from_what_
     rooms = [b["input_image_url"].split("/")[4] for b in answers]
     count = "SELECT count(*) FROM gateway.operations WHERE subject = $1"
     assert [running.rows(count, f"rooms/{room}")[0]["count"] for room in rooms] == [1, 0]
+
+
+def test_what_takes_long_goes_on_after_the_request_gave_up(web: httpx.Client, running: Running, photo: bytes):
+    session = ok(web.post("/api/upload", files={"file": fresh(photo)}))["sessionId"]
+    segmentation = running.pid("segmentation")
+    os.kill(segmentation, signal.SIGSTOP)
+    try:
+        late = problem(web.post("/api/image-segmentation", json={"session_id": session}), 504, "STILL_RUNNING")
+        status = ok(web.get(f"/api/sessions/{session}/status"))
+        problem(web.get(f"/api/sessions/{session}/results"), 409, "RESULTS_NOT_READY")
+    finally:
+        os.kill(segmentation, signal.SIGCONT)
+
+    assert late["metadata"]["operation"].startswith("operations/")
+    assert status["status"] == "processing"
+    assert status["progress"] < 100
+    body = ok(web.post("/api/image-segmentation", json={"session_id": session}))  # which finds the work under way
+    assert body["segments"]
+    count = "SELECT count(*) FROM gateway.operations WHERE operation_id = $1 AND state = 'SUCCEEDED'"
+    operation = late["metadata"]["operation"].removeprefix("operations/")
+    assert running.rows(count, operation)[0]["count"] == 1
 
 
 def test_a_visitor_sees_nothing_of_another(anybody: httpx.Client, photo: bytes):
