@@ -57,9 +57,9 @@ SERVICES = {
     ),
     "gateway": Permissions(
         # What is not its own it reads when somebody asks for all that is kept of them.
-        reads=("rooms/", "masks/", "renders/", "batches/", "exports/", "recipes/", "generated/", "plates/"),
-        writes=("rooms/", "patterns/", "batches/", "exports/"),
-        lists=("rooms/", "batches/", "exports/"),
+        reads=("rooms/", "masks/", "renders/", "batches/", "exports/", "uploads/", "recipes/", "generated/", "plates/"),
+        writes=("rooms/", "patterns/", "batches/", "exports/", "uploads/"),
+        lists=("rooms/", "batches/", "exports/", "uploads/"),
         publishes=(
             "jobs.*.*",
             "events.operation.cancelled",

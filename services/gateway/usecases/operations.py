@@ -26,6 +26,7 @@ from services.gateway.ports import Happenings
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.listing import listed
 from services.gateway.usecases.names import parse
+from services.gateway.usecases.shown import visualization_to_proto
 from services.gateway.usecases.surfaces import applied_to, kind_word, surface_word
 
 log = structlog.get_logger()
@@ -242,19 +243,17 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
         visualization.view = asked.view or visualizations_pb2.VIEW_AFTER
     now = datetime.now(UTC)
     visualization.create_time.FromDatetime(now)
-    await insert(
-        connection,
-        Visualization(
-            operation.operation_id,
-            operation.tenant,
-            operation.owner,
-            visualization.SerializeToString(),
-            made.image_key,
-            operation.subject,
-            now,
-        ),
+    kept = Visualization(
+        operation.operation_id,
+        operation.tenant,
+        operation.owner,
+        visualization.SerializeToString(),
+        made.image_key,
+        operation.subject,
+        now,
     )
-    public.Pack(visualization)
+    await insert(connection, kept)
+    public.Pack(visualization_to_proto(kept))
     return public.SerializeToString()
 
 
