@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from roomviz.errors import InvalidArgument
+from roomviz.runtime.admission import Turns
 from roomviz.runtime.metrics import SANDBOX_LOST
 from roomviz.runtime.sandbox import Sandbox, sandbox
 from services.gateway.adapters.decoder import SandboxedDecoder
@@ -47,7 +48,7 @@ async def box():
 
 @pytest.mark.skipif(not rows(), reason="the folder of hostile files, ../shared/hostile, is missing")
 async def test_each_hostile_file_is_taken_or_refused_as_its_manifest_says_and_no_worker_is_lost(box: Sandbox):
-    decoder, wrong = SandboxedDecoder(box, LIMITS), []
+    decoder, wrong = SandboxedDecoder(box, LIMITS, Turns("test", 1, 1, 1, 1.0)), []
     before = lost()
     process, began = await box.run(memory)
     for row in rows():

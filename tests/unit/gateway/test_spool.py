@@ -11,6 +11,7 @@ from roomviz.imaging import codec
 from services.gateway.adapters.decoder import _take_in_file
 from services.gateway.adapters.spool import Spool
 from services.gateway.domain.ingest import Limits, take_in
+from services.gateway.domain.records import Spooled
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
@@ -22,11 +23,11 @@ async def test_an_upload_lies_in_a_folder_of_its_own_that_goes_with_it(tmp_path:
     spool = Spool(str(tmp_path))
 
     async with spool.folder() as one, spool.folder() as other:
-        digest = await spool.write(one / "upload", chunks(b"ab", b"c"), 3)
+        came = await spool.write(one / "upload", chunks(b"ab", b"c"), 3)
         assert (one / "upload").read_bytes() == b"abc"
         assert one != other
 
-    assert digest == hashlib.sha256(b"abc").hexdigest()
+    assert came == Spooled(hashlib.sha256(b"abc").hexdigest(), 3)
     assert os.listdir(tmp_path) == []
 
 

@@ -34,7 +34,7 @@ KINDS = {
 }
 
 
-async def anybody(metadata: dict[str, str]) -> str:
+async def anybody(method: str, metadata: dict[str, str]) -> str:
     return "tenant"
 
 
