@@ -7,11 +7,91 @@ _OWNED = ":subject <> '' AND owner = :subject"
 # Of rooms and operations, those that are named, where any are: one that its owner adds meanwhile is not half removed.
 _OWN_ROOMS = f"{_OWNED} AND :room_ids = '{{}}'"
 _OWN_OPERATIONS = ":subject <> '' AND :subject IN (owner, subject) AND :operations = '{}'"
+_TELLS_OF_THESE = (
+    "EXISTS (SELECT FROM unnest(:operations || :room_ids) AS id WHERE position(convert_to(id, 'UTF8') IN response) > 0)"
+)
+_EVENT = "tenant = :tenant AND ((:subject <> '' AND :subject IN (owner, unit)) OR room = ANY (:rooms))"
+_EVENTS = f"(SELECT event_id FROM events WHERE {_EVENT})"
+_USER = "(SELECT user_id FROM users WHERE tenant = :tenant AND :subject <> '' AND 'users/' || user_id = :subject)"
 _RANDOM_ID = "replace(gen_random_uuid()::text, '-', '')"
 
 HOLDINGS = Holdings(
     "gateway",
     (
+        Table("descriptions", "rooms in words", WITH_ROOM, "tenant = :tenant AND room_id = ANY (:room_ids)"),
+        Table(
+            "photo_sessions",
+            "sessions of the HTTP API: which photo, under which file name, and what became of it",
+            "as long as the room; without one, a day",
+            f"tenant = :tenant AND (room_id = ANY (:room_ids) OR ({_OWN_ROOMS}))",
+        ),
+        Table(
+            "photo_results",
+            "what was found in a photo, for the same photo sent again",
+            WITH_ROOM,
+            "tenant = :tenant AND room_id = ANY (:room_ids)",
+        ),
+        Table(
+            "requests",
+            "request ids, and what was answered to them",
+            "a day",
+            f"tenant = :tenant AND ((:subject <> '' AND subject = :subject) OR {_TELLS_OF_THESE})",
+        ),
+        Table(
+            "uploads",
+            "files that come in pieces: what their owner called them, and which bytes have come",
+            "a day",
+            f"tenant = :tenant AND (({_OWNED}) OR room = ANY (:rooms))",
+            prefixes=("'uploads/' || upload_id || '/'",),
+        ),
+        Table(
+            "shares",
+            "links to pictures, and who made them",
+            "as long as the picture",
+            f"tenant = :tenant AND (({_OWNED}) OR split_part(visualization_id, '-', 1) = ANY (:operations))",
+        ),
+        Table(
+            "webhook_attempts",
+            "how sending an event went",
+            "as its delivery",
+            f"delivery_id IN (SELECT delivery_id FROM webhook_deliveries WHERE event_id IN {_EVENTS})",
+        ),
+        Table("webhook_deliveries", "which events are sent where", "30 days after their end", f"event_id IN {_EVENTS}"),
+        Table(
+            "events",
+            "what happened: which room, which product, whose doing; sent to webhooks, counted in insights",
+            "13 months",
+            _EVENT,
+            anonymous="owner = :anonym, unit = :anonym, subject = '', room = '', data = '{}'",
+        ),
+        Table(
+            "experiment_exposures",
+            "which visitors an experiment holds out",
+            "as long as the experiment",
+            "tenant = :tenant AND :subject <> '' AND unit = :subject",
+            anonymous="unit = :anonym",
+        ),
+        Table(
+            "charges",
+            "what rooms and operations were charged to a tenant's quota",
+            WITH_ROOM,
+            "tenant = :tenant AND split_part(charge, '/', 2) = ANY (:operations || :room_ids)",
+        ),
+        Table(
+            "refresh_tokens",
+            "hashes",
+            "as long as their session",
+            f"session_id IN (SELECT session_id FROM sessions WHERE user_id IN {_USER})",
+            hidden=("token_hash",),
+        ),
+        Table("sessions", "who is signed in", "30 days after the last use", f"user_id IN {_USER}"),
+        Table(
+            "users",
+            "who has an account: address, name, role, a hash of the password",
+            "until it is deleted",
+            "tenant = :tenant AND :subject <> '' AND 'users/' || user_id = :subject",
+            hidden=("password_hash",),
+        ),
         Table(
             "rooms",
             "photos: what their owner called them, when they were last used",
@@ -26,64 +106,6 @@ HOLDINGS = Holdings(
             f"tenant = :tenant AND ({_OWNED} OR visualization_id = ANY (:operations)"
             " OR split_part(visualization_id, '-', 1) = ANY (:operations))",
             messages={"message": "roomviz.v1.Visualization"},
-        ),
-        Table(
-            "descriptions",
-            "rooms in words",
-            WITH_ROOM,
-            "tenant = :tenant AND room_id = ANY (:room_ids)",
-        ),
-        Table(
-            "photo_sessions",
-            "sessions of the HTTP API: which photo, under which file name, and what became of it",
-            "as long as the room; without one, a day",
-            f"tenant = :tenant AND (room_id = ANY (:room_ids) OR ({_OWNED} AND :room_ids = '{{}}'))",
-        ),
-        Table(
-            "photo_results",
-            "what was found in a photo, for the same photo sent again",
-            WITH_ROOM,
-            "tenant = :tenant AND room_id = ANY (:room_ids)",
-        ),
-        Table(
-            "shares",
-            "links to pictures, and who made them",
-            "as long as the picture",
-            f"tenant = :tenant AND ({_OWNED} OR visualization_id = ANY (:operations)"
-            " OR split_part(visualization_id, '-', 1) = ANY (:operations))",
-        ),
-        Table(
-            "uploads",
-            "files that come in pieces: what their owner called them, which bytes have arrived",
-            "a day",
-            f"tenant = :tenant AND ({_OWNED} OR room = ANY (:rooms))",
-            prefixes=("'uploads/' || upload_id || '/'",),
-        ),
-        Table(
-            "requests",
-            "request ids and what was answered to them",
-            "a day",
-            "tenant = :tenant AND :subject <> '' AND subject = :subject",
-        ),
-        Table(
-            "events",
-            "what happened: which room, which product, whose doing; sent to webhooks, counted in insights",
-            "13 months",
-            f"tenant = :tenant AND ({_OWNED} OR (:subject <> '' AND unit = :subject) OR room = ANY (:rooms))",
-            anonymous="owner = :anonym, unit = :anonym, room = '', subject = '', data = '{}'",
-        ),
-        Table(
-            "experiment_exposures",
-            "which visitors an experiment holds out",
-            "as long as the experiment",
-            "tenant = :tenant AND :subject <> '' AND unit = :subject",
-            anonymous="unit = :anonym",
-        ),
-        Table(
-            "charges",
-            "what was charged to a tenant's quota: rooms and operations by name",
-            WITH_ROOM,
-            "tenant = :tenant AND (charge = ANY (:rooms) OR replace(charge, 'operations/', '') = ANY (:operations))",
         ),
         Table(
             "exports",
@@ -110,21 +132,10 @@ HOLDINGS = Holdings(
             "as long as the tenant",
             "tenant = :tenant AND 'apiKeys/' || key_id = :subject",
             stays=True,
-            hidden=("key_hash",),
+            hidden=("key_hash", "overlap_hash"),
         ),
-        Table(
-            "users",
-            "who has an account: address, name, role",
-            "until the account is deleted",
-            "tenant = :tenant AND :subject <> '' AND 'users/' || user_id = :subject",
-            hidden=("password_hash",),
-        ),
-        Table("sessions", "goes with its user, by reference: who is signed in", "30 days after the last use"),
-        Table("refresh_tokens", "goes with its session, by reference: hashes", "as the session"),
         Table("tries", "hashes: of attempts to sign in", "an hour"),
         Table("webhook_endpoints", "of companies: where they are told what happens", "until it is deleted"),
-        Table("webhook_deliveries", "which events were sent where; no event's content", "30 days after its end"),
-        Table("webhook_attempts", "what a company's server answered", "as the delivery"),
         Table("reported_events", "ids of events that were reported, so that they count once", "two days"),
         Table("insight_marks", "days to be counted again", "seconds"),
         Table("insight_days", "counts by day, product and surface", "always"),
