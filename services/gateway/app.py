@@ -419,6 +419,8 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
         }
         admission = Admission(quota_cases, turns, weights(PUBLIC))
+        # Before the servers, which end before it: a call that waits for a job still hears of its end.
+        await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())
         server = await stack.enter_async_context(
             rpc.serve(
                 f"{settings.host}:{settings.gateway_port}",
@@ -471,7 +473,6 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         await stack.enter_async_context(
             Housekeeping(settings.housekeeping_s, requests.forget, upload_cases.sweep).running()
         )
-        await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())
         await stack.enter_async_context(
             Keeper(
                 happenings, webhooks, insights, settings.event_months, settings.webhook_days, settings.insight_period_s

@@ -9,6 +9,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from roomviz.errors import Unavailable
 from roomviz.runtime.context import REQUEST_ID, new_request_id
 from roomviz.runtime.metrics import HTTP_SECONDS
 from services.gateway.transport.http.problems import problem
@@ -65,8 +66,10 @@ class Edge:
                 await self._preflight(answer, bool(cors))
             else:
                 await self._app(scope, receive, answer)
-        except asyncio.CancelledError:
-            status = status or 499
+        except asyncio.CancelledError:  # the server stops, and its grace is over
+            if not status:
+                stops = Unavailable("SERVER_STOPS", "the server stops just now; try again")
+                await problem(stops, request_id)(scope, receive, answer)
             raise
         except ClientDisconnect:
             status = status or 499
