@@ -349,6 +349,8 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             Health({"postgresql": lambda: database.probe(pool), "nats": queue.probe, "s3": store.probe}).running()
         )
 
+        insight_cases = InsightCases(insights)
+
         async def own() -> status_pb2.GetStatusResponse:
             return health.answer()
 
@@ -398,7 +400,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(
                 WebhookService(WebhookCases(webhooks, vault, hook_rules)), server
             )
-            insights_pb2_grpc.add_InsightServiceServicer_to_server(InsightService(InsightCases(insights)), server)
+            insights_pb2_grpc.add_InsightServiceServicer_to_server(InsightService(insight_cases), server)
             privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(
                 PrivacyService(privacy_cases, operation_cases), server
             )
@@ -453,6 +455,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             store,
             health,
             tokens.jwks,
+            insight_cases,
         )
         links = Links(await link_secret(pool), settings.http_url.rstrip("/"), settings.http_link_s)
         limits_s = (settings.upload_limit_s, settings.watch_limit_s, settings.http_wait_s)
@@ -460,7 +463,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         await stack.enter_async_context(
             serve(
                 web.application(
-                    web.api(credentials, web_cases, links, *limits_s),
+                    web.api(credentials, admission, web_cases, links, *limits_s),
                     Connect(PUBLIC, register, edge),
                     settings.http_origins,
                 ),

@@ -16,7 +16,7 @@ def document() -> str:
     nothing: Any = None
     cases = Cases(*[nothing] * len(Cases.__dataclass_fields__))
     upload, watch, wait = (Settings.model_fields[n].default for n in ("upload_limit_s", "watch_limit_s", "http_wait_s"))
-    app = api(nothing, cases, Links(b"", "", 1), upload, watch, wait)
+    app = api(nothing, nothing, cases, Links(b"", "", 1), upload, watch, wait)
     return json.dumps(openapi(app), indent=1, ensure_ascii=False) + "\n"
 
 

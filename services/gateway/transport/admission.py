@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import Enum
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -56,8 +56,12 @@ class Admission:
     def __init__(self, quotas: QuotaCases, turns: Mapping[Weight, Turns], weights: Mapping[str, Weight]):
         self._quotas, self._turns, self._weights = quotas, turns, weights
 
+    def __call__(self, method: str, tenant: str) -> AbstractAsyncContextManager[Sequence[tuple[str, str]]]:
+        return self.at(self._weights.get(method, Weight.LIGHT), tenant)
+
     @asynccontextmanager
-    async def __call__(self, method: str, tenant: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
+    async def at(self, weight: Weight, tenant: str) -> AsyncIterator[Sequence[tuple[str, str]]]:
+        """Let a call of this weight in; what to tell the caller of the rate."""
         told: Sequence[tuple[str, str]] = ()
         if tenant:
             rate, allowed = await self._quotas.request(tenant)
@@ -66,7 +70,6 @@ class Admission:
                 ("ratelimit-remaining", str(rate.remaining)),
                 ("ratelimit-reset", str(math.ceil(rate.reset_s))),
             )
-        weight = self._weights.get(method, Weight.LIGHT)
         if weight is Weight.WATCHED:
             yield told
         elif weight is Weight.LIGHT:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from roomviz import __version__
 from roomviz.runtime.health import Health
 from services.gateway.ports import Calls, Objects
+from services.gateway.transport.admission import Admission
 from services.gateway.transport.connect import Connect
 from services.gateway.transport.http.accounts import accounts
 from services.gateway.transport.http.batches import batches
@@ -23,8 +24,10 @@ from services.gateway.transport.http.photos import photos
 from services.gateway.transport.http.pictures import Pictures, saved
 from services.gateway.transport.http.platform import platform
 from services.gateway.transport.http.problems import Problem, ProblemViolation, install
+from services.gateway.transport.http.statistics import statistics
 from services.gateway.transport.identity import Credentials
 from services.gateway.usecases.accounts import AccountCases
+from services.gateway.usecases.insights import InsightCases
 from services.gateway.usecases.lifecycle import VisualizationLifecycle
 from services.gateway.usecases.photo_sessions import PhotoSessionCases
 from services.gateway.usecases.refinements import RefinementCases
@@ -46,15 +49,22 @@ class Cases:
     objects: Objects
     health: Health
     jwks: Callable[[], dict[str, Any]]
+    insights: InsightCases
 
 
 def api(
-    credentials: Credentials, cases: Cases, links: Links, upload_limit_s: float, watch_limit_s: float, wait_s: float
+    credentials: Credentials,
+    admission: Admission,
+    cases: Cases,
+    links: Links,
+    upload_limit_s: float,
+    watch_limit_s: float,
+    wait_s: float,
 ) -> FastAPI:
     """Every route below /api/, and what they answer with."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     install(app)
-    router = APIRouter(route_class=gated(credentials))
+    router = APIRouter(route_class=gated(credentials, admission))
     pictures = Pictures(cases.calls, links)
     photos(
         router,
@@ -73,6 +83,7 @@ def api(
     files(router, links, cases.objects)
     accounts(router, cases.accounts)
     platform(router, cases.health, cases.jwks)
+    statistics(router, cases.insights)
     app.include_router(router)
     document = openapi(app)
 

@@ -15,6 +15,7 @@ from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
 from roomviz.v1 import rooms_pb2
 from services.gateway.domain.sessions import PhotoSession, Stage
 from services.gateway.ports import Objects
+from services.gateway.transport.admission import Weight
 from services.gateway.transport.http import shapes, show
 from services.gateway.transport.http.gate import asks
 from services.gateway.transport.http.multipart import parts
@@ -72,7 +73,7 @@ def batches(
         status_code=202,
         summary="Send up to 25 photos",
         operation_id="createBatch",
-        **asks("rooms.analyze", upload_limit_s, requestBody=_FILES),
+        **asks("rooms.analyze", upload_limit_s, weight=Weight.SENT, requestBody=_FILES),
     )
     async def create_batch(request: Request) -> shapes.Batch:
         """A file that cannot be taken fails alone, and says why."""
@@ -96,7 +97,7 @@ def batches(
         summary="How far each file is, as Server-Sent Events",
         operation_id="watchBatch",
         response_class=StreamingResponse,
-        **asks("rooms.get", watch_limit_s, _answers("Events", "text/event-stream")),
+        **asks("rooms.get", watch_limit_s, _answers("Events", "text/event-stream"), Weight.WATCHED),
     )
     async def watch_batch(batch_id: BatchId) -> StreamingResponse:
         """`event: file` with a file of the batch, whenever it changed; `event: done` at the end of the last one."""
@@ -144,7 +145,7 @@ def batches(
         summary="The result of one file, as a ZIP",
         operation_id="downloadBatchFile",
         response_class=StreamingResponse,
-        **asks("rooms.get", upload_limit_s, _answers("A ZIP", "application/zip")),
+        **asks("rooms.get", upload_limit_s, _answers("A ZIP", "application/zip"), Weight.WATCHED),
     )
     async def download_file(batch_id: BatchId, session_id: BatchId) -> StreamingResponse:
         """`surfaces.json`, a mask a surface, the photo with its surfaces tinted. Fails with 409 where it is too early."""
@@ -159,7 +160,7 @@ def batches(
         summary="The results of all files, as a ZIP",
         operation_id="downloadBatch",
         response_class=StreamingResponse,
-        **asks("rooms.get", upload_limit_s, _answers("A ZIP", "application/zip")),
+        **asks("rooms.get", upload_limit_s, _answers("A ZIP", "application/zip"), Weight.WATCHED),
     )
     async def download_batch(batch_id: BatchId) -> StreamingResponse:
         """A folder a file; files that failed are left out. Fails with 409 (RESULTS_NOT_READY) while any is running."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request
 from roomviz.v1 import rooms_pb2
 from services.gateway.domain.records import Room
 from services.gateway.domain.sessions import PhotoResult, PhotoSession, Stage
+from services.gateway.transport.admission import Weight
 from services.gateway.transport.http import shapes, show
 from services.gateway.transport.http.files import Links
 from services.gateway.transport.http.gate import asks
@@ -65,7 +66,7 @@ def demos(
         "/api/sessions/{session_id}/upload",
         summary="Put a photo into a session",
         operation_id="uploadToSession",
-        **asks("rooms.create", upload_limit_s, requestBody=one_file("file")),
+        **asks("rooms.create", upload_limit_s, weight=Weight.SENT, requestBody=one_file("file")),
     )
     async def upload_to_session(request: Request, session_id: SessionId) -> shapes.SessionPhoto:
         async for name, part in file_of(request):
@@ -83,7 +84,7 @@ def demos(
         "/api/image-segmentation",
         summary="Find the surfaces, and describe the room",
         operation_id="segmentImage",
-        **asks("rooms.analyze", wait_s + 5),
+        **asks("rooms.analyze", wait_s + 5, weight=Weight.WATCHED),
     )
     async def segment_image(body: shapes.SegmentationAsked) -> shapes.SessionResults:
         """Fails with 504 (STILL_RUNNING) after 30 seconds: the work goes on, and the session's status tells of it."""

@@ -12,13 +12,14 @@ from starlette.requests import ClientDisconnect
 
 from roomviz.errors import InvalidArgument
 from roomviz.runtime import context
+from services.gateway.transport.admission import Admission, Weight
 from services.gateway.transport.http.problems import MEDIA_TYPE, Problem, problem
 from services.gateway.transport.identity import Credentials, Gate
 from services.gateway.transport.permissions import PUBLIC
 from services.gateway.usecases import caller
 
 JSON_BYTES_MAX = 1 << 20
-_PERMISSION, _LIMIT = "x-roomviz-permission", "x-roomviz-limit-seconds"
+_PERMISSION, _LIMIT, _WEIGHT = "x-roomviz-permission", "x-roomviz-limit-seconds", "x-roomviz-weight"
 _PROBLEM = {
     "description": "A failure",
     "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}},
@@ -28,25 +29,36 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def asks(
-    permission: str, limit_s: float = 30.0, answers: dict[int | str, dict[str, Any]] | None = None, **openapi: Any
+    permission: str,
+    limit_s: float = 30.0,
+    answers: dict[int | str, dict[str, Any]] | None = None,
+    weight: Weight = Weight.LIGHT,
+    **openapi: Any,
 ) -> dict[str, Any]:
-    """What a route's decorator takes along: the permission, how long the answer may take, more for its OpenAPI."""
+    """What a route's decorator takes along: the permission, how long the answer may take, what it weighs (a route that
+    waits for an operation, or for the caller's line, is no light one), more for its OpenAPI."""
     security: list[dict[str, list[str]]] = [] if permission == PUBLIC else [{"bearer": []}, {"apiKey": []}]
     return {
         "responses": {**(answers or {}), "default": _PROBLEM},
-        "openapi_extra": {_PERMISSION: permission, _LIMIT: limit_s, "security": security, **openapi},
+        "openapi_extra": {
+            _PERMISSION: permission,
+            _LIMIT: limit_s,
+            _WEIGHT: weight.value,
+            "security": security,
+            **openapi,
+        },
     }
 
 
-def gated(credentials: Credentials) -> type[APIRoute]:
-    """The class of routes whose callers these credentials know."""
+def gated(credentials: Credentials, admission: Admission) -> type[APIRoute]:
+    """The class of routes whose callers these credentials know, and who pass the same limits as over gRPC."""
     gate = Gate(credentials, {})
 
     class GatedRoute(APIRoute):
         def get_route_handler(self) -> Handler:
             inner = super().get_route_handler()
             extra = self.openapi_extra or {}
-            permission, limit_s = str(extra[_PERMISSION]), float(extra[_LIMIT])
+            permission, limit_s, weight = str(extra[_PERMISSION]), float(extra[_LIMIT]), Weight(extra[_WEIGHT])
 
             async def handle(request: Request) -> Response:
                 request.state.route = self.path_format
@@ -69,9 +81,12 @@ def gated(credentials: Credentials) -> type[APIRoute]:
                             request.state.request_id, tenant, deadline, sent.get(context.TRACEPARENT, "")
                         )
                     )
-                    if self.body_field is not None:
-                        await _take_body(request)
-                    return await inner(request)
+                    async with admission.at(weight, tenant) as told:
+                        if self.body_field is not None:
+                            await _take_body(request)
+                        response = await inner(request)
+                        response.headers.update(dict(told))
+                        return response
 
             return handle
 

@@ -9,6 +9,7 @@ from roomviz.internal.segmentation.v1 import segmentation_pb2
 from roomviz.v1 import refinements_pb2, visualizations_pb2
 from services.gateway.domain.records import Room
 from services.gateway.domain.sessions import PhotoSession
+from services.gateway.transport.admission import Weight
 from services.gateway.transport.http import shapes, show
 from services.gateway.transport.http.files import Links
 from services.gateway.transport.http.gate import asks
@@ -72,7 +73,7 @@ def photos(
         "/api/upload",
         summary="Send a photo of a room",
         operation_id="upload",
-        **asks("rooms.create", upload_limit_s, requestBody=one_file("image")),
+        **asks("rooms.create", upload_limit_s, weight=Weight.SENT, requestBody=one_file("image")),
     )
     async def upload(request: Request) -> shapes.Uploaded:
         """The part may be called `image` or `file`. Fails with 400 (IMAGE_CORRUPT …), 413 and 415."""
@@ -108,7 +109,10 @@ def photos(
         )
 
     @router.post(
-        "/api/analyze", summary="Find the surfaces", operation_id="analyze", **asks("rooms.analyze", wait_s + 5)
+        "/api/analyze",
+        summary="Find the surfaces",
+        operation_id="analyze",
+        **asks("rooms.analyze", wait_s + 5, weight=Weight.WATCHED),
     )
     async def analyze(body: shapes.AnalyzeAsked) -> shapes.Analyzed:
         """Fails with 504 (STILL_RUNNING) where it takes long: it goes on, and the session tells how far it is."""
@@ -116,7 +120,9 @@ def photos(
         await sessions.analyze(session, wait_s)
         return analyzed(session, *await sessions.found(session))
 
-    @router.post("/api/refine", summary="Correct a surface", operation_id="refine", **asks("rooms.refine"))
+    @router.post(
+        "/api/refine", summary="Correct a surface", operation_id="refine", **asks("rooms.refine", weight=Weight.HEAVY)
+    )
     async def refine(body: shapes.RefineAsked) -> shapes.Analyzed:
         session = await sessions.get(body.session_id)
         room = await sessions.room(session)
@@ -136,7 +142,7 @@ def photos(
         "/api/visualize",
         summary="Show the room with other materials",
         operation_id="visualize",
-        **asks("visualizations.create", wait_s + 5),
+        **asks("visualizations.create", wait_s + 5, weight=Weight.WATCHED),
     )
     async def visualize(body: shapes.VisualizeAsked) -> shapes.VisualizationDetail:
         """Fails with 504 (STILL_RUNNING) where it takes long: it goes on, and is a visualization of the operation's id."""

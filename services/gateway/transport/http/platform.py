@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from roomviz import __version__
 from roomviz.errors import PermissionDenied
 from roomviz.runtime.health import Health
+from services.gateway.transport.admission import Weight
 from services.gateway.transport.http import shapes
 from services.gateway.transport.http.gate import asks
 from services.gateway.transport.permissions import PUBLIC
@@ -19,7 +20,10 @@ _DOWN: dict[int | str, dict[str, Any]] = {503: {"model": shapes.HealthReport, "d
 
 def platform(router: APIRouter, health: Health, jwks: Callable[[], dict[str, Any]]) -> None:
     @router.get(
-        "/api/health", summary="Whether the server can work", operation_id="getHealth", **asks(PUBLIC, answers=_DOWN)
+        "/api/health",
+        summary="Whether the server can work",
+        operation_id="getHealth",
+        **asks(PUBLIC, answers=_DOWN, weight=Weight.WATCHED),
     )
     async def get_health(response: Response) -> shapes.HealthReport:
         """503 where PostgreSQL, NATS or the object store is missing."""
