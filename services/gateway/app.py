@@ -303,7 +303,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             batch_items.visualization,
             happenings,
         )
-        visualization_lifecycle = VisualizationLifecycle(visualization_cases, visualizations, once, kept)
+        visualization_lifecycle = VisualizationLifecycle(visualization_cases, visualizations, once, kept, happenings)
         share_cases = ShareCases(
             visualization_cases,
             visualization_lifecycle,
@@ -357,7 +357,11 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         def register(server: grpc.aio.Server) -> list[str]:
             rooms_pb2_grpc.add_RoomServiceServicer_to_server(
                 RoomService(
-                    room_cases, RoomLifecycle(rooms, once, kept), upload_cases, operation_cases, description_cases
+                    room_cases,
+                    RoomLifecycle(rooms, once, kept, happenings),
+                    upload_cases,
+                    operation_cases,
+                    description_cases,
                 ),
                 server,
             )

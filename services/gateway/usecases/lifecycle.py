@@ -8,8 +8,9 @@ from roomviz.errors import FailedPrecondition
 from roomviz.runtime.context import current
 from roomviz.v1 import rooms_pb2, visualizations_pb2
 from services.gateway.domain.filters import Field, Kind
+from services.gateway.domain.happenings import Event, Type
 from services.gateway.domain.records import Room, RoomState, Visualization
-from services.gateway.ports import Rooms, Visualizations
+from services.gateway.ports import Happenings, Rooms, Visualizations
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.fields import check_etag, updated
 from services.gateway.usecases.idempotency import Once
@@ -41,6 +42,7 @@ class RoomLifecycle:
     rooms: Rooms
     once: Once
     kept: timedelta
+    happenings: Happenings
 
     async def page(self, r: rooms_pb2.ListRoomsRequest) -> rooms_pb2.ListRoomsResponse:
         found, more = await listed(
@@ -63,9 +65,9 @@ class RoomLifecycle:
         async def change(connection: Any) -> rooms_pb2.DeleteRoomResponse:
             room = await self._there(connection, request.name)
             check_etag(request.etag, room.etag)
-            return rooms_pb2.DeleteRoomResponse(
-                room=room_to_proto(await self.rooms.delete(connection, room, self.kept))
-            )
+            room = await self.rooms.delete(connection, room, self.kept)
+            await self.happenings.record(_done(Type.ROOM_DELETED, room.name, room.name), connection=connection)
+            return rooms_pb2.DeleteRoomResponse(room=room_to_proto(room))
 
         return await self.once(request, rooms_pb2.DeleteRoomResponse, change)
 
@@ -98,6 +100,7 @@ class VisualizationLifecycle:
     visualizations: Visualizations
     once: Once
     kept: timedelta
+    happenings: Happenings
 
     async def page(
         self, r: visualizations_pb2.ListVisualizationsRequest
@@ -124,9 +127,12 @@ class VisualizationLifecycle:
 
         async def change(connection: Any) -> visualizations_pb2.SaveVisualizationResponse:
             it = await self.there(connection, seen)
+            before = it.save_time
             it = await self.visualizations.mark(
                 connection, it, display_name or it.display_name, it.favorite, saved=True
             )
+            if before is None:
+                await self.tell(connection, Type.VISUALIZATION_SAVED, it)
             return visualizations_pb2.SaveVisualizationResponse(visualization=visualization_to_proto(it))
 
         return await self.once(request, visualizations_pb2.SaveVisualizationResponse, change)
@@ -158,6 +164,7 @@ class VisualizationLifecycle:
             it = await self.there(connection, seen)
             check_etag(request.etag, it.etag)
             it = await self.visualizations.delete(connection, it, self.kept)
+            await self.tell(connection, Type.VISUALIZATION_DELETED, it)
             return visualizations_pb2.DeleteVisualizationResponse(visualization=visualization_to_proto(it))
 
         return await self.once(request, visualizations_pb2.DeleteVisualizationResponse, change)
@@ -185,3 +192,11 @@ class VisualizationLifecycle:
         if it.delete_time is not None:
             raise no_visualization(it.name)
         return it
+
+    async def tell(self, connection: Any, what: Type, it: Visualization) -> None:
+        """Record what the caller did to a visualization, in the transaction that does it."""
+        await self.happenings.record(_done(what, it.name, it.room), connection=connection)
+
+
+def _done(what: Type, name: str, room: str) -> Event:
+    return Event(what, caller().tenant, caller().subject, name, room=room, store=caller().store)

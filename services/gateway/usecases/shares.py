@@ -9,6 +9,7 @@ from roomviz.runtime import context
 from roomviz.runtime.context import current
 from roomviz.v1 import shares_pb2, visualizations_pb2
 from services.gateway.domain.filters import Condition, Question
+from services.gateway.domain.happenings import Type
 from services.gateway.domain.records import Share, Visualization
 from services.gateway.domain.tokens import sign, verified
 from services.gateway.ports import Objects, Shares, Visualizations
@@ -39,7 +40,8 @@ class ShareCases:
         begun = Share(new_id(), seen.tenant, seen.visualization_id, caller().subject, now, _expire_time(request, now))
 
         async def change(connection: Any) -> shares_pb2.ShareVisualizationResponse:
-            await self.lifecycle.there(connection, seen)
+            it = await self.lifecycle.there(connection, seen)
+            await self.lifecycle.tell(connection, Type.VISUALIZATION_SHARED, it)
             return shares_pb2.ShareVisualizationResponse(share=_shown(await self.shares.add(connection, begun)))
 
         made = await self.once(request, shares_pb2.ShareVisualizationResponse, change)
