@@ -15,13 +15,19 @@ import grpc
 import pytest
 from google.longrunning import operations_pb2 as longrunning
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.date_pb2 import Date
 
 from roomviz.client import Client
 from roomviz.errors import NotFound, PermissionDenied, RoomvizError
 from roomviz.runtime.rpc import from_call
 from roomviz.v1 import (
+    accounts_pb2,
+    api_keys_pb2,
+    insights_pb2,
     models_pb2,
     operations_pb2,
+    privacy_pb2,
     products_pb2,
     proposals_pb2,
     quantities_pb2,
@@ -29,8 +35,11 @@ from roomviz.v1 import (
     rooms_pb2,
     shares_pb2,
     system_pb2,
+    tenants_pb2,
     uploads_pb2,
+    usage_pb2,
     visualizations_pb2,
+    webhooks_pb2,
 )
 from services.gateway.app import PUBLIC
 from tests.conftest import Running
@@ -50,18 +59,29 @@ class Theirs:
     upload: str
     share: str
     receipt: str
+    user: str
+    key: str
+    spare_key: str
+    endpoint: str
+    spare_endpoint: str
+    delivery: str
+    experiment: str
+    export: str
     photo: bytes
     file: bytes  # of the picture
 
     @property
     def ids(self) -> list[bytes]:
         named = (self.room, self.picture, self.operation, self.spare, self.batch, self.upload, self.share)
-        return [n.rpartition("/")[2].encode() for n in named] + [self.receipt.encode()]
+        more = (self.user, self.key, self.endpoint, self.delivery, self.export)
+        return [n.rpartition("/")[2].encode() for n in (*named, *more)] + [self.receipt.encode()]
 
 
 def paint() -> list[visualizations_pb2.Application]:
     return [Client.apply("PNT-SAGE", kind="wall")]
 
+
+DAY = Date(year=2026, month=1, day=1)
 
 Build = Callable[[Theirs], Any]  # a request, or a list of them where the RPC takes a stream
 
@@ -140,6 +160,39 @@ NAMES: dict[str, Build] = {
     "Operations/WaitOperation": lambda a: longrunning.WaitOperationRequest(name=a.operation),
     "Operations/CancelOperation": lambda a: longrunning.CancelOperationRequest(name=a.operation),
     "Operations/DeleteOperation": lambda a: longrunning.DeleteOperationRequest(name=a.spare),
+    "RoomService/GetRoomDescription": lambda a: rooms_pb2.GetRoomDescriptionRequest(name=a.room),
+    "AccountService/GetUser": lambda a: accounts_pb2.GetUserRequest(name=a.user),
+    "AccountService/UpdateUser": lambda a: accounts_pb2.UpdateUserRequest(
+        user=accounts_pb2.User(name=a.user, display_name="x"), validate_only=True
+    ),
+    "AccountService/DeleteUser": lambda a: accounts_pb2.DeleteUserRequest(name=a.user, etag="of another time"),
+    "ApiKeyService/GetApiKey": lambda a: api_keys_pb2.GetApiKeyRequest(name=a.key),
+    "ApiKeyService/UpdateApiKey": lambda a: api_keys_pb2.UpdateApiKeyRequest(
+        api_key=api_keys_pb2.ApiKey(name=a.key, display_name="x"), validate_only=True
+    ),
+    "ApiKeyService/RotateApiKey": lambda a: api_keys_pb2.RotateApiKeyRequest(name=a.spare_key),
+    "ApiKeyService/RevokeApiKey": lambda a: api_keys_pb2.RevokeApiKeyRequest(name=a.spare_key),
+    "TenantService/GetTenant": lambda a: tenants_pb2.GetTenantRequest(name="tenants/demo"),
+    "TenantService/UpdateTenant": lambda a: tenants_pb2.UpdateTenantRequest(
+        tenant=tenants_pb2.Tenant(name="tenants/demo", display_name="x"), validate_only=True
+    ),
+    "WebhookService/GetWebhookEndpoint": lambda a: webhooks_pb2.GetWebhookEndpointRequest(name=a.endpoint),
+    "WebhookService/UpdateWebhookEndpoint": lambda a: webhooks_pb2.UpdateWebhookEndpointRequest(
+        webhook_endpoint=webhooks_pb2.WebhookEndpoint(name=a.endpoint, etag="of another time", description="x")
+    ),
+    "WebhookService/DeleteWebhookEndpoint": lambda a: webhooks_pb2.DeleteWebhookEndpointRequest(name=a.spare_endpoint),
+    "WebhookService/RotateWebhookSecret": lambda a: webhooks_pb2.RotateWebhookSecretRequest(name=a.endpoint),
+    "WebhookService/ListWebhookDeliveries": lambda a: webhooks_pb2.ListWebhookDeliveriesRequest(parent=a.endpoint),
+    "WebhookService/ReplayWebhookDelivery": lambda a: webhooks_pb2.ReplayWebhookDeliveryRequest(name=a.delivery),
+    "WebhookService/ReplayWebhookDeliveries": lambda a: webhooks_pb2.ReplayWebhookDeliveriesRequest(
+        parent=a.endpoint, since=Timestamp(seconds=1)
+    ),
+    "WebhookService/SendTestWebhook": lambda a: webhooks_pb2.SendTestWebhookRequest(name=a.endpoint),
+    "InsightService/GetUplift": lambda a: insights_pb2.GetUpliftRequest(experiment=a.experiment),
+    "PrivacyService/ExportPersonalData": lambda a: privacy_pb2.ExportPersonalDataRequest(subject=a.key),
+    "PrivacyService/DownloadExport": lambda a: privacy_pb2.DownloadExportRequest(name=a.export),
+    "PrivacyService/DeletePersonalData": lambda a: privacy_pb2.DeletePersonalDataRequest(subject=a.spare_key),
+    "PrivacyService/AnonymizeSubject": lambda a: privacy_pb2.AnonymizeSubjectRequest(subject=a.spare_key),
 }
 
 NAMES_NOTHING: dict[str, Build] = {
@@ -162,6 +215,28 @@ NAMES_NOTHING: dict[str, Build] = {
     "ModelService/SetModelPin": lambda a: models_pb2.SetModelPinRequest(model="models/none/versions/1"),
     "SystemService/GetSystemStatus": lambda a: system_pb2.GetSystemStatusRequest(),
     "Operations/ListOperations": lambda a: longrunning.ListOperationsRequest(filter=f'subject = "{a.room}"'),
+    "AccountService/Register": lambda a: accounts_pb2.RegisterRequest(email="theirs@shop.example", password="short"),
+    "AccountService/Login": lambda a: accounts_pb2.LoginRequest(email="theirs@shop.example", password="a wrong one"),
+    "AccountService/RefreshTokens": lambda a: accounts_pb2.RefreshTokensRequest(refresh_token="none"),
+    "AccountService/Logout": lambda a: accounts_pb2.LogoutRequest(),
+    "AccountService/GetProfile": lambda a: accounts_pb2.GetProfileRequest(),
+    "AccountService/UpdateProfile": lambda a: accounts_pb2.UpdateProfileRequest(user=accounts_pb2.User(name=a.user)),
+    "AccountService/ChangePassword": lambda a: accounts_pb2.ChangePasswordRequest(),
+    "AccountService/CreateUser": lambda a: accounts_pb2.CreateUserRequest(),
+    "AccountService/ListUsers": lambda a: accounts_pb2.ListUsersRequest(),
+    "ApiKeyService/CreateApiKey": lambda a: api_keys_pb2.CreateApiKeyRequest(),
+    "ApiKeyService/ListApiKeys": lambda a: api_keys_pb2.ListApiKeysRequest(),
+    "WebhookService/CreateWebhookEndpoint": lambda a: webhooks_pb2.CreateWebhookEndpointRequest(),
+    "WebhookService/ListWebhookEndpoints": lambda a: webhooks_pb2.ListWebhookEndpointsRequest(),
+    # An experiment of that name is each tenant's own.
+    "InsightService/AssignHoldout": lambda a: insights_pb2.AssignHoldoutRequest(experiment=a.experiment, unit="v"),
+    "InsightService/ReportEvents": lambda a: insights_pb2.ReportEventsRequest(
+        events=[insights_pb2.ReportedEvent(event_id="stranger", room=a.room)]
+    ),
+    "InsightService/QueryInsights": lambda a: insights_pb2.QueryInsightsRequest(start_date=DAY, end_date=DAY),
+    "InsightService/GetFunnel": lambda a: insights_pb2.GetFunnelRequest(start_date=DAY, end_date=DAY),
+    "PrivacyService/VerifyDeletionReceipt": lambda a: privacy_pb2.VerifyDeletionReceiptRequest(),
+    "UsageService/GetTenantUsage": lambda a: usage_pb2.GetTenantUsageRequest(),
 }
 
 # What is the whole tenant's: its kiosks and shoppers may see it too.
@@ -203,7 +278,7 @@ class Caller:
 
 
 @pytest.fixture(scope="module")
-def a(client: Client) -> Theirs:
+def a(running: Running, client: Client) -> Theirs:
     photo = small_room(1001)
     room = client.analyze(client.upload(photo, "theirs").name).room
     picture, spare = (client.export(room, paint()) for _ in range(2))
@@ -211,6 +286,11 @@ def a(client: Client) -> Theirs:
     client.finish_batch(batch)
     upload = uploads_pb2.CreateUploadRequest(upload=uploads_pb2.Upload(size_bytes=1000))
     share = shares_pb2.ShareVisualizationRequest(parent=picture.name)
+    key, spare_key = (client.keys.create("kiosk", "theirs")[0].name for _ in range(2))
+    url = f"http://127.0.0.1:{running.settings.webhook_ports[0]}/theirs"
+    endpoint, spare_endpoint = (client.webhooks.create(url)[0].name for _ in range(2))
+    experiment = "experiments/theirs"
+    client.insights.shown(experiment, "visitor", 0.5)
     return Theirs(
         room,
         f"{room}/surfaces/{client.surfaces(room)[0].surface_id}",
@@ -221,6 +301,14 @@ def a(client: Client) -> Theirs:
         client._call(client._uploads.CreateUpload, lambda: upload, lambda x: x.upload.name),
         client._call(client._shares.ShareVisualization, lambda: share, lambda x: x.share.name),
         picture.receipt,
+        client.users.create("theirs@shop.example", "correct horse battery", "viewer").name,
+        key,
+        spare_key,
+        endpoint,
+        spare_endpoint,
+        client.webhooks.test(endpoint).name,
+        experiment,
+        client.export_personal_data(key).export,
         photo,
         client.picture(picture.name),
     )
