@@ -56,8 +56,20 @@ SERVICES = {
         ),
     ),
     "gateway": Permissions(
-        # What is not its own it reads when somebody asks for all that is kept of them.
-        reads=("rooms/", "masks/", "renders/", "batches/", "exports/", "uploads/", "recipes/", "generated/", "plates/"),
+        # What is not its own it reads to show it over HTTP, and when somebody asks for all that is kept of them.
+        reads=(
+            "rooms/",
+            "masks/",
+            "renders/",
+            "batches/",
+            "exports/",
+            "uploads/",
+            "recipes/",
+            "generated/",
+            "plates/",
+            "textures/",
+            "cutouts/",
+        ),
         writes=("rooms/", "patterns/", "batches/", "exports/", "uploads/"),
         lists=("rooms/", "batches/", "exports/", "uploads/"),
         publishes=(
