@@ -4,7 +4,6 @@ import asyncio
 import base64
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg
 import nats
@@ -43,11 +42,11 @@ def marks_in(data: bytes, marks: Iterable[str]) -> list[str]:
 
 
 def store(running: Running) -> Minio:
-    settings = running.settings.service_environment("gateway")
-    secret = Path(settings["ROOMVIZ_S3_SECRET_KEY_FILE"]).read_text().strip()
+    """As the administrator, who may look at all of it."""
+    secret = (running.settings.home / "secrets" / "s3_secret_key").read_text().strip()
     return Minio(
-        settings["ROOMVIZ_S3_ENDPOINT"],
-        settings["ROOMVIZ_S3_ACCESS_KEY"],
+        f"127.0.0.1:{running.settings.s3_port}",
+        "roomviz",
         secret,
         secure=False,
         region="us-east-1",
@@ -100,7 +99,8 @@ async def _rows(running: Running) -> list[tuple[str, bytes]]:
 
 
 async def _messages(running: Running) -> list[tuple[str, bytes]]:
-    connection = await nats.connect(f"nats://127.0.0.1:{running.settings.nats_port}")
+    password = (running.settings.home / "secrets" / "nats_password").read_text().strip()
+    connection = await nats.connect(f"nats://127.0.0.1:{running.settings.nats_port}", user="roomviz", password=password)
     stream, found = connection.jetstream(), []
     try:
         for config in STREAMS:

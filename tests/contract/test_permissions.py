@@ -157,7 +157,7 @@ async def bus(running: Running, service: str) -> AsyncIterator[tuple[Client, asy
         ("compositor", "jobs.compositor.export"),
         ("compositor", "events.room.analyzed"),
         ("gateway", "events.room.analyzed"),
-        ("gateway", "events.job.failed"),
+        ("gateway", "dead.segmentation.analyze"),
         # Reading, making, emptying and removing streams, and consumers of others.
         ("segmentation", "$JS.API.STREAM.MSG.GET.JOBS"),
         ("segmentation", "$JS.API.DIRECT.GET.JOBS"),

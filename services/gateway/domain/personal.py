@@ -10,7 +10,10 @@ _OWN_OPERATIONS = ":subject <> '' AND :subject IN (owner, subject) AND :operatio
 _TELLS_OF_THESE = (
     "EXISTS (SELECT FROM unnest(:operations || :room_ids) AS id WHERE position(convert_to(id, 'UTF8') IN response) > 0)"
 )
-_EVENT = "tenant = :tenant AND ((:subject <> '' AND :subject IN (owner, unit)) OR room = ANY (:rooms))"
+_EVENT = (
+    "tenant = :tenant AND ((:subject <> '' AND :subject IN (owner, unit)) OR room = ANY (:rooms)"
+    " OR EXISTS (SELECT FROM unnest(:operations) AS id WHERE position(id IN subject || data::text) > 0))"
+)
 _EVENTS = f"(SELECT event_id FROM events WHERE {_EVENT})"
 _USER = "(SELECT user_id FROM users WHERE tenant = :tenant AND :subject <> '' AND 'users/' || user_id = :subject)"
 _RANDOM_ID = "replace(gen_random_uuid()::text, '-', '')"
