@@ -67,7 +67,7 @@ def test_the_command_tells_a_room(running: Running):
 @contextmanager
 def gateway_with(running: Running, folder: Path, **settings: str) -> Iterator[Client]:
     """Another gateway of the same stack, with settings of its own."""
-    port, metrics_port = free_ports(2)
+    port, metrics_port, http_port = free_ports(3)
     key = folder / "gemini_key"
     key.write_text("SECRET\n")
     environment = {
@@ -75,6 +75,7 @@ def gateway_with(running: Running, folder: Path, **settings: str) -> Iterator[Cl
         **running.settings.service_environment("gateway"),
         "ROOMVIZ_GATEWAY_PORT": str(port),
         "ROOMVIZ_METRICS_PORT": str(metrics_port),
+        "ROOMVIZ_HTTP_PORT": str(http_port),
         "ROOMVIZ_GEMINI_KEY_FILE": str(key),
         **settings,
     }
@@ -84,7 +85,7 @@ def gateway_with(running: Running, folder: Path, **settings: str) -> Iterator[Cl
         )
     try:
         for _ in range(200):
-            if grpc_serving(f"127.0.0.1:{port}"):
+            if grpc_serving(running.settings, "gateway", f"127.0.0.1:{port}"):
                 break
             assert process.poll() is None, (folder / "log").read_text()[-2000:]
             time.sleep(0.1)

@@ -139,8 +139,8 @@ def test_a_header_that_is_not_ours_is_refused_though_the_key_is(
 T = int(time.time())
 CLAIMS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "expired": lambda c: c | {"iat": T - 1000, "nbf": T - 1000, "exp": T - 100},
-    "not yet": lambda c: c | {"nbf": T + 300},
-    "issued in the future": lambda c: c | {"iat": T + 300},
+    "not yet": lambda c: c | {"nbf": T + 86_400},
+    "issued in the future": lambda c: c | {"iat": T + 86_400},
     "another audience": lambda c: c | {"aud": "another"},
     "audiences": lambda c: c | {"aud": ["audience", "another"]},
     "another issuer": lambda c: c | {"iss": "another"},
