@@ -86,7 +86,7 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 # --- checks -----------------------------------------------------------------------------------------
 
-.PHONY: check fmt lint types test bench-segmentation bench-compositor bench-refine bench-batch bench-gateway bench-stages fuzz fuzz-http contact-sheet openapi lock
+.PHONY: check fmt lint publish-protos types test bench-segmentation bench-compositor bench-refine bench-batch bench-gateway bench-stages fuzz fuzz-http contact-sheet openapi lock
 check: lint types ## Lint, formatting, protos, types
 fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
@@ -94,6 +94,9 @@ lint: $(VENV)/protos
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@$(PY) protos/build.py .local/protos.binpb && .venv/bin/buf lint .local/protos.binpb --config protos/buf.yaml
 	@.venv/bin/buf format --diff --exit-code protos
+	@.venv/bin/buf breaking .local/protos.binpb --against protos/published.binpb --config protos/buf.yaml --path roomviz/v1
+publish-protos: lint ## Hold the public API, as it is now, to itself from here on: after each release
+	@.venv/bin/buf build .local/protos.binpb --exclude-source-info --exclude-imports --path roomviz/v1 -o protos/published.binpb
 types: $(VENV)/protos
 	@$(PY) -m mypy
 test: setup ## All tests, on a stack of their own
