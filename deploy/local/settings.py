@@ -109,11 +109,7 @@ class LocalSettings(BaseSettings):
             "S3_ENDPOINT": f"{INTERNAL_HOST}:{self.s3_port}",
             "S3_ACCESS_KEY": service,
             "S3_SECRET_KEY_FILE": secrets / "s3_secret_key",
-            "RECEIPT_KEY_FILE": secrets / "receipt_key.pem",
-            "SHARE_KEY_FILE": secrets / "share_key",
             "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
-            "PUBLIC_TENANT": self.demo_tenant,
-            "TOKEN_KEYS_DIR": secrets / "token_keys",
             "MODEL": self.model,
             "PROPOSAL_MODEL": self.proposal_model,
             "PROMPT_MODEL": self.prompt_model,
@@ -125,14 +121,21 @@ class LocalSettings(BaseSettings):
             "FETCH_PORTS": json.dumps(self.fetch_ports),
             "FETCH_HOSTS": json.dumps(self.fetch_hosts),
             "FETCH_NETWORKS": json.dumps(self.fetch_networks),
-            "WEBHOOK_KEY_FILE": secrets / "webhook_key",
-            "WEBHOOK_SCHEMES": json.dumps(self.webhook_schemes),
-            "WEBHOOK_PORTS": json.dumps(self.webhook_ports),
-            "WEBHOOK_HOSTS": json.dumps(self.webhook_hosts),
-            "WEBHOOK_NETWORKS": json.dumps(self.webhook_networks),
-            "WEBHOOK_SCHEDULE_S": json.dumps(self.webhook_schedule_s),
-            "INSIGHT_PERIOD_S": self.insight_period_s,
         }
+        if service == "gateway":
+            values |= {
+                "RECEIPT_KEY_FILE": secrets / "receipt_key.pem",
+                "SHARE_KEY_FILE": secrets / "share_key",
+                "PUBLIC_TENANT": self.demo_tenant,
+                "TOKEN_KEYS_DIR": secrets / "token_keys",
+                "WEBHOOK_KEY_FILE": secrets / "webhook_key",
+                "WEBHOOK_SCHEMES": json.dumps(self.webhook_schemes),
+                "WEBHOOK_PORTS": json.dumps(self.webhook_ports),
+                "WEBHOOK_HOSTS": json.dumps(self.webhook_hosts),
+                "WEBHOOK_NETWORKS": json.dumps(self.webhook_networks),
+                "WEBHOOK_SCHEDULE_S": json.dumps(self.webhook_schedule_s),
+                "INSIGHT_PERIOD_S": self.insight_period_s,
+            }
         if self.tls == "on":
             values |= {
                 "TLS_CERTIFICATE_FILE": secrets / "tls.pem",
