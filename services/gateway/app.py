@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 from google.longrunning import operations_pb2_grpc as longrunning_grpc
 
@@ -87,6 +88,7 @@ from services.gateway.domain.addresses import Rules
 from services.gateway.domain.ingest import Limits
 from services.gateway.domain.personal import HOLDINGS
 from services.gateway.domain.receipt import Signer
+from services.gateway.ports import DescriptionProvider
 from services.gateway.settings import Settings
 from services.gateway.transport.accounts import AccountService
 from services.gateway.transport.admission import Admission, Weight, weights
@@ -197,6 +199,70 @@ def public_tls(settings: Settings) -> tls.ServerTls | None:
     return None
 
 
+def turns_of(settings: Settings) -> dict[Weight, Turns]:
+    return {
+        Weight.LIGHT: Turns(
+            "light", settings.light_slots, settings.light_share, settings.light_waiting, settings.light_wait_s
+        ),
+        Weight.HEAVY: Turns(
+            "heavy", settings.heavy_slots, settings.heavy_share, settings.heavy_waiting, settings.heavy_wait_s
+        ),
+    }
+
+
+def longer_limits(settings: Settings) -> dict[str, float]:
+    """How long the methods may take that may take longer than the others."""
+    return {
+        "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
+        "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
+        "/roomviz.v1.VisualizationService/CompareVisualizations": settings.compare_limit_s,
+        "/roomviz.v1.PrivacyService/DownloadExport": settings.watch_limit_s,
+        "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
+        "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
+        "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
+    }
+
+
+@asynccontextmanager
+async def describing(settings: Settings) -> AsyncIterator[DescriptionProvider | None]:
+    """Who describes rooms instead of us; None where nobody is set up."""
+    if not settings.gemini_key:
+        yield None
+        return
+    # Google's client is large: only who uses it waits for it.
+    from services.gateway.adapters.gemini import gemini
+
+    async with gemini(
+        settings.gemini_key,
+        settings.gemini_model,
+        settings.gemini_base_url,
+        settings.gemini_limit_s,
+        settings.gemini_failures_max,
+        settings.gemini_rest_s,
+    ) as provider:
+        yield provider
+
+
+def privacy_workers(
+    queue: bus.Bus, pool: asyncpg.Pool, outbox: Outbox, erase: EraseJob, gather: GatherJob
+) -> tuple[Worker, Worker]:
+    """The jobs that the gateway does itself: removing what is kept of somebody, and gathering it."""
+    return (
+        Worker(queue, pool, outbox, "gateway", "erase", "events.personal.erased", jobs_pb2.EraseJob, erase),
+        Worker(
+            queue,
+            pool,
+            outbox,
+            "gateway",
+            "gather",
+            "events.personal.gathered",
+            jobs_pb2.GatherJob,
+            gather,
+            discard=gather.discard,
+        ),
+    )
+
+
 @asynccontextmanager
 async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
     await migrations.upgrade(settings, SCHEMA, MIGRATIONS)
@@ -213,14 +279,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 ["services.gateway.domain.ingest"],
             )
         )
-        turns = {
-            Weight.LIGHT: Turns(
-                "light", settings.light_slots, settings.light_share, settings.light_waiting, settings.light_wait_s
-            ),
-            Weight.HEAVY: Turns(
-                "heavy", settings.heavy_slots, settings.heavy_share, settings.heavy_waiting, settings.heavy_wait_s
-            ),
-        }
+        turns = turns_of(settings)
         quotas = PostgresQuotas(pool, settings.allowance)
         quota_cases = QuotaCases(quotas, settings.gateways)
         decode = SandboxedDecoder(box, limits, turns[Weight.HEAVY])
@@ -268,21 +327,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             settings.upload_bytes_max,
             settings.job_limit_s,
         )
-        provider = None
-        if settings.gemini_key:
-            # Google's client is large: only who uses it waits for it.
-            from services.gateway.adapters.gemini import gemini
-
-            provider = await stack.enter_async_context(
-                gemini(
-                    settings.gemini_key,
-                    settings.gemini_model,
-                    settings.gemini_base_url,
-                    settings.gemini_limit_s,
-                    settings.gemini_failures_max,
-                    settings.gemini_rest_s,
-                )
-            )
+        provider = await stack.enter_async_context(describing(settings))
         description_cases = DescriptionCases(room_cases, store, PostgresDescriptions(pool), provider)
         upload_cases = UploadCases(
             room_cases,
@@ -415,15 +460,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
 
         credentials = Credentials(keys, sessions, tokens)
         gate = Gate(credentials, asked)
-        longer = {
-            "/roomviz.v1.OperationService/WatchOperation": settings.watch_limit_s,
-            "/google.longrunning.Operations/WaitOperation": settings.watch_limit_s,
-            "/roomviz.v1.VisualizationService/CompareVisualizations": settings.compare_limit_s,
-            "/roomviz.v1.PrivacyService/DownloadExport": settings.watch_limit_s,
-            "/roomviz.v1.RoomService/UploadRoom": settings.upload_limit_s,
-            "/roomviz.v1.VisualizationService/RerenderVisualization": settings.rerender_limit_s,
-            "/roomviz.v1.VisualizationService/VerifyRender": settings.rerender_limit_s,
-        }
+        longer = longer_limits(settings)
         admission = Admission(quota_cases, turns, weights(PUBLIC))
         # Before the servers, which end before it: a call that waits for a job still hears of its end.
         await stack.enter_async_context(Events(queue, operation_cases, settings.republish_after_s).running())
@@ -491,30 +528,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             )
             courier = Courier(webhooks, deliveries, settings.webhooks_at_once, 2 * settings.webhook_limit_s)
             await stack.enter_async_context(courier.running())
-        gather_job = GatherJob(operations, gather)
-        for worker in (
-            Worker(
-                queue,
-                pool,
-                outbox,
-                "gateway",
-                "erase",
-                "events.personal.erased",
-                jobs_pb2.EraseJob,
-                EraseJob(operations, erase),
-            ),
-            Worker(
-                queue,
-                pool,
-                outbox,
-                "gateway",
-                "gather",
-                "events.personal.gathered",
-                jobs_pb2.GatherJob,
-                gather_job,
-                discard=gather_job.discard,
-            ),
-        ):
+        for worker in privacy_workers(queue, pool, outbox, EraseJob(operations, erase), GatherJob(operations, gather)):
             await stack.enter_async_context(worker.running())
         await stack.enter_async_context(Sweeper(retention, settings.retention_sweep_s).running())
         yield server
