@@ -19,7 +19,7 @@ from roomviz.internal.segmentation.v1 import segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc, tls
 from roomviz.runtime.admission import Turns
-from roomviz.runtime.health import OPEN_METHODS, Health
+from roomviz.runtime.health import Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.personal import PostgresPersonal
 from roomviz.runtime.sandbox import sandbox
@@ -455,7 +455,6 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             )
             system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(SystemCases(statuses, own)), server)
             usage_pb2_grpc.add_UsageServiceServicer_to_server(UsageService(quota_cases), server)
-            status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
             return [service.full_name for service in PUBLIC]
 
         credentials = Credentials(keys, sessions, tokens)
@@ -473,7 +472,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 settings.shutdown_grace_s,
                 settings.environment == "development",
                 health.servicer,
-                OPEN_METHODS,
+                frozenset(),
                 longer,
                 public_tls(settings),
                 admission,

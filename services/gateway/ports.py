@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from roomviz.runtime.objects import Stored
 from services.gateway.domain.accounts import User
 from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.filters import Question
@@ -58,6 +59,9 @@ class Objects(Protocol):
     async def put_file(self, key: str, path: Path, content_type: str) -> None: ...
 
     async def remove(self, key: str) -> None: ...
+
+    async def under(self, prefix: str) -> list[Stored]:
+        """All objects whose keys begin so."""
 
 
 class Quotas(Protocol):

@@ -1,7 +1,6 @@
 """Users, sessions, tries to sign in, and tenants, in PostgreSQL."""
 
 import hashlib
-import ipaddress
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,6 +11,7 @@ import asyncpg
 from roomviz.errors import AlreadyExists, FailedPrecondition
 from roomviz.runtime.database import reachable
 from services.gateway.domain.accounts import Claims, User
+from services.gateway.domain.addresses import network
 from services.gateway.domain.principal import Principal, Role
 from services.gateway.domain.records import Tenant
 
@@ -263,15 +263,6 @@ class PostgresTenants:
                 *changes.values(),
             )
         return Tenant(**dict(row)) if row else None
-
-
-def network(address: str) -> str:
-    """Whom an address belongs to: an IPv6 customer has a whole /64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
 
 
 def _hash(token: str) -> bytes:

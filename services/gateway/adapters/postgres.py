@@ -18,6 +18,8 @@ from services.gateway.domain.filters import Question
 from services.gateway.domain.records import Operation, OperationState
 
 _OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error, create_time, end_time, delete_time"
+# What the law asks of us is not the tenant's to pay for, nor to be without.
+UNCHARGED = frozenset({"delete", "anonymize", "purge", "gather"})
 _LISTING = Listing(
     "operations",
     "operation_id",
@@ -83,7 +85,8 @@ class PostgresOperations:
                     deadline,
                 )
                 if row is not None:
-                    await self._quotas.charge_operation(connection, tenant, operation_id, megapixels)
+                    if verb not in UNCHARGED:
+                        await self._quotas.charge_operation(connection, tenant, operation_id, megapixels)
                     await connection.execute(
                         "UPDATE operations SET publish_time = 'infinity', publish_count = 0 WHERE operation_id = $1",
                         operation_id,
@@ -206,7 +209,7 @@ class PostgresOperations:
                WHERE operation_id = (
                    SELECT operation_id FROM operations
                    WHERE tenant = $1 AND job_subject = $2 AND state = 'RUNNING' AND publish_count = 0
-                   ORDER BY create_time, operation_id LIMIT 1)
+                   ORDER BY create_time, operation_id LIMIT 1 FOR UPDATE SKIP LOCKED)
                AND $3 > (
                    SELECT count(*) FROM operations
                    WHERE tenant = $1 AND job_subject = $2 AND state = 'RUNNING' AND publish_count > 0)
@@ -218,6 +221,18 @@ class PostgresOperations:
         )
         if row is not None:
             await self._outbox.write(connection, job_subject, f"{row['operation_id']}-1", row["job"])
+
+    async def publish_waiting(self) -> None:
+        """Send what waits although there is room: whoever ended the job before it may have had no eye for it."""
+        waiting = await self._pool.fetch(
+            "SELECT DISTINCT tenant, job_subject FROM operations WHERE state = 'RUNNING' AND publish_count = 0"
+        )
+        for row in waiting:
+            async with self._pool.acquire() as connection, connection.transaction():
+                for _ in range(self._ahead):
+                    await self._publish_next(connection, row["tenant"], row["job_subject"])
+        if waiting:
+            self._outbox.poke()
 
     async def overdue(self) -> list[tuple[str, str]]:
         """(operation, tenant) of running operations past their deadline."""

@@ -59,6 +59,10 @@ class Export:
     expire_time: datetime
 
 
+# Items of batches (`{operation}-{n}`) go with their room: the row of a deleted one is what says so, as long as the batch.
+_PICTURE_DUE = "purge_time < now() AND position('-' IN visualization_id) = 0"
+
+
 class PostgresErasures:
     def __init__(self, pool: asyncpg.Pool, tables: PostgresPersonal):
         self._pool, self._tables = pool, tables
@@ -99,6 +103,7 @@ class PostgresErasures:
                     tenant,
                     list(scope.operations),
                 )
+                await connection.execute("DELETE FROM purged WHERE purge_time < now() - interval '2 days'")
                 await connection.execute(
                     "INSERT INTO purged (digest) SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING",
                     sorted(digest_of(f"operations/{o}") for o in scope.operations),
@@ -191,7 +196,7 @@ class PostgresErasures:
         for row in tenants:
             if len(out) < limit and await self._pool.fetchval(
                 f"""SELECT EXISTS (SELECT FROM rooms r JOIN tenants t USING (tenant) WHERE {_ROOM_DUE})
-                    OR EXISTS (SELECT FROM visualizations WHERE tenant = $1 AND purge_time < now())""",
+                    OR EXISTS (SELECT FROM visualizations WHERE tenant = $1 AND {_PICTURE_DUE})""",
                 row["tenant"],
             ):
                 out.append(row["tenant"])
@@ -292,8 +297,8 @@ async def _due(connection: Any, tenant: str) -> Scope:
     )
     names = [r["name"] for r in rooms]
     operations = await connection.fetch(
-        """SELECT operation_id AS id FROM operations WHERE tenant = $1 AND subject = ANY ($2::text[])
-           UNION SELECT visualization_id FROM visualizations WHERE tenant = $1 AND purge_time < now()""",
+        f"""SELECT operation_id AS id FROM operations WHERE tenant = $1 AND subject = ANY ($2::text[])
+           UNION SELECT visualization_id FROM visualizations WHERE tenant = $1 AND {_PICTURE_DUE}""",
         tenant,
         names,
     )

@@ -106,3 +106,12 @@ def _innermost(address: Address) -> Address:
     if any(address in n for n in _NAT64) or int(address) >> 32 == 0:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
+
+
+def network(address: str) -> str:
+    """Whom an address belongs to: an IPv6 customer has a whole /64."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address

@@ -12,7 +12,9 @@ _TELLS_OF_THESE = (
 )
 _EVENT = (
     "tenant = :tenant AND ((:subject <> '' AND :subject IN (owner, unit)) OR room = ANY (:rooms)"
-    " OR EXISTS (SELECT FROM unnest(:operations) AS id WHERE position(id IN subject || data::text) > 0))"
+    " OR split_part(split_part(subject, '/', 2), '-', 1) = ANY (:operations)"
+    " OR split_part(data ->> 'operation', '/', 2) = ANY (:operations)"
+    " OR split_part(split_part(data ->> 'visualization', '/', 2), '-', 1) = ANY (:operations))"
 )
 _EVENTS = f"(SELECT event_id FROM events WHERE {_EVENT})"
 _USER = "(SELECT user_id FROM users WHERE tenant = :tenant AND :subject <> '' AND 'users/' || user_id = :subject)"
@@ -26,7 +28,7 @@ HOLDINGS = Holdings(
             "photo_sessions",
             "sessions of the HTTP API: which photo, under which file name, and what became of it",
             "as long as the room; without one, a day",
-            f"tenant = :tenant AND (room_id = ANY (:room_ids) OR ({_OWN_ROOMS}))",
+            f"tenant = :tenant AND (room_id = ANY (:room_ids) OR ({_OWNED} AND room_id IS NULL) OR ({_OWN_ROOMS}))",
         ),
         Table(
             "photo_results",
@@ -139,7 +141,7 @@ HOLDINGS = Holdings(
         ),
         Table("tries", "hashes: of attempts to sign in", "an hour"),
         Table("webhook_endpoints", "of companies: where they are told what happens", "until it is deleted"),
-        Table("reported_events", "ids of events that were reported, so that they count once", "two days"),
+        Table("reported_events", "ids of events that were reported, so that they count once", "31 days"),
         Table("insight_marks", "days to be counted again", "seconds"),
         Table("insight_days", "counts by day, product and surface", "always"),
         Table("insight_sketches", "counts of different rooms and visitors: hashes of names that are gone", "always"),

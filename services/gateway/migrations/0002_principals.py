@@ -39,6 +39,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("ALTER TABLE rooms DROP CONSTRAINT rooms_content")
+    # There is one room of a photo again: the oldest.
+    op.execute("""
+        DELETE FROM rooms r USING rooms o WHERE r.tenant = o.tenant AND r.content_digest = o.content_digest
+            AND (r.create_time, r.room_id) > (o.create_time, o.room_id)""")
     op.execute("ALTER TABLE rooms ADD CONSTRAINT rooms_tenant_content_digest_key UNIQUE (tenant, content_digest)")
     for table in ("rooms", "visualizations"):
         op.execute(f"ALTER TABLE {table} DROP COLUMN delete_time, DROP COLUMN purge_time")

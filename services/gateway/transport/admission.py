@@ -32,6 +32,7 @@ _HEAVY = {
     "ResetRefinements",
     "ReplayRefinements",
     "EstimateQuantity",
+    "GetRoomDescription",
 }
 
 
@@ -40,7 +41,7 @@ def weights(services: Iterable[ServiceDescriptor]) -> dict[str, Weight]:
     found = {}
     for service in services:
         for method in service.methods:
-            if method.name.startswith(("Watch", "Wait")):
+            if method.name.startswith(("Watch", "Wait", "Download")):
                 weight = Weight.WATCHED
             elif method.client_streaming:
                 weight = Weight.SENT

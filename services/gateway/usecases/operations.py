@@ -45,6 +45,10 @@ class Progress:
     percent: int = 0
 
 
+# Operations that are not cancelled: what they began must come to its end, and to its receipt.
+ERASURES = frozenset({"delete", "anonymize", "purge"})
+
+
 class ProgressBoard:
     """The last progress heard of each operation, and a bell for those who watch one. In memory: it may get lost."""
 
@@ -118,6 +122,10 @@ class OperationCases:
 
     async def cancel(self, name: str) -> None:
         operation = await self.get(name)
+        if operation.verb in ERASURES:
+            raise FailedPrecondition(
+                "ERASURE_GOES_ON", f"{name} removes data, which cannot be half done: wait for its end"
+            )
         await self.operations.cancel(operation.tenant, operation.operation_id)
         self.board.hear(operation.operation_id, None)
 
@@ -152,6 +160,7 @@ class OperationCases:
             status = to_status(DeadlineExceeded("DEADLINE_EXCEEDED", "the job did not end in time"))
             await self.finished(operation_id, tenant, None, status.SerializeToString())
             self.board.hear(operation_id, None)
+        await self.operations.publish_waiting()
         again = await self.operations.republish(republish_after_s)
         if again:
             log.warning("jobs sent again", count=again)

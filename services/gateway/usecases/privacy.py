@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from google.protobuf import empty_pb2
 
-from roomviz.errors import InvalidArgument, NotFound
+from roomviz.errors import InvalidArgument, NotFound, RoomvizError
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.personal import Scope, pseudonym
 from roomviz.runtime.context import current, new_request_id
@@ -151,7 +151,10 @@ class Retention:
             if not alone:
                 return
             for tenant in await self.erasures.due(_TENANTS_AT_ONCE):
-                await self._purge(tenant)
+                try:
+                    await self._purge(tenant)
+                except RoomvizError as error:  # the others' must not wait for it
+                    log.warning("purge does not begin", tenant=tenant, error=error.message)
             gone = await self.exports.expired(_EXPORTS_AT_ONCE)
             for export_id, key in gone:
                 await self.objects.remove(key)

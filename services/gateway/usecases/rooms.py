@@ -156,7 +156,7 @@ class RoomCases:
         return await self.operations.start(
             operation_id,
             room.tenant,
-            caller().subject,
+            room.owner,  # whoever asks: what is known of a room is there for who has the room
             "analyze",
             room.name,
             request.request_id,

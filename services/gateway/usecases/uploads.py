@@ -154,8 +154,9 @@ class UploadCases:
         return room
 
     async def _drop(self, upload: Upload) -> None:
-        for key in upload.parts:
-            await self.objects.remove(key)
+        # All that lies there: a part whose call broke off stands in no row.
+        for part in await self.objects.under(f"{upload.name}/"):
+            await self.objects.remove(part.key)
         await self.uploads.drop(upload)
 
 

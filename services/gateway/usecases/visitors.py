@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from roomviz.errors import PermissionDenied, ResourceExhausted
 from roomviz.runtime import context
+from services.gateway.domain.addresses import network
 from services.gateway.domain.principal import Principal, Role
 from services.gateway.ports import Visitors
 from services.gateway.usecases import caller
@@ -53,7 +54,7 @@ class VisitorCases:
         """A token of a new anonymous shopper, and until when it is valid; the request goes on in their name."""
         if not self.tenant:
             raise PermissionDenied("DEMO_DISABLED", "this server offers no demo")
-        self.turnstile.take(address)
+        self.turnstile.take(network(address))
         token = secrets.token_urlsafe(32)
         expire_time = datetime.now(UTC) + timedelta(seconds=self.valid_s)
         key_id = await self.visitors.add(self.tenant, token, expire_time)

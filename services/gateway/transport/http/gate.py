@@ -81,9 +81,9 @@ def gated(credentials: Credentials, admission: Admission) -> type[APIRoute]:
                             request.state.request_id, tenant, deadline, sent.get(context.TRACEPARENT, "")
                         )
                     )
+                    if self.body_field is not None:  # before the turn: whoever sends slowly holds none
+                        await _take_body(request)
                     async with admission.at(weight, tenant) as told:
-                        if self.body_field is not None:
-                            await _take_body(request)
                         response = await inner(request)
                         response.headers.update(dict(told))
                         return response
