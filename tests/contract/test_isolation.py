@@ -287,7 +287,7 @@ def a(running: Running, client: Client) -> Theirs:
     upload = uploads_pb2.CreateUploadRequest(upload=uploads_pb2.Upload(size_bytes=1000))
     share = shares_pb2.ShareVisualizationRequest(parent=picture.name)
     key, spare_key = (client.keys.create("kiosk", "theirs")[0].name for _ in range(2))
-    url = f"http://127.0.0.1:{running.settings.webhook_ports[0]}/theirs"
+    url = f"http://127.0.0.1:{running.settings.webhook_ports[0]}/isolation"
     endpoint, spare_endpoint = (client.webhooks.create(url)[0].name for _ in range(2))
     experiment = "experiments/theirs"
     client.insights.shown(experiment, "visitor", 0.5)
