@@ -18,7 +18,38 @@ def decoded(text: str, flags: int) -> Drawing:
     return cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), flags).astype(np.uint8)
 
 
-class FakeDiffusion(http.server.BaseHTTPRequestHandler):
+class Fake(http.server.BaseHTTPRequestHandler):
+    """Remembers what it was asked, and answers with JSON."""
+
+    asked: list[dict[str, Any]]
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with suppress(OSError):  # nobody waited
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def _serving(kind: type[Fake], port: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Its URL, and what it was asked since."""
+    handler = type("Handler", (kind,), {"asked": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked  # type: ignore[attr-defined]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class FakeDiffusion(Fake):
     """Speaks `/sdapi/v1/img2img`: fills the mask with the colour that the prompt names, and takes no money for it.
 
     Prompts of its own: `busy` and `refused` answer with 503 and 422, `garbage` with no picture, `slow` after a while,
@@ -26,7 +57,6 @@ class FakeDiffusion(http.server.BaseHTTPRequestHandler):
     """
 
     colors = {"red": (200, 30, 30), "blue": (30, 60, 200)}  # noqa: RUF012
-    asked: list[dict[str, Any]]
 
     def do_POST(self) -> None:
         question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -47,32 +77,15 @@ class FakeDiffusion(http.server.BaseHTTPRequestHandler):
         png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
         return self.answer(200, json.dumps({"images": [base64.b64encode(png).decode()]}).encode())
 
-    def answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        with suppress(BrokenPipeError):  # nobody waited
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @contextmanager
 def fake_diffusion(port: int = 0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Its URL, and what it was asked."""
-    handler = type("Handler", (FakeDiffusion,), {"asked": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked  # type: ignore[attr-defined]
-        finally:
-            server.shutdown()
-            thread.join()
+    with _serving(FakeDiffusion, port) as found:
+        yield found
 
 
-class FakeGemini(http.server.BaseHTTPRequestHandler):
+class FakeGemini(Fake):
     """Speaks `generateContent`; what it answers is the model's name (`answers`). Names of its own: `slow` answers after a
     second, `broken` and `refused` with 500 and 400, `flaky` with 503 each first time."""
 
@@ -86,7 +99,6 @@ class FakeGemini(http.server.BaseHTTPRequestHandler):
         "number": json.dumps({"description": 7}),
         "short": json.dumps({"description": "<b></b>"}),
     }
-    asked: list[dict[str, Any]]
 
     def do_POST(self) -> None:
         question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -104,27 +116,9 @@ class FakeGemini(http.server.BaseHTTPRequestHandler):
         answer = {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}]}
         return self.answer(200, json.dumps(answer).encode())
 
-    def answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        with suppress(OSError):  # nobody waited
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @contextmanager
 def fake_gemini(port: int = 0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Its URL, and what it was asked."""
-    handler = type("Handler", (FakeGemini,), {"asked": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked  # type: ignore[attr-defined]
-        finally:
-            server.shutdown()
-            thread.join()
+    with _serving(FakeGemini, port) as found:
+        yield found
