@@ -15,11 +15,11 @@ from services.gateway.adapters import requests
 from services.gateway.adapters.listing import Listing
 from services.gateway.adapters.quotas import PostgresQuotas
 from services.gateway.domain.filters import Question
-from services.gateway.domain.records import Operation, OperationState
+from services.gateway.domain.records import ERASURES, Operation, OperationState
 
 _OPERATION = "operation_id, tenant, owner, verb, subject, state, response, error, create_time, end_time, delete_time"
 # What the law asks of us is not the tenant's to pay for, nor to be without.
-UNCHARGED = frozenset({"delete", "anonymize", "purge", "gather"})
+UNCHARGED = ERASURES | {"gather"}
 _LISTING = Listing(
     "operations",
     "operation_id",

@@ -16,6 +16,10 @@ class RoomState(StrEnum):
     NEEDS_REFINEMENT = "NEEDS_REFINEMENT"
 
 
+# Verbs of operations that remove data. They are not cancelled: what they began must come to its end, and to its receipt.
+ERASURES = frozenset({"delete", "anonymize", "purge"})
+
+
 class OperationState(StrEnum):
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"

@@ -14,6 +14,7 @@ from services.gateway.domain.api_keys import ApiKey
 from services.gateway.transport.accounts import role_of, role_to_proto
 from services.gateway.transport.update_masks import updated
 from services.gateway.usecases.api_keys import ApiKeyCases
+from services.gateway.usecases.shown import stamp
 
 Context = grpc.aio.ServicerContext
 _CHANGEABLE = ["display_name", "scopes", "store", "expire_time"]
@@ -29,9 +30,8 @@ def key_to_proto(k: ApiKey) -> api_keys_pb2.ApiKey:
         store=k.store,
         etag=k.etag,
     )
-    for field in ("create_time", "update_time", "expire_time", "revoke_time", "overlap_expire_time"):
-        if (at := getattr(k, field)) is not None:
-            getattr(out, field).FromDatetime(at)
+    times = ("create_time", "update_time", "expire_time", "revoke_time", "overlap_expire_time")
+    stamp(out, **{field: getattr(k, field) for field in times})
     return out
 
 

@@ -21,7 +21,7 @@ from services.gateway.adapters.postgres import PostgresOperations
 from services.gateway.adapters.visualizations import insert
 from services.gateway.domain.filters import Field, Kind
 from services.gateway.domain.happenings import Event, Type
-from services.gateway.domain.records import Operation, OperationState, RoomState, Visualization
+from services.gateway.domain.records import ERASURES, Operation, OperationState, RoomState, Visualization
 from services.gateway.ports import Happenings
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.listing import listed
@@ -43,10 +43,6 @@ _FIELDS = {
 class Progress:
     stage: str = ""
     percent: int = 0
-
-
-# Operations that are not cancelled: what they began must come to its end, and to its receipt.
-ERASURES = frozenset({"delete", "anonymize", "purge"})
 
 
 class ProgressBoard:
