@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2
 
 from roomviz import __version__
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
+from roomviz.runtime.background import beside
 from roomviz.runtime.metrics import DEPENDENCY_UP
 
 log = structlog.get_logger()
@@ -65,12 +66,8 @@ class Health(status_pb2_grpc.StatusServiceServicer):
                 await self._round()
                 await asyncio.sleep(self._period)
 
-        task = asyncio.create_task(loop())
-        try:
+        async with beside(loop()):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def GetStatus(
         self, request: status_pb2.GetStatusRequest, rpc: grpc.aio.ServicerContext

@@ -12,6 +12,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from roomviz.errors import Unavailable
+from roomviz.runtime.background import beside
 from roomviz.runtime.bus import Bus
 
 log = structlog.get_logger()
@@ -24,12 +25,8 @@ Handle = Callable[[str, bytes], Awaitable[None]]
 async def listening(bus: Bus, subject: str, durable: str, handle: Handle) -> AsyncIterator[None]:
     """Give every event of `subject` (wildcards allowed) to `handle(subject, body)`; processes with the same `durable`
     share the events."""
-    task = asyncio.create_task(_read(bus, subject, durable, handle))
-    try:
+    async with beside(_read(bus, subject, durable, handle)):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _read(bus: Bus, subject: str, durable: str, handle: Handle) -> None:

@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 
 from roomviz.errors import Unavailable
+from roomviz.runtime.background import beside
 from roomviz.runtime.bus import BODY_BYTES_MAX, Bus
 from roomviz.runtime.metrics import OUTBOX_PENDING
 
@@ -69,9 +70,5 @@ class Outbox:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Outbox"]:
-        task = asyncio.create_task(self._loop())
-        try:
+        async with beside(self._loop()):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)

@@ -105,7 +105,7 @@ from services.gateway.transport.insights import InsightService
 from services.gateway.transport.keeper import Keeper
 from services.gateway.transport.permissions import OPERATIONS, permissions
 from services.gateway.transport.permissions import PUBLIC as PUBLIC_PERMISSION
-from services.gateway.transport.privacy import EraseJob, GatherJob, PrivacyService, Sweeper
+from services.gateway.transport.privacy import EraseJob, GatherJob, PrivacyService
 from services.gateway.transport.rooms import RoomService
 from services.gateway.transport.rpc import (
     ModelService,
@@ -337,6 +337,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             settings.upload_bytes_max,
             timedelta(hours=settings.upload_kept_hours),
         )
+        refinement_cases = RefinementCases(room_cases, calls)
         batch_items = BatchItems(room_cases, operations, calls)
         visualization_cases = VisualizationCases(
             room_cases,
@@ -411,9 +412,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 server,
             )
             uploads_pb2_grpc.add_UploadServiceServicer_to_server(UploadService(upload_cases), server)
-            refinements_pb2_grpc.add_RefinementServiceServicer_to_server(
-                RefinementService(RefinementCases(room_cases, calls)), server
-            )
+            refinements_pb2_grpc.add_RefinementServiceServicer_to_server(RefinementService(refinement_cases), server)
             visualizations_pb2_grpc.add_VisualizationServiceServicer_to_server(
                 VisualizationService(
                     visualization_cases,
@@ -482,7 +481,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         )
         web_cases = web.Cases(
             PhotoSessionCases(PostgresPhotoSessions(pool), room_cases, operation_cases, store, description_cases),
-            RefinementCases(room_cases, calls),
+            refinement_cases,
             visualization_lifecycle,
             VisitorCases(
                 PostgresVisitors(pool),
@@ -514,7 +513,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             )
         )
         await stack.enter_async_context(
-            Housekeeping(settings.housekeeping_s, requests.forget, upload_cases.sweep).running()
+            Housekeeping("housekeeping", settings.housekeeping_s, requests.forget, upload_cases.sweep).running()
         )
         await stack.enter_async_context(
             Keeper(
@@ -529,5 +528,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             await stack.enter_async_context(courier.running())
         for worker in privacy_workers(queue, pool, outbox, EraseJob(operations, erase), GatherJob(operations, gather)):
             await stack.enter_async_context(worker.running())
-        await stack.enter_async_context(Sweeper(retention, settings.retention_sweep_s).running())
+        await stack.enter_async_context(
+            Housekeeping("retention", settings.retention_sweep_s, retention.sweep).running()
+        )
         yield server

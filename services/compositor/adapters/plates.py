@@ -20,6 +20,7 @@ import structlog
 from numpy.typing import NDArray
 
 from roomviz.errors import RoomvizError
+from roomviz.runtime.background import beside
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.objects import Objects
 from services.compositor.domain.personal import of_room
@@ -94,12 +95,11 @@ class StoredPlates:
     @asynccontextmanager
     async def trimmed(self, bytes_max: int) -> AsyncIterator["StoredPlates"]:
         """Keep the store within the budget until left."""
-        sweeper = asyncio.create_task(self._sweep(bytes_max))
         try:
-            yield self
+            async with beside(self._sweep(bytes_max)):
+                yield self
         finally:
-            sweeper.cancel()
-            await asyncio.gather(sweeper, *self._writes, return_exceptions=True)
+            await asyncio.gather(*self._writes, return_exceptions=True)
 
     async def _sweep(self, bytes_max: int) -> None:
         while True:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from roomviz.runtime.background import beside
 from roomviz.runtime.metrics import WEBHOOK_ATTEMPTS
 from services.gateway.adapters.webhooks import Claim, PostgresWebhooks
 from services.gateway.usecases.deliveries import DeliveryCases
@@ -59,12 +60,10 @@ class Courier:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Courier"]:
-        loop = asyncio.create_task(self._loop())
         try:
-            yield self
+            async with beside(self._loop()):
+                yield self
         finally:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
             sending = list(self._running)
             if sending:
                 _, late = await asyncio.wait(sending, timeout=3)

@@ -1,19 +1,16 @@
 """What the gateway hears: the ends of jobs from JetStream, progress from core NATS; and its sweeper."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import structlog
 from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime.bus import Bus
 from roomviz.runtime.listener import listening
+from services.gateway.transport.housekeeping import Housekeeping
 from services.gateway.usecases.operations import OperationCases, Progress
-
-log = structlog.get_logger()
 
 _SWEEP_S = 5.0
 # Events that end an operation; others (a batch was accepted, an operation was cancelled) are for others.
@@ -29,13 +26,11 @@ class Events:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Events"]:
         progress = await self._bus.client.subscribe("progress.*", cb=self._progress)
-        sweeper = asyncio.create_task(self._sweep())
+        sweeper = Housekeeping("sweeper", _SWEEP_S, lambda: self._operations.sweep(self._republish_after_s))
         try:
-            async with listening(self._bus, "events.*.*", "gateway", self._happened):
+            async with sweeper.running(), listening(self._bus, "events.*.*", "gateway", self._happened):
                 yield self
         finally:
-            sweeper.cancel()
-            await asyncio.gather(sweeper, return_exceptions=True)
             await progress.unsubscribe()
 
     async def _progress(self, message: Msg) -> None:
@@ -60,11 +55,3 @@ class Events:
             await self._operations.finished(e.operation, e.tenant, response, error)
         # Every gateway hears this one, whichever of them handled the event.
         await self._bus.tell(f"progress.{e.operation}", b"")
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            try:
-                await self._operations.sweep(self._republish_after_s)
-            except Exception as error:
-                log.warning("sweeper waits", error=str(error) or type(error).__name__)

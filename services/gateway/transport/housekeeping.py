@@ -7,23 +7,21 @@ from typing import Any
 
 import structlog
 
+from roomviz.runtime.background import beside
+
 log = structlog.get_logger()
 
 
 class Housekeeping:
-    """Does each chore every `period_s`. One that fails is told, and tried again the next time."""
+    """Does each chore every `period_s`. One that fails is told, as `name`, and tried again the next time."""
 
-    def __init__(self, period_s: float, *chores: Callable[[], Awaitable[Any]]):
-        self._period_s, self._chores = period_s, chores
+    def __init__(self, name: str, period_s: float, *chores: Callable[[], Awaitable[Any]]):
+        self._name, self._period_s, self._chores = name, period_s, chores
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Housekeeping"]:
-        task = asyncio.create_task(self._loop())
-        try:
+        async with beside(self._loop()):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _loop(self) -> None:
         while True:
@@ -32,4 +30,4 @@ class Housekeeping:
                 try:
                     await chore()
                 except Exception as error:
-                    log.warning("housekeeping waits", error=str(error) or type(error).__name__)
+                    log.warning(f"{self._name} waits", error=str(error) or type(error).__name__)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from roomviz.runtime.background import beside
 from services.gateway.adapters.happenings import PostgresHappenings
 from services.gateway.adapters.insights import PostgresInsights
 from services.gateway.adapters.webhooks import PostgresWebhooks
@@ -50,9 +51,5 @@ class Keeper:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Keeper"]:
-        task = asyncio.create_task(self._loop())
-        try:
+        async with beside(self._loop()):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)

@@ -1,10 +1,7 @@
-"""PrivacyService, the jobs behind it, and the sweeper's clock."""
+"""PrivacyService, and the jobs behind it."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import structlog
 from google.longrunning import operations_pb2 as longrunning
 from google.protobuf.message import Message
 
@@ -20,9 +17,7 @@ from services.gateway.transport.rpc import Context
 from services.gateway.usecases.erasing import Erase
 from services.gateway.usecases.gathering import Gather
 from services.gateway.usecases.operations import OperationCases
-from services.gateway.usecases.privacy import PrivacyCases, Retention
-
-log = structlog.get_logger()
+from services.gateway.usecases.privacy import PrivacyCases
 
 
 class PrivacyService(privacy_pb2_grpc.PrivacyServiceServicer):
@@ -98,27 +93,3 @@ async def _asked(operations: Operations, e: jobs_pb2.Envelope) -> tuple[Operatio
     if operation is None:
         raise NotFound("OPERATION_NOT_FOUND", "the operation is gone")
     return operation, await operations.request(e.tenant, e.operation)
-
-
-class Sweeper:
-    """Has what is due purged, again and again."""
-
-    def __init__(self, retention: Retention, period_s: float):
-        self._retention, self._period_s = retention, period_s
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Sweeper"]:
-        task = asyncio.create_task(self._loop())
-        try:
-            yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _loop(self) -> None:
-        while True:
-            await asyncio.sleep(self._period_s)
-            try:
-                await self._retention.sweep()
-            except Exception as error:  # a server is away, or whatever it is: what is due stays due
-                log.warning("retention waits", error=str(error) or type(error).__name__)
