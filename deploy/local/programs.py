@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -40,9 +41,10 @@ class Program:
     start_limit_s: int = 90
 
 
-def http_ok(url: str) -> bool:
+def http_ok(url: str, authorities: Path | None = None) -> bool:
+    tls = ssl.create_default_context(cafile=authorities) if authorities else None
     try:
-        with urllib.request.urlopen(url, timeout=1) as answer:
+        with urllib.request.urlopen(url, timeout=1, context=tls) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -68,7 +70,7 @@ def grpc_serving(s: LocalSettings, service: str, address: str) -> bool:
 
 def service_ready(s: LocalSettings, service: str, address: str) -> bool:
     return grpc_serving(s, service, address) and (
-        service != "gateway" or http_ok(f"http://{s.host}:{s.http_port}/api/health")
+        service != "gateway" or http_ok(f"{s.web}/api/health", s.authorities if s.tls == "on" else None)
     )
 
 

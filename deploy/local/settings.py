@@ -75,6 +75,11 @@ class LocalSettings(BaseSettings):
         return self.home / "secrets" / "ca" / "ca.pem"
 
     @property
+    def web(self) -> str:
+        """Where HTTP is answered."""
+        return f"http{'s' if self.tls == 'on' else ''}://{self.host}:{self.http_port}"
+
+    @property
     def installed(self) -> Path:
         """Where the Makefile put the servers; the same for every stack of this checkout."""
         return ROOT / ".local"

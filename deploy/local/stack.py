@@ -180,7 +180,7 @@ class Stack:
             self.seed()
         say(
             f"{GREEN}ready{END} in {time.monotonic() - began:.1f} s: gRPC on {self.s.host}:{self.s.gateway_port}, "
-            f"HTTP on {self.s.host}:{self.s.http_port}, key in {self.home / 'secrets' / 'api_key'}"
+            f"HTTP at {self.s.web}, key in {self.home / 'secrets' / 'api_key'}"
         )
 
     def configurations(self) -> dict[Path, str]:

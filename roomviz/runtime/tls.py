@@ -37,7 +37,7 @@ class Certificate:
     def __init__(self, certificate: Path, key: Path, authorities: Path | None = None):
         self._files = (certificate, key, authorities)
         self._stamp = self._stamped()
-        self._pems, self._version = self._read(), 1
+        (self._pems, self._context), self._version = self._read(), 1
 
     def server(self) -> grpc.ServerCredentials:
         """For a server; where there are authorities, whoever connects must show a certificate of theirs."""
@@ -57,6 +57,18 @@ class Certificate:
             require_client_authentication=self._files[2] is not None,
         )
 
+    def context(self) -> ssl.SSLContext:
+        """For an HTTP server, which shows the certificate to whoever connects, and asks for none."""
+
+        def renewed(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+            """Called at every connection, whether or not it asks for a name."""
+            self.version()
+            connection.context = self._context
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sni_callback = renewed
+        return context
+
     def channel(self) -> grpc.ChannelCredentials:
         """For a channel, as the files are now: gRPC keeps what a channel begins with."""
         certificate, key, authorities = self._pems
@@ -68,7 +80,7 @@ class Certificate:
             stamp = self._stamped()
             if stamp != self._stamp:
                 # Looked at before they are read: what changes in between is seen the next time.
-                self._stamp, self._pems, self._version = stamp, self._read(), self._version + 1
+                self._stamp, (self._pems, self._context), self._version = stamp, self._read(), self._version + 1
                 log.info("certificate renewed", file=str(self._files[0]))
         except (
             OSError,
@@ -85,7 +97,7 @@ class Certificate:
         found = [os.stat(f) for f in self._files if f is not None]
         return tuple((s.st_ino, s.st_mtime_ns, s.st_size) for s in found)
 
-    def _read(self) -> tuple[bytes, bytes, bytes | None]:
+    def _read(self) -> tuple[tuple[bytes, bytes, bytes | None], ssl.SSLContext]:
         certificate, key, authorities = self._files
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -97,7 +109,8 @@ class Certificate:
                 "TLS_FILES_INVALID",
                 f"{certificate} and {key} are not a certificate and its key, or {authorities} no authorities: {error}",
             ) from error
-        return certificate.read_bytes(), key.read_bytes(), authorities.read_bytes() if authorities else None
+        pems = certificate.read_bytes(), key.read_bytes(), authorities.read_bytes() if authorities else None
+        return pems, context
 
 
 class RenewedChannel(grpc.aio.Channel):

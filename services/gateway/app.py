@@ -191,11 +191,10 @@ class ServiceCalls:
     models: Any
 
 
-def public_tls(settings: Settings) -> tls.ServerTls | None:
-    """Anybody may connect; who calls, the credential in the metadata tells."""
+def public_certificate(settings: Settings) -> tls.Certificate | None:
+    """What anybody who connects is shown, over gRPC and HTTP; None: plaintext. Who calls, the credential tells."""
     if settings.public_tls_certificate_file and settings.public_tls_key_file:
-        certificate = tls.Certificate(settings.public_tls_certificate_file, settings.public_tls_key_file)
-        return tls.ServerTls(certificate.server())
+        return tls.Certificate(settings.public_tls_certificate_file, settings.public_tls_key_file)
     return None
 
 
@@ -285,7 +284,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         decode = SandboxedDecoder(box, limits, turns[Weight.HEAVY])
         rules = Rules(settings.fetch_schemes, settings.fetch_ports, settings.fetch_hosts, settings.fetch_networks)
         fetch = await stack.enter_async_context(fetcher(rules, settings.upload_bytes_max, settings.fetch_limit_s))
-        own_certificate = tls.own_certificate(settings)
+        own_certificate, public = tls.own_certificate(settings), public_certificate(settings)
         channels = {
             name: await stack.enter_async_context(rpc.channel(settings.address(name), name, own_certificate))
             for name in BEHIND
@@ -473,7 +472,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 health.servicer,
                 frozenset(),
                 longer,
-                public_tls(settings),
+                tls.ServerTls(public.server()) if public else None,
                 admission,
                 settings.calls_max,
                 settings.streams_per_connection,
@@ -510,6 +509,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 settings.http_port,
                 settings.shutdown_grace_s,
                 settings.http_proxies,
+                public.context() if public else None,
             )
         )
         await stack.enter_async_context(

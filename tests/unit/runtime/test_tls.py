@@ -1,20 +1,25 @@
 """Services that know each other by certificates: a real server, asked over the network by whom it may and may not answer."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pydantic import ValidationError
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from roomviz.errors import FailedPrecondition, PermissionDenied
 from roomviz.internal.status.v1 import status_pb2, status_pb2_grpc
 from roomviz.runtime import rpc, tls
 from roomviz.runtime.health import OPEN_METHODS, Health
 from services.catalog.settings import Settings
+from services.gateway.transport.http import server as web
 from tests.conftest import free_ports
 
 FILES = ("tls_certificate_file", "tls_key_file", "tls_ca_file")
@@ -206,3 +211,31 @@ def test_a_key_of_another_certificate_is_refused_at_the_start(files: list[Path],
 
 def test_without_files_services_speak_plaintext():
     assert tls.for_services(settings([None] * 3)) is None
+
+
+async def test_an_http_server_shows_its_certificate_and_takes_up_a_new_one(tmp_path: Path, authority: trustme.CA):
+    async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("hello")(scope, receive, send)
+
+    port = free_ports(1)[0]
+    certificate = tls.Certificate(*write(tmp_path / "public", authority, "localhost")[:2])
+    believed, later = ssl.create_default_context(), trustme.CA(key_type=trustme.KeyType.ECDSA)
+    authority.configure_trust(believed)
+
+    async def answer() -> str:
+        # A connection of its own: one that is open keeps what it began with.
+        async with httpx.AsyncClient(verify=believed) as client:
+            return (await client.get(f"https://localhost:{port}/")).text
+
+    async with web.serve(hello, "localhost", port, 1, (), certificate.context()):
+        assert await answer() == "hello"
+        write(tmp_path / "public", later, "localhost")
+        with pytest.raises(httpx.ConnectError, match="verify"):
+            await answer()
+        later.configure_trust(believed)
+        assert await answer() == "hello"
+        (tmp_path / "public" / "tls.pem").write_text("half of it")
+        assert await answer() == "hello"
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.TransportError):
+                await client.get(f"http://localhost:{port}/")

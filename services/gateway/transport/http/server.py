@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
@@ -16,8 +17,10 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp, host: str, port: int, grace_s: float, proxies: Sequence[str]) -> AsyncIterator[None]:
-    """Requests are answered until this is left; running ones may then end within the grace.
+async def serve(
+    app: ASGIApp, host: str, port: int, grace_s: float, proxies: Sequence[str], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
+    """Requests are answered until this is left; running ones may then end within the grace. Without `tls` in plaintext.
 
     `proxies` are addresses whose word on the caller's address is taken.
     """
@@ -35,6 +38,7 @@ async def serve(app: ASGIApp, host: str, port: int, grace_s: float, proxies: Seq
         server_header=False,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
+        ssl_context_factory=(lambda *_: tls) if tls else None,
         limit_concurrency=512,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=max(1, int(grace_s)),
