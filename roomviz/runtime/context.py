@@ -10,12 +10,13 @@ REQUEST_ID, TENANT, TRACEPARENT = "x-request-id", "x-roomviz-tenant", "tracepare
 
 @dataclass(frozen=True)
 class RequestContext:
-    """deadline is on the clock of `time.monotonic`."""
+    """deadline is on the clock of `time.monotonic`. background: nobody waits for the answer."""
 
     request_id: str
     tenant: str
     deadline: float
     traceparent: str = ""
+    background: bool = False
 
     @property
     def remaining_s(self) -> float:
@@ -31,6 +32,11 @@ def current() -> RequestContext:
     if found is None:
         raise LookupError("no request is being served")
     return found
+
+
+def known() -> RequestContext | None:
+    """As `current`; None where none is being served."""
+    return _current.get()
 
 
 def enter(context: RequestContext) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -17,12 +18,15 @@ from roomviz.runtime.settings import ServiceSettings
 log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)
 
+# A thread that computes gives the interpreter up to who waits for it within this time, such as the event loop.
+_SWITCH_S = 0.0005
 DRAIN_SLACK_S = 15.0  # beyond the grace of running calls: for a job in hand and for closing connections
 
 
 def run(name: str, settings: S, metrics_port: int, app: Callable[[S], AbstractAsyncContextManager[Any]]) -> None:
     """Serve until SIGTERM or SIGINT, then leave `app`: it closes in the reverse of the order in which it opened."""
     configure(name, settings.log_level)
+    sys.setswitchinterval(_SWITCH_S)
 
     async def main() -> None:
         stop = asyncio.Event()

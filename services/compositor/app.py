@@ -1,7 +1,6 @@
 """The composition root of the compositor service."""
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.personal.v1 import personal_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc, tls
+from roomviz.runtime.fair_threads import FairThreads
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.listener import listening
 from roomviz.runtime.memory import Memory
@@ -60,7 +60,7 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
     cv2.setNumThreads(1)
     await migrations.upgrade(settings, SCHEMA, MIGRATIONS)
     async with AsyncExitStack() as stack:
-        cpu = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="cpu"))
+        cpu = stack.enter_context(FairThreads(settings.cpu_threads, "cpu"))
         store = await stack.enter_async_context(objects.connect(settings))
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
         queue = await stack.enter_async_context(bus.connect(settings))

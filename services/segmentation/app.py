@@ -1,7 +1,6 @@
 """The composition root of the segmentation service."""
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from roomviz.internal.personal.v1 import personal_pb2_grpc
 from roomviz.internal.segmentation.v1 import segmentation_pb2_grpc
 from roomviz.internal.status.v1 import status_pb2_grpc
 from roomviz.runtime import bus, database, migrations, objects, rpc, tls
+from roomviz.runtime.fair_threads import FairThreads
 from roomviz.runtime.health import OPEN_METHODS, Health
 from roomviz.runtime.outbox import Outbox
 from roomviz.runtime.personal import PostgresPersonal, PostgresPurged, forget_purged
@@ -50,7 +50,7 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
     cv2.setNumThreads(1)
     await migrations.upgrade(settings, SCHEMA, MIGRATIONS)
     async with AsyncExitStack() as stack:
-        cpu = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="cpu"))
+        cpu = stack.enter_context(FairThreads(settings.cpu_threads, "cpu"))
         store = await stack.enter_async_context(objects.connect(settings))
         pool = await stack.enter_async_context(database.pool(settings, SCHEMA))
         queue = await stack.enter_async_context(bus.connect(settings))
@@ -63,7 +63,7 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         analyses, pins = PostgresAnalyses(pool), PostgresModelPins(pool)
         models = ModelCases(settings.model, RepositoryCards(settings.model_repository), pins, network)
         # No network is handed to corrections, and jobs do not keep them waiting: they have threads of their own.
-        clicks = stack.enter_context(ThreadPoolExecutor(settings.cpu_threads, thread_name_prefix="click"))
+        clicks = stack.enter_context(FairThreads(settings.cpu_threads, "click"))
         refinements = RefinementCases(store, PostgresRefinements(pool), clicks, settings.refine_memory_bytes_max)
         prompted = None
         if settings.prompt_model:

@@ -1,6 +1,7 @@
 """`jobs.compositor.batch`, the pullers of its items, and `events.operation.cancelled`."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC
@@ -10,6 +11,7 @@ from google.protobuf.message import Message
 from roomviz.errors import RoomvizError
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.internal.jobs.v1 import jobs_pb2
+from roomviz.runtime import context
 from roomviz.runtime.bus import Bus
 from roomviz.runtime.objects import Objects
 from roomviz.runtime.rpc import to_status
@@ -69,6 +71,7 @@ class BatchPullers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _rendered(self, taken: Taken) -> Export:
+        context.enter(context.RequestContext(taken.operation, taken.tenant, math.inf, background=True))
         plan = compositor_pb2.BatchPlan.FromString(taken.plan)
         item = compositor_pb2.BatchPlanItem.FromString(taken.item)
         for layer in plan.spec.layers:
