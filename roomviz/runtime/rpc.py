@@ -162,8 +162,11 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         return wrap(single, handler.request_deserializer, handler.response_serializer)
 
     @asynccontextmanager
-    async def call(self, method: str, rpc: grpc.aio.ServicerContext) -> AsyncIterator[None]:
-        """Around the answer to one call."""
+    async def call(
+        self, method: str, rpc: grpc.aio.ServicerContext, receive: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[None]:
+        """Around the answer to one call. `receive` takes the request of a caller who may call, before its turn is waited
+        for, where that is not done already."""
         began = time.monotonic()
         metadata = {k: v if isinstance(v, str) else "" for k, v in rpc.invocation_metadata() or ()}
         request_id = metadata.get(context.REQUEST_ID, "")[:64] or context.new_request_id()
@@ -181,6 +184,8 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                 context.enter(
                     context.RequestContext(request_id, tenant, began + budget, metadata.get(context.TRACEPARENT, ""))
                 )
+                if receive is not None:
+                    await receive()
                 async with self._admit(method, tenant) as trailing:
                     admitted = True
                     rpc.set_trailing_metadata(((context.REQUEST_ID, request_id), *trailing))

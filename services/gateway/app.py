@@ -78,7 +78,7 @@ from services.gateway.adapters.requests import PostgresRequests
 from services.gateway.adapters.rooms import PostgresRooms
 from services.gateway.adapters.sessions import PostgresPhotoSessions, PostgresVisitors, link_secret
 from services.gateway.adapters.shares import PostgresShares
-from services.gateway.adapters.spool import Spool
+from services.gateway.adapters.spool import spool
 from services.gateway.adapters.tokens import JwtTokens, SigningKeys
 from services.gateway.adapters.uploads import PostgresUploads
 from services.gateway.adapters.vault import Vault
@@ -313,7 +313,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         post = await stack.enter_async_context(poster(hook_rules, settings.webhook_limit_s))
         operation_cases = OperationCases(operations, ProgressBoard(), happenings)
         rooms, visualizations = PostgresRooms(pool, quotas, happenings), PostgresVisualizations(pool)
-        requests = PostgresRequests(pool)
+        requests, photo_sessions = PostgresRequests(pool), PostgresPhotoSessions(pool)
         once, kept = Once(requests), timedelta(days=settings.undelete_days)
         room_cases = RoomCases(
             rooms,
@@ -321,7 +321,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             store,
             decode,
             calls,
-            Spool(settings.spool_folder),
+            stack.enter_context(spool(settings.spool_folder)),
             quota_cases,
             settings.upload_bytes_max,
             settings.job_limit_s,
@@ -479,7 +479,9 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             )
         )
         web_cases = web.Cases(
-            PhotoSessionCases(PostgresPhotoSessions(pool), room_cases, operation_cases, store, description_cases),
+            PhotoSessionCases(
+                photo_sessions, room_cases, operation_cases, store, description_cases, turns[Weight.HEAVY]
+            ),
             refinement_cases,
             visualization_lifecycle,
             VisitorCases(
@@ -513,7 +515,14 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             )
         )
         await stack.enter_async_context(
-            Housekeeping("housekeeping", settings.housekeeping_s, requests.forget, upload_cases.sweep).running()
+            Housekeeping(
+                "housekeeping",
+                settings.housekeeping_s,
+                requests.forget,
+                upload_cases.sweep,
+                photo_sessions.forget,
+                quotas.forget,
+            ).running()
         )
         await stack.enter_async_context(
             Keeper(

@@ -45,6 +45,9 @@ class Spool(Protocol):
     async def write(self, path: Path, chunks: AsyncIterator[bytes], bytes_max: int) -> Spooled:
         """Keep an upload as it comes. Refused as soon as it is too long."""
 
+    def parts(self, path: Path) -> AsyncIterator[bytes]:
+        """What was kept, in chunks."""
+
 
 class Fetcher(Protocol):
     async def fetch(self, url: str) -> bytes:

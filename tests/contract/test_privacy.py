@@ -397,9 +397,11 @@ def test_anonymised_is_counted_and_nobodys(running: Running, client: Client):
 
 
 def test_a_room_goes_when_it_was_not_used_for_as_long_as_its_tenant_keeps_rooms(running: Running):
-    unused, used = busy(running, person(running)), busy(running, person(running))
+    unused, used, shared = (busy(running, person(running)) for _ in range(3))
+    share = shared.client.share(f"visualizations/{shared.marks[3]}", days=60)
     age(running, unused, 31)
     age(running, used, 29)
+    age(running, shared, 31)
 
     running.stack.wait_for(lambda: not scan(running, unused.marks), 60, "the purge of an unused room")
 
@@ -410,6 +412,11 @@ def test_a_room_goes_when_it_was_not_used_for_as_long_as_its_tenant_keeps_rooms(
         used.rooms[0].removeprefix("rooms/"),
     )
     assert row["now"]
+
+    assert shared.client.shared_picture(share.token)
+    shared.client.revoke_share(share.name)
+    age(running, shared, 31)
+    running.stack.wait_for(lambda: not scan(running, shared.marks), 60, "the purge of a room that is no longer shared")
 
 
 def test_what_was_deleted_goes_when_its_time_has_come(running: Running):

@@ -18,7 +18,7 @@ from services.gateway.domain.receipt import ErasedObject
 ROOMS_AT_ONCE = 200
 SWEEPER_LOCK = 7_206_966  # any number that nothing else locks
 
-# $1: tenant. save_time is looked for by name, as a table without it has no saved pictures.
+# $1: tenant. A picture that is saved or shared keeps its room.
 _ROOM_DUE = """
     r.tenant = $1 AND (
         r.purge_time < now()
@@ -29,7 +29,11 @@ _ROOM_DUE = """
                     ON v.tenant = o.tenant AND split_part(v.visualization_id, '-', 1) = o.operation_id
                 WHERE o.tenant = r.tenant AND o.subject = 'rooms/' || r.room_id
                     AND (o.create_time > now() - make_interval(days => t.retention_days)
-                         OR (v.delete_time IS NULL AND to_jsonb(v) ->> 'save_time' IS NOT NULL)))))"""
+                         OR (v.delete_time IS NULL
+                             AND (v.save_time IS NOT NULL
+                                  OR EXISTS (SELECT FROM shares s
+                                             WHERE s.tenant = v.tenant AND s.visualization_id = v.visualization_id
+                                                 AND s.revoke_time IS NULL AND s.expire_time > now())))))))"""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,11 @@ class PostgresQuotas:
             charge,
         )
 
+    async def forget(self) -> None:
+        """Remove what was charged so long ago that nothing can ask for it again: operations end within hours."""
+        with reachable():
+            await self._pool.execute(f"DELETE FROM charges WHERE day < {_TODAY} - 31")
+
     async def _allowance(self, connection: Any, tenant: str) -> Allowance:
         row = await connection.fetchrow(f"SELECT {', '.join(_LIMITS)} FROM quotas WHERE tenant = $1", tenant)
         own = {k: v for k, v in (row or {}).items() if v is not None}

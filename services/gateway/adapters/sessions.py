@@ -24,10 +24,6 @@ class PostgresPhotoSessions:
 
     async def add(self, s: PhotoSession) -> None:
         with reachable():
-            # Those without a photo are forgotten after a day.
-            await self._pool.execute(
-                "DELETE FROM photo_sessions WHERE room_id IS NULL AND create_time < now() - interval '1 day'"
-            )
             await self._pool.execute(
                 f"INSERT INTO photo_sessions ({_SESSION}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                 s.session_id,
@@ -77,6 +73,13 @@ class PostgresPhotoSessions:
                 batch_id,
             )
         return [_session(r) for r in rows]
+
+    async def forget(self) -> None:
+        """Remove sessions that had no photo within a day."""
+        with reachable():
+            await self._pool.execute(
+                "DELETE FROM photo_sessions WHERE room_id IS NULL AND create_time < now() - interval '1 day'"
+            )
 
     async def result(self, tenant: str, digest: str) -> PhotoResult | None:
         with reachable():

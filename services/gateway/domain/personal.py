@@ -100,7 +100,7 @@ HOLDINGS = Holdings(
         Table(
             "rooms",
             "photos: what their owner called them, when they were last used",
-            "the tenant's retention_days after the last use, 30 by default; saved ones until they are deleted",
+            "the tenant's retention_days after the last use, 30 by default; saved ones until they are deleted, shared ones until the links end",
             f"tenant = :tenant AND (room_id = ANY (:room_ids) OR ({_OWN_ROOMS}))",
             prefixes=("'rooms/' || room_id || '/'", "'batches/' || room_id || '/'"),
         ),

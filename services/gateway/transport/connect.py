@@ -148,11 +148,16 @@ class Connect:
         self, scope: Scope, headers: dict[str, str], method: _Method, kind: str, body: "_Body", send: Send
     ) -> None:
         rpc: Any = _Call(headers, scope["client"])
+        request: Message
+
+        async def receive() -> None:
+            nonlocal request
+            if headers.get("content-encoding", "identity") != "identity":
+                raise Unimplemented("ENCODING_UNSUPPORTED", "send the message without compression")
+            request = _decode(await body.whole(), method.request, kind)
+
         try:
-            async with self._edge.call(scope["path"], rpc):
-                if headers.get("content-encoding", "identity") != "identity":
-                    raise Unimplemented("ENCODING_UNSUPPORTED", "send the message without compression")
-                request = _decode(await body.whole(), method.request, kind)
+            async with self._edge.call(scope["path"], rpc, receive):
                 data = _encode(await method.handler.unary_unary(request, rpc), kind)
             status, answered = 200, kind
         except _Refused as refused:
@@ -170,8 +175,16 @@ class Connect:
         self, scope: Scope, headers: dict[str, str], method: _Method, kind: str, body: "_Body", send: Send
     ) -> None:
         rpc: Any = _Call(headers, scope["client"])
+        request: Any
         end: dict[str, Any] = {}
         started = False
+
+        async def receive() -> None:
+            nonlocal request
+            if headers.get("connect-content-encoding", "identity") != "identity":
+                raise Unimplemented("ENCODING_UNSUPPORTED", "send the messages without compression")
+            messages = (_decode(data, method.request, kind) async for data in body.envelopes())
+            request = messages if method.handler.request_streaming else await _only(messages)
 
         async def tell(flags: int, data: bytes, more: bool) -> None:
             nonlocal started
@@ -183,11 +196,7 @@ class Connect:
             )
 
         try:
-            async with self._edge.call(scope["path"], rpc):
-                if headers.get("connect-content-encoding", "identity") != "identity":
-                    raise Unimplemented("ENCODING_UNSUPPORTED", "send the messages without compression")
-                messages = (_decode(data, method.request, kind) async for data in body.envelopes())
-                request: Any = messages if method.handler.request_streaming else await _only(messages)
+            async with self._edge.call(scope["path"], rpc, receive):
                 if method.handler.response_streaming:
                     answers = (method.handler.stream_stream or method.handler.unary_stream)(request, rpc)
                     async with aclosing(answers):

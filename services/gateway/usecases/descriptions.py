@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -34,6 +35,8 @@ class DescriptionCases:
     objects: Objects
     descriptions: Descriptions
     provider: DescriptionProvider | None
+    # A lock for each room whose description is being written.
+    _coming: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def get(self, name: str) -> Description:
         """The description of an analyzed room as it is now; written once for each state of its masks."""
@@ -41,13 +44,15 @@ class DescriptionCases:
         found = await self.rooms.analysis(room)
         digest = hashlib.sha256(found.SerializeToString(deterministic=True)).hexdigest()
         asked = self.provider.name if self.provider else BUILT_IN
-        kept = await self.descriptions.get(room.tenant, room.room_id, digest, asked)
-        if kept is not None and (not kept.fallback_reason or datetime.now(UTC) - kept.create_time < RETRY_AFTER):
-            return kept
-        with stage("describe"):
-            made = await self._written(room, found)
-        await self.descriptions.put(room.tenant, room.room_id, digest, asked, made)
-        return made
+        # Asked for several times at once, it is written once.
+        async with self._coming.setdefault((room.tenant, room.room_id), asyncio.Lock()):
+            kept = await self.descriptions.get(room.tenant, room.room_id, digest, asked)
+            if kept is not None and (not kept.fallback_reason or datetime.now(UTC) - kept.create_time < RETRY_AFTER):
+                return kept
+            with stage("describe"):
+                made = await self._written(room, found)
+            await self.descriptions.put(room.tenant, room.room_id, digest, asked, made)
+            return made
 
     async def _written(self, room: Room, found: segmentation_pb2.GetAnalysisResponse) -> Description:
         measured, picture = await self._measured(room, found)

@@ -10,6 +10,7 @@ from google.rpc import status_pb2
 
 from roomviz.errors import Cancelled, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, RoomvizError
 from roomviz.internal.segmentation.v1 import segmentation_pb2
+from roomviz.runtime.admission import Turns
 from roomviz.runtime.context import current
 from roomviz.runtime.rpc import from_status, to_status
 from roomviz.v1 import rooms_pb2
@@ -44,6 +45,7 @@ class PhotoSessionCases:
     operations: OperationCases
     objects: Objects
     descriptions: Describes
+    turns: Turns  # of heavy work
 
     # --- photos in ---
 
@@ -100,6 +102,15 @@ class PhotoSessionCases:
             raise FailedPrecondition("PHOTO_MISSING", "the session has no photo yet; upload one first")
         return await self.rooms.get(session.room)
 
+    async def ready(self, session: PhotoSession) -> Room:
+        """The session's room, once the analysis that runs for it, if any, has ended."""
+        room = await self.room(session)
+        if session.operation_id is not None:
+            operation = await self.operations.get(f"operations/{session.operation_id}")
+            if operation.state is OperationState.RUNNING:
+                await self.ended(operation, current().remaining_s - 1)
+        return room
+
     async def batch(self, batch_id: str) -> list[PhotoSession]:
         parse(f"batches/{batch_id}", "batches")
         found = [s for s in await self.sessions.of_batch(current().tenant, batch_id) if caller().may_see(s.owner)]
@@ -113,12 +124,14 @@ class PhotoSessionCases:
             return Standing(Stage.FAILED, 0, error.message, error)
         if session.room_id is None:
             return Standing(Stage.CREATED, 0, "waiting for a photo")
-        if session.operation_id is None:
+        standing = Standing(Stage.UPLOADED, 0, "uploaded, not analyzed yet")
+        if session.operation_id is not None:
+            standing = self.told(await self.operations.get(f"operations/{session.operation_id}"))
+        if standing.stage in (Stage.UPLOADED, Stage.PROCESSING):
             room = await self.rooms.get(session.room)
             if await self.sessions.result(session.tenant, room.content_digest) is not None:
                 return Standing(Stage.COMPLETED, 100, "done")
-            return Standing(Stage.UPLOADED, 0, "uploaded, not analyzed yet")
-        return self.told(await self.operations.get(f"operations/{session.operation_id}"))
+        return standing
 
     def told(self, operation: Operation) -> Standing:
         """Where the session of this analysis stands."""
@@ -132,10 +145,12 @@ class PhotoSessionCases:
 
     async def analyze(self, session: PhotoSession, limit_s: float) -> Operation:
         """The ended analysis of the session's room. What takes longer goes on, and DeadlineExceeded says so."""
-        room = await self.room(session)
+        return await self.ended(await self._begun(session, await self.room(session)), limit_s)
+
+    async def _begun(self, session: PhotoSession, room: Room) -> Operation:
         operation = await self.rooms.analyze(rooms_pb2.AnalyzeRoomRequest(name=room.name))
         await self.sessions.put_operation(session.tenant, session.session_id, operation.operation_id)
-        return await self._ended(operation, limit_s)
+        return operation
 
     async def found(self, session: PhotoSession) -> tuple[Room, segmentation_pb2.GetAnalysisResponse]:
         """The room with its surfaces and their masks as they are now."""
@@ -143,10 +158,13 @@ class PhotoSessionCases:
         return room, await self.rooms.analysis(room)
 
     async def result(self, session: PhotoSession, limit_s: float) -> PhotoResult:
-        """What was found in the photo. The same photo again in the same tenant is answered from what was kept."""
+        """What was found in the photo. The same photo again in the same tenant is answered from what was kept, while the
+        session's own room is analyzed for what is asked of it next."""
         room = await self.room(session)
         kept = await self.sessions.result(session.tenant, room.content_digest)
         if kept is not None:
+            if session.operation_id is None:
+                await self._begun(session, room)
             return kept
         operation = await self.analyze(session, limit_s)
         return await self._keep(room, operation)
@@ -165,13 +183,14 @@ class PhotoSessionCases:
         found = await self.rooms.analysis(room)
         picture_key = f"rooms/{room.room_id}/tinted-{operation.operation_id}.jpg"
         seconds = ((operation.end_time or operation.create_time) - operation.create_time).total_seconds()
-        photo, *masks = await asyncio.gather(
-            self.objects.get(room.working_key), *(self.objects.get(key) for key in found.mask_keys)
-        )
-        kinds = [s.kind for s in found.analysis.surfaces]
-        picture = await asyncio.to_thread(tinted, photo, list(zip(kinds, masks, strict=True)))
-        await self.objects.put(picture_key, picture, "image/jpeg")
-        words = await self.descriptions.get(room.name)
+        async with self.turns.turn(room.tenant, current().remaining_s):
+            photo, *masks = await asyncio.gather(
+                self.objects.get(room.working_key), *(self.objects.get(key) for key in found.mask_keys)
+            )
+            kinds = [s.kind for s in found.analysis.surfaces]
+            picture = await asyncio.to_thread(tinted, photo, list(zip(kinds, masks, strict=True)))
+            await self.objects.put(picture_key, picture, "image/jpeg")
+            words = await self.descriptions.get(room.name)
         untouched = list(found.analysis.surfaces) == list(analysis.surfaces)
         result = PhotoResult(
             found.analysis.SerializeToString(),
@@ -185,7 +204,8 @@ class PhotoSessionCases:
             await self.sessions.keep_result(room.tenant, room.content_digest, room.room_id, result)
         return result
 
-    async def _ended(self, operation: Operation, limit_s: float) -> Operation:
+    async def ended(self, operation: Operation, limit_s: float) -> Operation:
+        """The operation once it has succeeded; raises what it failed with, or DeadlineExceeded (STILL_RUNNING)."""
         name = f"operations/{operation.operation_id}"
         ended = await self.operations.wait(name, limit_s)
         if ended.state is OperationState.RUNNING:
@@ -195,10 +215,6 @@ class PhotoSessionCases:
         if ended.state is not OperationState.SUCCEEDED:
             raise self._failure(ended)
         return ended
-
-    async def ended(self, operation: Operation, limit_s: float) -> Operation:
-        """The operation once it has succeeded; raises what it failed with, or DeadlineExceeded (STILL_RUNNING)."""
-        return await self._ended(operation, limit_s)
 
     @staticmethod
     def _failure(operation: Operation) -> RoomvizError:

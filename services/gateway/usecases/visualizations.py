@@ -124,23 +124,14 @@ class VisualizationCases:
                 yield answer.chunk
 
     async def verify(self, chunks: AsyncIterator[bytes]) -> visualizations_pb2.VerifyRenderResponse:
-        """What a picture is; it is refused as soon as it is too long."""
-
-        async def requests() -> AsyncIterator[compositor_pb2.VerifyRequest]:
-            size = 0
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > VERIFY_BYTES_MAX:
-                    raise InvalidArgument(
-                        "IMAGE_TOO_LARGE",
-                        f"the file has more than {VERIFY_BYTES_MAX} bytes",
-                        {"bytes_max": str(VERIFY_BYTES_MAX)},
-                    )
-                yield compositor_pb2.VerifyRequest(chunk=chunk)
-            if not size:
+        """What a picture is; it is refused as soon as it is too long. All of it has come before the compositor hears of
+        it: whoever sends slowly keeps nobody waiting."""
+        async with self.rooms.spool.folder() as folder:
+            came = folder / "picture"
+            if not (await self.rooms.spool.write(came, chunks, VERIFY_BYTES_MAX)).size_bytes:
                 raise InvalidArgument("IMAGE_EMPTY", "the file is empty")
-
-        answer: compositor_pb2.VerifyResponse = await invoke_with_stream(self.calls.compositor.Verify, requests())
+            requests = (compositor_pb2.VerifyRequest(chunk=chunk) async for chunk in self.rooms.spool.parts(came))
+            answer: compositor_pb2.VerifyResponse = await invoke_with_stream(self.calls.compositor.Verify, requests)
         if answer.verdict.room and not await self.rooms.visible(answer.verdict.room):
             return visualizations_pb2.VerifyRenderResponse(verdict=visualizations_pb2.RENDER_VERDICT_UNKNOWN)
         return answer.verdict

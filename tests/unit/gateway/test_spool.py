@@ -1,5 +1,7 @@
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from roomviz.errors import InvalidArgument, Unavailable
 from roomviz.imaging import codec
 from services.gateway.adapters.decoder import _take_in_file
-from services.gateway.adapters.spool import Spool
+from services.gateway.adapters.spool import Spool, spool
 from services.gateway.domain.ingest import Limits, take_in
 from services.gateway.domain.records import Spooled
 
@@ -20,11 +22,12 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_an_upload_lies_in_a_folder_of_its_own_that_goes_with_it(tmp_path: Path):
-    spool = Spool(str(tmp_path))
+    spool = Spool(tmp_path)
 
     async with spool.folder() as one, spool.folder() as other:
         came = await spool.write(one / "upload", chunks(b"ab", b"c"), 3)
         assert (one / "upload").read_bytes() == b"abc"
+        assert [part async for part in spool.parts(one / "upload")] == [b"abc"]
         assert one != other
 
     assert came == Spooled(hashlib.sha256(b"abc").hexdigest(), 3)
@@ -32,7 +35,7 @@ async def test_an_upload_lies_in_a_folder_of_its_own_that_goes_with_it(tmp_path:
 
 
 async def test_what_is_too_long_is_refused_where_it_gets_too_long(tmp_path: Path):
-    spool, read = Spool(str(tmp_path)), list[int]()
+    spool, read = Spool(tmp_path), list[int]()
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
@@ -49,8 +52,33 @@ async def test_what_is_too_long_is_refused_where_it_gets_too_long(tmp_path: Path
 
 async def test_without_a_place_to_lie_an_upload_comes_again_later(tmp_path: Path):
     with pytest.raises(Unavailable, match="no room for an upload"):
-        async with Spool(str(tmp_path / "missing")).folder():
+        async with Spool(tmp_path / "missing").folder():
             pass
+
+
+def test_what_killed_processes_left_is_removed_and_what_others_use_is_not(tmp_path: Path):
+    hold = "import sys; from services.gateway.adapters.spool import spool\nwith spool(sys.argv[1]): print(flush=True); input()"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", hold, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            process.stdout.readline()
+        for folder in tmp_path.iterdir():
+            os.utime(folder, (0, 0))  # they have been there for long
+        with spool(str(tmp_path)):
+            assert len(os.listdir(tmp_path)) == 3
+        processes[0].kill()
+        processes[0].wait()
+        with spool(str(tmp_path)):
+            assert len(os.listdir(tmp_path)) == 2
+        assert len(os.listdir(tmp_path)) == 1
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 @pytest.mark.parametrize("size", [(60, 80), (1400, 1800)])

@@ -125,7 +125,7 @@ def photos(
     )
     async def refine(body: shapes.RefineAsked) -> shapes.Analyzed:
         session = await sessions.get(body.session_id)
-        room = await sessions.room(session)
+        room = await sessions.ready(session)
         points = [refinements_pb2.PointPx(x=p.x, y=p.y) for p in body.points]
         if body.type == "scribble":
             line = refinements_pb2.Scribble(points=points, width_px=body.width)
@@ -147,7 +147,7 @@ def photos(
     async def visualize(body: shapes.VisualizeAsked) -> shapes.VisualizationDetail:
         """Fails with 504 (STILL_RUNNING) where it takes long: it goes on, and is a visualization of the operation's id."""
         session = await sessions.get(body.session_id)
-        room = await sessions.room(session)
+        room = await sessions.ready(session)
         asked = visualizations_pb2.ExportVisualizationRequest(
             room=room.name,
             format=_FORMATS[body.format],
