@@ -280,7 +280,7 @@ async def gateway(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         )
         turns = turns_of(settings)
         quotas = PostgresQuotas(pool, settings.allowance)
-        quota_cases = QuotaCases(quotas, settings.gateways)
+        quota_cases = QuotaCases(quotas, settings.gateways, settings.rate_waiting, settings.rate_wait_s)
         decode = SandboxedDecoder(box, limits, turns[Weight.HEAVY])
         rules = Rules(settings.fetch_schemes, settings.fetch_ports, settings.fetch_hosts, settings.fetch_networks)
         fetch = await stack.enter_async_context(fetcher(rules, settings.upload_bytes_max, settings.fetch_limit_s))

@@ -62,6 +62,9 @@ class Settings(BusSettings):
     quota_operations_running: int = 32
     quota_megapixels_day: float = 100_000.0
     gateways: int = 1
+    # Requests of one tenant that wait because they come too fast, and how long: then they are refused.
+    rate_waiting: int = 128
+    rate_wait_s: float = 4.0
 
     # How many calls are worked on at a time, light and heavy ones (previews, corrections, decoding of uploads), and how
     # many of them may be one tenant's; how many more of one tenant's may wait, and how long.

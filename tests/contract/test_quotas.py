@@ -1,5 +1,7 @@
 """What tenants may use, on the running services: who is refused and how, who is not, and what is charged once."""
 
+import http.client
+import json
 import subprocess
 import sys
 import threading
@@ -7,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,6 +207,47 @@ def test_heavy_calls_beyond_the_quota_are_refused_while_others_run(tenant):
     assert (error.reason, error.metadata["quota"]) == ("QUOTA_EXCEEDED", "heavyCalls")
     assert len({c.result().room.name for c in calls}) == 2
     assert shop.usage()["heavyCalls"].used == 0
+
+
+def test_pictures_to_verify_that_come_slowly_keep_no_others_waiting(tenant):
+    shop, end = tenant(), threading.Event()
+    stub = visualizations_pb2_grpc.VisualizationServiceStub(shop.channel)
+
+    def picture(slowly: bool):
+        yield visualizations_pb2.VerifyRenderRequest(chunk=small_room(8))
+        if slowly:
+            end.wait(60)
+
+    slow = [stub.VerifyRender.future(picture(True), timeout=90, metadata=shop.metadata) for _ in range(10)]
+    while shop.usage()["heavyCalls"].used < len(slow):
+        time.sleep(0.02)
+    told = stub.VerifyRender(picture(False), timeout=30, metadata=shop.metadata)
+    end.set()
+
+    assert told.verdict == visualizations_pb2.RENDER_VERDICT_UNKNOWN
+    assert [call.result().verdict for call in slow] == [told.verdict] * len(slow)
+
+
+def test_bodies_that_come_slowly_hold_no_turns(tenant, running: Running):
+    shop = tenant()
+    host, path = running.settings.web.removeprefix("http://"), "/roomviz.v1.QuantityService/EstimateQuantity"
+    with ExitStack() as stack:
+        for _ in range(12):  # more than turns
+            slow = stack.enter_context(closing(http.client.HTTPConnection(host, timeout=30)))
+            slow.putrequest("POST", path)
+            for name, value in (
+                ("X-API-Key", shop.key),
+                ("Content-Type", "application/json"),
+                ("Content-Length", "90"),
+            ):
+                slow.putheader(name, value)
+            slow.endheaders(b"{")
+        time.sleep(1)
+        prompt = stack.enter_context(closing(http.client.HTTPConnection(host, timeout=4)))
+        prompt.request("POST", path, "{}", {"X-API-Key": shop.key, "Content-Type": "application/json"})
+        answer = prompt.getresponse()
+
+    assert (answer.status, json.load(answer)["code"]) == (400, "invalid_argument")
 
 
 def test_a_thousand_uploads_of_one_photo_are_one_room_and_one_charge(tenant, running: Running):

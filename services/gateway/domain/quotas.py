@@ -55,7 +55,7 @@ def next_day(now: datetime) -> datetime:
 @dataclass(frozen=True)
 class Rate:
     """How it stands with a tenant's requests: whether one more is let in, how many could follow it at once, in how many
-    seconds all can again, and how long to wait where none is let in."""
+    seconds all can again, and after how long one is let in that comes now."""
 
     allowed: bool
     remaining: int
@@ -80,13 +80,13 @@ class Rates:
         room = burst - missing
         return Rate(room >= 1 - 1e-9, max(0, math.floor(room + 1e-9)), full_at - now, max(0.0, (1 - room) / per_s))
 
-    def take(self, tenant: str, now: float, per_s: float, burst: int) -> Rate:
-        """One request: counted where it is let in."""
+    def take(self, tenant: str, now: float, per_s: float, burst: int, patience_s: float = 0.0) -> Rate:
+        """One request: counted where it is let in, at once or after a while that it has the patience for."""
         before = self.look(tenant, now, per_s, burst)
-        if not before.allowed:
+        if not before.allowed and before.retry_after_s > patience_s:
             return before
         if len(self._full_at) >= self._kept:
             self._full_at = {t: at for t, at in self._full_at.items() if at > now}
         reset = before.reset_s + 1 / per_s
         self._full_at[tenant] = now + reset
-        return Rate(True, before.remaining - 1, reset, 0.0)
+        return Rate(True, max(0, before.remaining - 1), reset, before.retry_after_s)

@@ -65,7 +65,7 @@ class Admission:
         """Let a call of this weight in; what to tell the caller of the rate."""
         told: Sequence[tuple[str, str]] = ()
         if tenant:
-            rate, allowed = await self._quotas.request(tenant)
+            rate, allowed = await self._quotas.request(tenant, current().remaining_s)
             told = (
                 ("ratelimit-limit", str(allowed.requests_burst)),
                 ("ratelimit-remaining", str(rate.remaining)),

@@ -1,9 +1,10 @@
 """Quotas of tenants: let in, or refuse; tell what is used."""
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,6 +21,7 @@ from services.gateway.domain.quotas import (
 )
 from services.gateway.ports import Quotas
 
+_ANSWER_S = 0.5  # before a caller's deadline, so that it hears the refusal
 _REMEMBER_S = 10.0
 _REMEMBER_MAX = 10_000
 
@@ -36,22 +38,41 @@ class Used:
     reset_time: datetime | None = None
 
 
-class QuotaCases:
-    """`gateways` share a tenant's rate and heavy calls evenly: each counts its own part."""
+@contextmanager
+def _counted(calls: Counter[str], tenant: str) -> Iterator[None]:
+    calls[tenant] += 1
+    try:
+        yield
+    finally:
+        calls[tenant] -= 1
+        if not calls[tenant]:
+            del calls[tenant]
 
-    def __init__(self, quotas: Quotas, gateways: int):
-        self._quotas, self._gateways = quotas, gateways
-        self._rates, self._heavy = Rates(), Counter[str]()
+
+class QuotaCases:
+    """`gateways` share a tenant's rate and heavy calls evenly: each counts its own part. At most `waiting` requests of a
+    tenant wait for `wait_s` at most."""
+
+    def __init__(self, quotas: Quotas, gateways: int, waiting: int, wait_s: float):
+        self._quotas, self._gateways, self._most_waiting, self._wait_s = quotas, gateways, waiting, wait_s
+        self._rates, self._heavy, self._waiting = Rates(), Counter[str](), Counter[str]()
         self._known: dict[str, tuple[Allowance, float]] = {}
 
-    async def request(self, tenant: str) -> tuple[Rate, Allowance]:
-        """Count a request of the tenant, or refuse it."""
+    async def request(self, tenant: str, remaining_s: float) -> tuple[Rate, Allowance]:
+        """Count a request of the tenant. One that comes too fast waits until it does not, or is refused. A refusal waits
+        too: what a flood costs is its calls, and a caller that waits for answers sends no others meanwhile."""
         allowed = await self._allowance(tenant)
         per_s, burst = allowed.requests_per_s, allowed.requests_burst
-        rate = self._rates.take(tenant, time.monotonic(), per_s, burst)
+        may_wait = self._waiting[tenant] < self._most_waiting
+        patience_s = max(0.0, min(self._wait_s, remaining_s - _ANSWER_S)) if may_wait else 0.0
+        rate = self._rates.take(tenant, time.monotonic(), per_s, burst, patience_s)
+        pause_s = rate.retry_after_s if rate.allowed else patience_s
+        if pause_s:
+            with _counted(self._waiting, tenant):
+                await asyncio.sleep(pause_s)
         if not rate.allowed:
             asked = f"more than {per_s:g} requests a second, {burst} at once"
-            raise exceeded(REQUESTS, burst, burst, asked, rate.retry_after_s)
+            raise exceeded(REQUESTS, burst, burst, asked, rate.retry_after_s - pause_s)
         return rate, allowed
 
     @asynccontextmanager
@@ -61,13 +82,8 @@ class QuotaCases:
         if self._heavy[tenant] >= most:
             asked = f"{self._heavy[tenant]} heavy calls of the tenant run, of at most {most}"
             raise exceeded(HEAVY_CALLS, most, self._heavy[tenant], asked, 1.0)
-        self._heavy[tenant] += 1
-        try:
+        with _counted(self._heavy, tenant):
             yield
-        finally:
-            self._heavy[tenant] -= 1
-            if not self._heavy[tenant]:
-                del self._heavy[tenant]
 
     async def check_megapixels(self, tenant: str, megapixels: float) -> None:
         """Refuse early what would not fit: before anything is stored. What counts is the charge."""

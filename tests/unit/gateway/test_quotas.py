@@ -1,11 +1,16 @@
+import asyncio
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roomviz.errors import ResourceExhausted
 from services.gateway.app import PUBLIC
 from services.gateway.domain.quotas import Allowance, Rates, exceeded, next_day
 from services.gateway.transport.admission import _HEAVY, Weight, weights
+from services.gateway.usecases.quotas import QuotaCases
 
 ALLOWED = Allowance(requests_per_s=10.0, requests_burst=4, heavy_calls=3, operations_running=5, megapixels_day=100.0)
 
@@ -27,6 +32,58 @@ def test_a_refused_request_costs_nothing_and_is_told_when_to_come_back():
 
     assert {round(r.retry_after_s, 6) for r in refused} == {0.4}
     assert rates.take("a", 0.1 + 0.4, 2.0, 3).allowed
+
+
+def test_who_has_patience_is_counted_at_once_and_let_in_later():
+    rates = Rates()
+    let_in = [rates.take("a", 0.0, 2.0, 1, patience_s=1.0) for _ in range(4)]
+
+    assert [(r.allowed, r.retry_after_s) for r in let_in] == [(True, 0.0), (True, 0.5), (True, 1.0), (False, 1.5)]
+    assert [r.remaining for r in let_in] == [0, 0, 0, 0]
+    assert not rates.take("a", 0.9, 2.0, 1).allowed
+
+
+class Shop:
+    """A tenant's limits, as the database has them."""
+
+    def __init__(self, allowed: Allowance):
+        self._allowed = allowed
+
+    async def allowance(self, tenant: str) -> Allowance:
+        return self._allowed
+
+
+async def asked(cases: QuotaCases, remaining_s: float = 30.0) -> tuple[bool, float, float]:
+    """Whether a request was let in, after how long, and when a refused one is to come back."""
+    began = time.monotonic()
+    try:
+        await cases.request("shop", remaining_s)
+    except ResourceExhausted as refused:
+        return False, time.monotonic() - began, refused.retry_after_s or 0.0
+    return True, time.monotonic() - began, 0.0
+
+
+async def test_requests_that_come_too_fast_wait_and_those_that_would_wait_too_long_are_refused_later():
+    cases = QuotaCases(Shop(replace(ALLOWED, requests_per_s=4.0, requests_burst=1)), 1, waiting=8, wait_s=0.6)
+
+    found = await asyncio.gather(*(asked(cases) for _ in range(5)))
+
+    assert [let_in for let_in, _, _ in found] == [True, True, True, False, False]
+    for (_, took, _), least in zip(found, (0.0, 0.25, 0.5, 0.6, 0.6), strict=True):
+        assert least <= took < least + 0.2
+    assert all(0.1 <= again <= 0.16 for _, _, again in found[3:])  # a fourth one fits in after 0.75 s
+
+
+async def test_no_more_than_so_many_wait_and_none_until_its_deadline():
+    cases = QuotaCases(Shop(replace(ALLOWED, requests_per_s=0.1, requests_burst=1)), 1, waiting=2, wait_s=0.6)
+    await asked(cases)
+
+    found = await asyncio.gather(asked(cases), asked(cases), asked(cases))
+    hurried = await asked(cases, remaining_s=0.7)
+
+    assert [let_in for let_in, _, _ in [*found, hurried]] == [False] * 4
+    assert [took >= 0.6 for _, took, _ in found] == [True, True, False]
+    assert 0.2 <= hurried[1] < 0.5
 
 
 def test_remaining_and_reset_tell_how_it_stands():
