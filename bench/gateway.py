@@ -42,8 +42,7 @@ from roomviz.v1 import products_pb2, visualizations_pb2, visualizations_pb2_grpc
 GET, LIST = "/roomviz.v1.ProductService/GetProduct", "/roomviz.v1.ProductService/ListProducts"
 PREVIEW = "/roomviz.v1.VisualizationService/PreviewVisualization"
 DEADLINE_S = 8.0  # of every call
-SECONDS = 160.0  # beside a neighbour
-PHASE_S = 10.0  # that a neighbour floods, and rests; the first half of each tells of the one before
+TURN_S, SETTLED_S, ROUNDS = 18.0, 2.0, 4  # alone, and beside a neighbour
 START_S = 4.0  # for the callers' processes to be there
 ONE = products_pb2.GetProductRequest(name="products/FLR-WALNUT")
 MANY = products_pb2.ListProductsRequest(page_size=200)
@@ -275,7 +274,9 @@ def overload(bench: Bench) -> None:
 
 
 def neighbour(bench: Bench) -> None:
-    print("\nA quiet tenant alone, and while another sends ten times its quota; in turns")
+    print(
+        "\nA quiet tenant alone, and beside one that sends ten times its quota, or 32 calls at a time without a pause; in turns"
+    )
     quiet = bench.tenant()
     noisy = bench.tenant(requests_per_s=10, requests_burst=10, heavy_calls=1)
     staging = visualizations_pb2.Staging(relight=visualizations_pb2.RELIGHT_WARM)
@@ -284,24 +285,30 @@ def neighbour(bench: Bench) -> None:
         for t in (quiet, noisy)
     }
     empty = products_pb2.ListProductsRequest(page_size=1)
-    floods = {"rate": 100, "on_off_s": PHASE_S}
+    lists, previews = stream(noisy, LIST, empty), stream(noisy, PREVIEW, rooms[noisy.name])
+    shopper = stream(quiet, PREVIEW, rooms[quiet.name], rate=4)
     for name, calm, flood in (
-        ("product lists", stream(quiet, LIST, empty, rate=20), stream(noisy, LIST, empty, **floods)),
-        ("previews, flood of lists", stream(quiet, PREVIEW, rooms[quiet.name], rate=3), stream(noisy, LIST, empty, **floods)),
-        ("previews, flood of previews", stream(quiet, PREVIEW, rooms[quiet.name], rate=3), stream(noisy, PREVIEW, rooms[noisy.name], **floods)),
-    ):  # fmt: skip
-        # In turns with the flood and without it: what else the machine does is in both.
-        calls, loud = bench.load_apart(SECONDS, calm, flood)
-        settled = [c for c in calls if c[1] % PHASE_S >= PHASE_S / 2]
-        alone = [c[2] for c in settled if int(c[1] / PHASE_S) % 2 == 0]
-        beside = [c[2] for c in settled if int(c[1] / PHASE_S) % 2 == 1]
-        p95, median = ([percentile(x, p) for x in (alone, beside)] for p in (95, 50))
-        refused, codes = sum(c[3] != "OK" for c in calls), Counter(c[3] for c in loud)
-        row(f"{name}: p50 alone / beside", f"{1000 * median[0]:.1f} / {1000 * median[1]:.1f} ms")
-        row(f"{name}: p95 alone / beside", f"{1000 * p95[0]:.1f} / {1000 * p95[1]:.1f} ms")
-        row(f"{name}: ratio of p95 ({len(settled)} calls)", f"{p95[1] / p95[0]:.2f}", "<= 1.10", p95[1] <= 1.1 * p95[0])
+        ("product lists", stream(quiet, LIST, empty, rate=20), lists),
+        ("previews, flood of lists", shopper, lists),
+        ("previews, flood of previews", shopper, previews),
+    ):
+        beside: dict[str, list[float]] = {"alone": [], "100 a second": [], "32 at a time": []}
+        codes = {how: Counter[str]() for how in beside}
+        refused = 0
+        for _ in range(ROUNDS):
+            for how, more in (("alone", None), ("100 a second", {"rate": 100}), ("32 at a time", {"callers": 32})):
+                # Whoever floods ends before the next turn, with all of its calls.
+                calls, *loud = bench.load_apart(TURN_S, calm, *([flood | more] if more else []))
+                beside[how] += [c[2] for c in calls if c[1] >= SETTLED_S]
+                refused += sum(c[3] != "OK" for c in calls)
+                codes[how].update(c[3] for found in loud for c in found)
+        for how, took in beside.items():
+            row(f"{name}, {how}: p50 / p95 of {len(took)}", f"{1000 * percentile(took, 50):.1f} / {1000 * percentile(took, 95):.1f} ms")  # fmt: skip
+            if how != "alone":
+                ratio = percentile(took, 95) / percentile(beside["alone"], 95)
+                row(f"{name}, {how}: ratio of p95", f"{ratio:.2f}", "<= 1.10", ratio <= 1.1)
+                row(f"{name}, {how}: the flood's answers", ", ".join(f"{k} {v}" for k, v in sorted(codes[how].items())))
         row(f"{name}: refused, of the quiet one", str(refused), "0", refused == 0)
-        row(f"{name}: the flood's answers", ", ".join(f"{k} {v}" for k, v in sorted(codes.items())))
 
 
 def jobs(bench: Bench) -> None:

@@ -36,16 +36,10 @@ class Stream:
                 rate = self._told["rate"]
                 for i in range(int(rate * self._seconds)):
                     await asyncio.sleep(begin + i / rate - time.perf_counter())
-                    if self._on(i / rate):
-                        group.create_task(self._one(begin))
+                    group.create_task(self._one(begin))
             else:
                 for _ in range(self._told["callers"]):
                     group.create_task(self._again(begin))
-
-    def _on(self, at: float) -> bool:
-        """Whether it sends then: with `on_off_s`, it rests for so long, then sends for so long, and so on."""
-        every = self._told.get("on_off_s")
-        return not every or int(at / every) % 2 == 1
 
     async def _again(self, begin: float) -> None:
         while time.perf_counter() < begin + self._seconds:
