@@ -42,7 +42,7 @@ from roomviz.v1 import products_pb2, visualizations_pb2, visualizations_pb2_grpc
 GET, LIST = "/roomviz.v1.ProductService/GetProduct", "/roomviz.v1.ProductService/ListProducts"
 PREVIEW = "/roomviz.v1.VisualizationService/PreviewVisualization"
 DEADLINE_S = 8.0  # of every call
-TURN_S, SETTLED_S, ROUNDS = 18.0, 2.0, 4  # alone, and beside a neighbour
+TURN_S, SETTLED_S, ROUNDS = 16.0, 2.0, 3  # alone, and beside a neighbour
 START_S = 4.0  # for the callers' processes to be there
 ONE = products_pb2.GetProductRequest(name="products/FLR-WALNUT")
 MANY = products_pb2.ListProductsRequest(page_size=200)
@@ -108,11 +108,16 @@ class Bench:
 
         return asyncio.run(fetch())
 
-    def room(self, tenant: Tenant) -> str:
-        """The sample room, analyzed for a tenant."""
+    def room(self, tenant: Tenant, number: int = 0) -> str:
+        """The sample room, analyzed for a tenant; another room for each number."""
+        photo = (ROOT / "samples" / "living-room.jpg").read_bytes()
+        if number:
+            image, out = Image.open(io.BytesIO(photo)), io.BytesIO()
+            image.putpixel((0, 0), (number, 0, 0))
+            image.save(out, "PNG")
+            photo = out.getvalue()
         with Client(self.gateway, tenant.key) as client:
-            room = client.upload((ROOT / "samples" / "living-room.jpg").read_bytes())
-            return client.analyze(room.name).room
+            return client.analyze(client.upload(photo).name).room
 
     def load(self, seconds: float, *streams: dict[str, Any], processes: int = 1) -> list[list[tuple]]:
         """The calls of each stream, in the order of the streams. Open loops send a part of their rate in each process."""
@@ -147,8 +152,14 @@ def _pin(process: int, processors: set[int]) -> None:
                 _pin(int(stat.parent.name), processors)
 
 
-def stream(tenant: Tenant, method: str, body: Message, **how: float) -> dict[str, Any]:
-    return {"metadata": tenant.metadata, "method": method, "body": body.SerializeToString().hex(), **how}
+def stream(tenant: Tenant, method: str, *bodies: Message, **how: float) -> dict[str, Any]:
+    """Calls of a tenant, the bodies in turn."""
+    return {
+        "metadata": tenant.metadata,
+        "method": method,
+        "bodies": [b.SerializeToString().hex() for b in bodies],
+        **how,
+    }
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -278,25 +289,28 @@ def neighbour(bench: Bench) -> None:
         "\nA quiet tenant alone, and beside one that sends ten times its quota, or 32 calls at a time without a pause; in turns"
     )
     quiet = bench.tenant()
-    noisy = bench.tenant(requests_per_s=10, requests_burst=10, heavy_calls=1)
+    # A tenth and a half of the previews that two processors make.
+    small, large = (bench.tenant(requests_per_s=n, requests_burst=n, heavy_calls=1) for n in (2, 10))
     staging = visualizations_pb2.Staging(relight=visualizations_pb2.RELIGHT_WARM)
-    rooms = {
-        t.name: visualizations_pb2.PreviewVisualizationRequest(room=bench.room(t), staging=staging)
-        for t in (quiet, noisy)
-    }
+
+    def preview(tenant: Tenant, number: int) -> Message:
+        return visualizations_pb2.PreviewVisualizationRequest(room=bench.room(tenant, number), staging=staging)
+
     empty = products_pb2.ListProductsRequest(page_size=1)
-    lists, previews = stream(noisy, LIST, empty), stream(noisy, PREVIEW, rooms[noisy.name])
-    shopper = stream(quiet, PREVIEW, rooms[quiet.name], rate=4)
-    for name, calm, flood in (
-        ("product lists", stream(quiet, LIST, empty, rate=20), lists),
-        ("previews, flood of lists", shopper, lists),
-        ("previews, flood of previews", shopper, previews),
+    # Several rooms, as shoppers have.
+    shopper = stream(quiet, PREVIEW, *(preview(quiet, n) for n in range(1, 5)), rate=4)
+    for name, calm, flood, quota in (
+        ("product lists", stream(quiet, LIST, empty, rate=20), stream(large, LIST, empty), 10),
+        ("previews, flood of lists", shopper, stream(large, LIST, empty), 10),
+        ("previews, flood of previews", shopper, stream(small, PREVIEW, preview(small, 0)), 2),
+        ("previews, flood of previews", shopper, stream(large, PREVIEW, preview(large, 0)), 10),
     ):
-        beside: dict[str, list[float]] = {"alone": [], "100 a second": [], "32 at a time": []}
+        name, ten_times = f"{name}, quota {quota}/s", f"{10 * quota}/s"
+        beside: dict[str, list[float]] = {"alone": [], ten_times: [], "32 at once": []}
         codes = {how: Counter[str]() for how in beside}
         refused = 0
         for _ in range(ROUNDS):
-            for how, more in (("alone", None), ("100 a second", {"rate": 100}), ("32 at a time", {"callers": 32})):
+            for how, more in (("alone", None), (ten_times, {"rate": 10 * quota}), ("32 at once", {"callers": 32})):
                 # Whoever floods ends before the next turn, with all of its calls.
                 calls, *loud = bench.load_apart(TURN_S, calm, *([flood | more] if more else []))
                 beside[how] += [c[2] for c in calls if c[1] >= SETTLED_S]

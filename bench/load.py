@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from itertools import cycle
 from typing import Any
 
 import grpc
@@ -26,7 +27,8 @@ class Stream:
     def __init__(self, number: int, job: dict[str, Any], channel: grpc.aio.Channel):
         told = job["streams"][number]
         self._number, self._told, self._seconds, self._timeout = number, told, job["seconds"], job["timeout_s"]
-        self._method, self._body = channel.unary_unary(told["method"]), bytes.fromhex(told["body"])
+        self._method = channel.unary_unary(told["method"])
+        self._bodies = cycle([bytes.fromhex(body) for body in told["bodies"]])
         self._metadata = [tuple(pair) for pair in told["metadata"]]
         self.calls: list[tuple[int, float, float, str, bool]] = []
 
@@ -48,7 +50,7 @@ class Stream:
     async def _one(self, begin: float) -> None:
         sent, code, told = time.perf_counter(), "OK", False
         try:
-            await self._method(self._body, metadata=self._metadata, timeout=self._timeout)
+            await self._method(next(self._bodies), metadata=self._metadata, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
             code = error.code().name
             told = any(k == "grpc-status-details-bin" for k, _ in error.trailing_metadata() or ())

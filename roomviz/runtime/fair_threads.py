@@ -7,7 +7,7 @@ than the pieces of work that are in hand, and these step back from the processor
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from roomviz.runtime import context
 T = TypeVar("T")
 _HALF_LIFE_S = 2.0  # after which what somebody had counts half
 _FORGOTTEN_S = 0.001
-_SOME_S = 0.05  # who had less takes no part
-_LOOK_S = 0.1  # who is over its part may be no longer, without anybody saying so
+_MORE, _SOME_S = 1.2, 0.05  # so many times as much as another, and so much more, is over one's part
+_BETWEEN_S = 0.02  # a call has pauses between its pieces of work
+_AT_LEAST_S = 0.25  # so often goes on who steps back
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,17 @@ class Account:
 
 class LeastServed(Generic[T]):
     """What waits, and what is next: of who had the least of the threads' time lately, what came first. Times are in
-    seconds, on any one clock."""
+    seconds, on any one clock.
+
+    Over its part is an account that nobody waits for, and one that had more of late than another whose work is being
+    done now. It steps back while that lasts, but for a piece now and then.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[Account, deque[T]] = {}
+        self._running = Counter[Account]()
         self._had: dict[Account, tuple[float, float]] = {}  # seconds of work, as they counted at a time
+        self._went_on = 0.0
 
     @property
     def waiting(self) -> bool:
@@ -46,30 +53,41 @@ class LeastServed(Generic[T]):
         self._waiting.setdefault(account, deque()).append(item)
 
     def over(self, account: Account, now: float) -> bool:
-        """Whether nobody waits for its work, or it had more than an equal part of what somebody waited for."""
         if account.background:
             return True
-        had = [self._lately(a, now) for a in self._had if not a.background]
-        return self._lately(account, now) > sum(had) / max(1, sum(h > _SOME_S for h in had))
+        least = (self._lately(account, now) - _SOME_S) / _MORE
+        return any(self._lately(a, now) < least for a in self._active(now) - {account})
 
     def take(self, now: float, over: bool) -> tuple[Account, T] | None:
-        """The next one, and whose it is; None where nothing waits. `over`: of those who are over their part, or of the
-        others."""
+        """The next one, and whose it is: of those who are over their part, or of the others; None where there is none."""
         asked = [a for a in self._waiting if self.over(a, now) is over]
         if not asked:
             return None
+        if over:
+            if now - self._went_on < _AT_LEAST_S and any(not self.over(a, now) for a in self._active(now)):
+                return None
+            self._went_on = now
         account = min(asked, key=lambda a: self._lately(a, now))
         items = self._waiting[account]
         item = items.popleft()
         if not items:
             del self._waiting[account]
+        self._running[account] += 1
         return account, item
 
     def took(self, account: Account, seconds: float, now: float) -> None:
-        """Say how long an item was worked on."""
+        """Say how long an item was worked on, once it has ended."""
+        self._running[account] -= 1
+        if not self._running[account]:
+            del self._running[account]
         self._had[account] = (self._lately(account, now) + seconds, now)
         if len(self._had) > 100:
             self._had = {a: had for a, had in self._had.items() if self._lately(a, now) > _FORGOTTEN_S}
+
+    def _active(self, now: float) -> set[Account]:
+        """Whose work somebody waits for and is being done."""
+        lately = {a for a, (_, then) in self._had.items() if now - then < _BETWEEN_S}
+        return {a for a in lately | self._running.keys() | self._waiting.keys() if not a.background}
 
     def _lately(self, account: Account, now: float) -> float:
         seconds, then = self._had.get(account, (0.0, now))
@@ -77,9 +95,8 @@ class LeastServed(Generic[T]):
 
 
 class FairThreads(Executor):
-    """`count` threads, and as many again that run only when a processor has nothing else to do (nice 19): for what nobody
-    waits for, and for whoever had more than an equal part of late. Whose a task is, the context tells in which it is
-    submitted; without one nobody waits for it."""
+    """`count` threads, and as many again for who is over its part, which run when a processor has nothing else to do (nice
+    19). Whose a task is, the context tells in which it is submitted; without one nobody waits for it."""
 
     def __init__(self, count: int, name: str):
         self._queue = LeastServed[Callable[[], None]]()
@@ -129,18 +146,19 @@ class FairThreads(Executor):
     def _work(self, over: bool) -> None:
         if over:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux a thread has its own
-        account, seconds = Account("", True), 0.0
         while True:
             with self._lock:
-                self._queue.took(account, seconds, time.monotonic())
                 while (found := self._queue.take(time.monotonic(), over)) is None:
-                    if not self._open and not self._queue.waiting:
+                    waiting = self._queue.waiting
+                    if not self._open and not waiting:
                         return
-                    if self._queue.waiting:  # it is for the others, at least for now
+                    if waiting:  # it is for the others, or for later
                         self._changed[not over].notify()
-                    self._changed[over].wait(_LOOK_S if self._queue.waiting else None)
+                    self._changed[over].wait(_BETWEEN_S if waiting else None)
             account, task = found
             began = time.monotonic()
             task()
             del task, found  # what they hold is not kept until the next one comes
-            seconds = time.monotonic() - began
+            with self._lock:
+                ended = time.monotonic()
+                self._queue.took(account, ended - began, ended)

@@ -1,6 +1,7 @@
 """Quotas of tenants: let in, or refuse; tell what is used."""
 
 import asyncio
+import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -66,13 +67,14 @@ class QuotaCases:
         may_wait = self._waiting[tenant] < self._most_waiting
         patience_s = max(0.0, min(self._wait_s, remaining_s - _ANSWER_S)) if may_wait else 0.0
         rate = self._rates.take(tenant, time.monotonic(), per_s, burst, patience_s)
-        pause_s = rate.retry_after_s if rate.allowed else patience_s
+        # Refusals are spread out: those that come together would have the next ones come together.
+        pause_s = rate.retry_after_s if rate.allowed else patience_s * random.uniform(0.5, 1)
         if pause_s:
             with _counted(self._waiting, tenant):
                 await asyncio.sleep(pause_s)
         if not rate.allowed:
             asked = f"more than {per_s:g} requests a second, {burst} at once"
-            raise exceeded(REQUESTS, burst, burst, asked, rate.retry_after_s - pause_s)
+            raise exceeded(REQUESTS, burst, burst, asked, max(0.0, rate.retry_after_s - pause_s))
         return rate, allowed
 
     @asynccontextmanager

@@ -3,6 +3,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,9 +70,10 @@ async def test_requests_that_come_too_fast_wait_and_those_that_would_wait_too_lo
     found = await asyncio.gather(*(asked(cases) for _ in range(5)))
 
     assert [let_in for let_in, _, _ in found] == [True, True, True, False, False]
-    for (_, took, _), least in zip(found, (0.0, 0.25, 0.5, 0.6, 0.6), strict=True):
-        assert least <= took < least + 0.2
-    assert all(0.1 <= again <= 0.16 for _, _, again in found[3:])  # a fourth one fits in after 0.75 s
+    for (_, took, _), least in zip(found, (0.0, 0.25, 0.5, 0.3, 0.3), strict=True):
+        assert least <= took < least + 0.5
+    for _, took, again in found[3:]:  # a fourth one fits in after 0.75 s
+        assert took + again == pytest.approx(0.75, abs=0.2)
 
 
 async def test_no_more_than_so_many_wait_and_none_until_its_deadline():
@@ -82,8 +84,8 @@ async def test_no_more_than_so_many_wait_and_none_until_its_deadline():
     hurried = await asked(cases, remaining_s=0.7)
 
     assert [let_in for let_in, _, _ in [*found, hurried]] == [False] * 4
-    assert [took >= 0.6 for _, took, _ in found] == [True, True, False]
-    assert 0.2 <= hurried[1] < 0.5
+    assert [took >= 0.3 for _, took, _ in found] == [True, True, False]
+    assert 0.1 <= hurried[1] < 0.3
 
 
 def test_remaining_and_reset_tell_how_it_stands():
