@@ -61,15 +61,16 @@ def export_fastsam(
 
 @app.command("build-plan")
 def build_plan(
-    model_dir: Annotated[Path, typer.Argument(help="A model with 1/model.onnx, such as model_repository/fastsam.")],
+    model_dir: Annotated[Path, typer.Argument(help="A model and its versions, such as model_repository/roomseg.")],
     repository: Annotated[Path, typer.Option(help="The GPU's model repository.")] = Path(".local/model_repository_gpu"),
     cache: Annotated[Path, typer.Option(help="Where plans are kept between runs.")] = Path(".local/cache/plans"),
 ) -> None:
-    """Build a model's TensorRT plan on this machine's GPU, or take it from the cache, and configure it for Triton."""
+    """Build TensorRT plans of a model's versions on this machine's GPU, or take them from the cache, for Triton."""
     with told():
-        from models.plan import build_plan as build
+        from models.plan import build_plans
 
-        typer.echo(build(model_dir, repository, cache))
+        for plan in build_plans(model_dir, repository, cache):
+            typer.echo(plan)
 
 
 @app.command("wrap-semantic")

@@ -1,6 +1,5 @@
 """Writing a network as the ONNX file that is served, and proving that both answer alike."""
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+
+from models.digest import digest
 
 OPSET = 17
 PARITY_MAX = 1e-3
@@ -92,11 +93,6 @@ def parity(net: nn.Module, path: Path, outputs: Sequence[str]) -> dict[str, floa
         for name, a, b in zip(outputs, ours, theirs, strict=True):
             worst[name] = max(worst[name], float(np.abs(a.numpy() - b).max()))
     return worst
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def card(path: Path, name: str, licence: str, data: str, parity_max: float | None, **more: Any) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
+from models.digest import digest
 from models.failure import Failure
-from models.onnx_file import digest
 from models.precision import mixed_precision
 from models.repository import BATCH_MAX, CONTRACTS, config
 
@@ -113,22 +113,26 @@ def tensorrt() -> Any:
     return trt
 
 
-def build_plan(model_dir: Path, repository: Path, cache: Path) -> Path:
-    """Make `<repository>/<model>` for a GPU: 1/model.plan, 1/card.json, config.pbtxt; returns the plan's path.
+def build_plans(model_dir: Path, repository: Path, cache: Path) -> list[Path]:
+    """Make `<repository>/<model>` for a GPU: model.plan and card.json of each version, config.pbtxt; returns the plans.
 
     Raises:
         NotBuilt: no GPU, no TensorRT, or a model that it cannot take.
     """
-    source = model_dir / "1" / "model.onnx"
-    if not source.exists():
-        raise NotBuilt(f"there is no {source}")
+    sources = sorted(model_dir.glob("[0-9]*/model.onnx"), key=lambda path: int(path.parent.name))
+    if not sources:
+        raise NotBuilt(f"there is no model.onnx in a version of {model_dir}")
+    return [_build_plan(source, repository / model_dir.name, cache) for source in sources]
+
+
+def _build_plan(source: Path, folder: Path, cache: Path) -> Path:
     model = mixed_precision(onnx.load(source))
     kind = kind_of(model)
     hard = obstacles(model)
     if hard:
         raise NotBuilt(f"TensorRT does not take {source}: {', '.join(hard)}")
     trt, gpu = tensorrt(), capability()
-    name, profile = model_dir.name, PROFILES[kind]
+    name, profile = folder.name, PROFILES[kind]
     version = str(trt.__version__)
     cached = cache / f"{name}-{key(digest(source), version, gpu, profile)}.plan"
     if not cached.exists():
@@ -137,9 +141,8 @@ def build_plan(model_dir: Path, repository: Path, cache: Path) -> Path:
         plan, timings = build(trt, model.SerializeToString(), profile, timing.read_bytes() if timing.exists() else b"")
         _write(timing, timings)
         _write(cached, plan)
-    folder = repository / name
-    (folder / "1").mkdir(parents=True, exist_ok=True)
-    target = folder / "1" / "model.plan"
+    target = folder / source.parent.name / "model.plan"
+    target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(cached, target.with_suffix(".part"))
     target.with_suffix(".part").replace(target)
     (folder / "config.pbtxt").write_text(config(CONTRACTS[kind], name, "gpu"))

@@ -23,7 +23,7 @@ from models import plan
 from models.cli import app
 from models.fastsam.export import export
 from models.fastsam.network import FastSam, initialize
-from models.plan import PROFILES, NotBuilt, build_plan, key, kind_of, obstacles
+from models.plan import PROFILES, NotBuilt, build_plans, key, kind_of, obstacles
 from models.precision import mixed_precision
 from models.repository import BATCH_MAX, CONTRACTS, config
 
@@ -266,9 +266,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeTensorRT:
 
 
 def test_a_plan_is_built_once_and_then_taken_from_the_cache(fastsam, gpu, tmp_path: Path):
-    first = build_plan(fastsam, tmp_path / "gpu", tmp_path / "cache")
+    [first] = build_plans(fastsam, tmp_path / "gpu", tmp_path / "cache")
     first.unlink()
-    second = build_plan(fastsam, tmp_path / "gpu", tmp_path / "cache")
+    [second] = build_plans(fastsam, tmp_path / "gpu", tmp_path / "cache")
 
     assert gpu.built == 1
     assert second == tmp_path / "gpu" / "fastsam" / "1" / "model.plan"
@@ -281,14 +281,22 @@ def test_a_plan_is_built_once_and_then_taken_from_the_cache(fastsam, gpu, tmp_pa
     assert (card["licence"], card["plan"]["compute_capability"]) == ("Apache-2.0", "9.0")
 
 
+def test_every_version_gets_a_plan_and_its_card(gpu, tmp_path: Path):
+    built = build_plans(ROOMSEG, tmp_path / "gpu", tmp_path / "cache")
+
+    versions = sorted(path.parent.name for path in ROOMSEG.glob("*/model.onnx"))
+    assert built == [tmp_path / "gpu" / "roomseg" / version / "model.plan" for version in versions]
+    assert all(json.loads(p.with_name("card.json").read_text())["plan"]["sha256"] for p in built)
+
+
 def test_another_version_of_tensorrt_builds_anew_and_timings_are_kept(fastsam, gpu, tmp_path: Path):
-    build_plan(fastsam, tmp_path / "gpu", tmp_path / "cache")
+    build_plans(fastsam, tmp_path / "gpu", tmp_path / "cache")
     again = shutil.copytree(fastsam, tmp_path / "again")
-    build_plan(again, tmp_path / "gpu", tmp_path / "cache")
+    build_plans(again, tmp_path / "gpu", tmp_path / "cache")
     assert gpu.said["timings"] == b"+"
 
     gpu.__version__ = "11.5.0"
-    build_plan(fastsam, tmp_path / "gpu", tmp_path / "cache")
+    build_plans(fastsam, tmp_path / "gpu", tmp_path / "cache")
 
     assert gpu.built == 3
     assert gpu.said["timings"] == b""
@@ -301,7 +309,7 @@ def test_a_failed_build_leaves_nothing_behind(fastsam, gpu, monkeypatch, tmp_pat
     monkeypatch.setitem(sys.modules, "tensorrt", FakeTensorRT(parses, builds))
 
     with pytest.raises(NotBuilt, match=says):
-        build_plan(fastsam, tmp_path / "gpu", tmp_path / "cache")
+        build_plans(fastsam, tmp_path / "gpu", tmp_path / "cache")
 
     assert not list(tmp_path.rglob("*.plan"))
 
