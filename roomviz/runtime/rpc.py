@@ -26,6 +26,7 @@ log = structlog.get_logger()
 DOMAIN = "roomviz.dev"
 MESSAGE_BYTES_MAX = 64 << 20
 CHUNK_BYTES = 1 << 20
+CONNECTION_MS = 300_000  # gRPC itself adds or takes up to a tenth, so that not all end at once
 _REFUSED = ("RESOURCE_EXHAUSTED", "UNAVAILABLE")
 
 # Gives the tenant of a call from its method and metadata, or refuses it: before the request is looked at.
@@ -256,6 +257,8 @@ async def serve(
             ("grpc.so_reuseport", 0),
             *([("grpc.max_concurrent_streams", streams_max)] if streams_max else []),
             ("grpc.http.overload_protection", 0),
+            # Callers look for servers again when a connection ends: so they find those that were added. Calls go on.
+            ("grpc.max_connection_age_ms", CONNECTION_MS),
         ],
         maximum_concurrent_rpcs=calls_max,
     )
@@ -282,6 +285,8 @@ def channel(address: str, name: str, certificate: Certificate | None) -> grpc.ai
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
+        # A name with several addresses has several servers, and all shall work.
+        ("grpc.lb_policy_name", "round_robin"),
     ]
     if certificate is None:
         return grpc.aio.insecure_channel(address, options)

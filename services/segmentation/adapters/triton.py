@@ -22,7 +22,9 @@ CLIP_TOKENS = 77
 
 @asynccontextmanager
 async def triton_client(address: str) -> AsyncIterator[triton.InferenceServerClient]:
-    client = triton.InferenceServerClient(address)
+    # As between services (rpc.channel), all servers that the name stands for; options replace the client's own.
+    options = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
+    client = triton.InferenceServerClient(address, channel_args=[*options, ("grpc.lb_policy_name", "round_robin")])
     try:
         yield client
     finally:
