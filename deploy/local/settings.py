@@ -70,9 +70,14 @@ class LocalSettings(BaseSettings):
         return (ROOT / self.state).resolve()
 
     @property
+    def secrets(self) -> Path:
+        """Where secrets lie: docs/security.md."""
+        return self.home / "secrets"
+
+    @property
     def authorities(self) -> Path:
         """Whose certificates the services of this stack believe, and who calls its gateway should."""
-        return self.home / "secrets" / "ca" / "ca.pem"
+        return self.secrets / "ca" / "ca.pem"
 
     @property
     def web(self) -> str:
@@ -95,7 +100,7 @@ class LocalSettings(BaseSettings):
 
     def service_environment(self, service: str) -> dict[str, str]:
         """What a service reads: see `roomviz.runtime.settings`."""
-        secrets = self.home / "secrets" / service
+        secrets = self.secrets / service
         values: dict[str, object] = {
             "ENVIRONMENT": self.environment,
             "LOG_LEVEL": self.log_level,
@@ -107,7 +112,7 @@ class LocalSettings(BaseSettings):
             "CATALOG_PORT": self.catalog_port,
             "METRICS_PORT": getattr(self, f"{service}_metrics_port"),
             "POSTGRES_DSN": f"postgresql://{service}@{INTERNAL_HOST}:{self.postgres_port}/roomviz",
-            "POSTGRES_PASSFILE": secrets / "pgpass",
+            "POSTGRES_PASSWORD_FILE": secrets / "postgres_password",
             "NATS_URL": f"nats://{INTERNAL_HOST}:{self.nats_port}",
             "NATS_USER": service,
             "NATS_PASSWORD_FILE": secrets / "nats_password",

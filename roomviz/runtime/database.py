@@ -41,7 +41,7 @@ async def pool(settings: ServiceSettings, schema: str) -> AsyncIterator[asyncpg.
         with attempt:
             opened = await asyncpg.create_pool(
                 settings.postgres_dsn,
-                passfile=str(settings.postgres_passfile),
+                password=settings.postgres_password,
                 min_size=1,
                 max_size=settings.postgres_pool_size,
                 command_timeout=10,

@@ -20,8 +20,8 @@ def _upgrade(settings: ServiceSettings, schema: str, versions: Path) -> None:
     config.set_main_option("path_separator", "newline")
     config.attributes.update(
         schema=schema,
-        url=settings.postgres_dsn.replace("postgresql://", "postgresql+asyncpg://", 1),
-        passfile=str(settings.postgres_passfile),
+        # By asyncpg itself, as the pool does: SQLAlchemy does not understand all that may stand in a DSN, such as sslmode.
+        connect=lambda: asyncpg.connect(settings.postgres_dsn, password=settings.postgres_password),
     )
     command.upgrade(config, "head")
 

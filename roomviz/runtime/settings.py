@@ -34,8 +34,8 @@ class ServiceSettings(BaseSettings):
     compositor_port: int = 8452
     catalog_port: int = 8453
 
-    postgres_dsn: str  # without a password: asyncpg reads it from postgres_passfile
-    postgres_passfile: Path
+    postgres_dsn: str  # without a password
+    postgres_password_file: Path
     postgres_pool_size: int = 8
     s3_endpoint: str
     s3_access_key: str
@@ -59,6 +59,10 @@ class ServiceSettings(BaseSettings):
         all_or_none(self, "tls_certificate_file", "tls_key_file", "tls_ca_file")
         return self
 
+    def postgres_password(self) -> str:
+        """As it is now: asked for at each new connection, so that a new one is taken up without a restart."""
+        return self.postgres_password_file.read_text().strip()
+
     @property
     def s3_secret_key(self) -> str:
         return self.s3_secret_key_file.read_text().strip()
@@ -68,5 +72,8 @@ class BusSettings(ServiceSettings):
     """Of a service that uses NATS."""
 
     nats_url: str
+    # The authorities of NATS' servers. Where it is set, TLS is spoken from the first byte on, so that nobody in between can
+    # talk us out of it; servers must be told so (`handshake_first`).
+    nats_ca_file: FilePath | None = None
     nats_user: str
     nats_password_file: Path

@@ -21,7 +21,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def main() -> None:
-    engine = create_async_engine(options["url"], connect_args={"passfile": options["passfile"]})
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=options["connect"])
     try:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)

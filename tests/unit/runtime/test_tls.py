@@ -39,7 +39,7 @@ def write(folder: Path, authority: trustme.CA, name: str) -> list[Path]:
 def settings(files: list[Path | None]) -> Settings:
     return Settings(
         postgres_dsn="unused",
-        postgres_passfile=Path("unused"),
+        postgres_password_file=Path("unused"),
         s3_endpoint="unused",
         s3_access_key="unused",
         s3_secret_key_file=Path("unused"),
