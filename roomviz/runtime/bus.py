@@ -4,8 +4,12 @@ JOBS holds work until a worker acknowledges it, EVENTS what happened until all w
 most, DEAD what could not be done. Progress travels on core NATS and may get lost. Bodies stay small: pixels go by object key.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import nats
 import stamina
@@ -108,9 +112,17 @@ class Bus:
         return f"{version.major}.{version.minor}.{version.patch}"
 
 
-async def ensure_streams(stream: JetStreamContext) -> None:
-    """Make the streams, or bring their settings up to date; takes an administrator's rights."""
-    for config in STREAMS:
+def secured(authorities: Path | None) -> dict[str, Any]:
+    """How `nats.connect` speaks TLS with servers of these authorities; as the URL says where there are none."""
+    if authorities is None:
+        return {}
+    return {"tls": ssl.create_default_context(cafile=authorities), "tls_handshake_first": True}
+
+
+async def ensure_streams(stream: JetStreamContext, replicas: int = 1) -> None:
+    """Make the streams, each on so many servers, or bring their settings up to date; takes an administrator's rights."""
+    for stated in STREAMS:
+        config = replace(stated, num_replicas=replicas)
         try:
             await stream.add_stream(config)
         except nats.js.errors.BadRequestError:  # it is there with other settings
@@ -141,6 +153,7 @@ async def connect(settings: BusSettings) -> AsyncIterator[Bus]:
                 connect_timeout=3,
                 error_cb=quiet,
                 allow_reconnect=True,
+                **secured(settings.nats_ca_file),
             )
     bus = Bus(client)
     async for attempt in stamina.retry_context(
