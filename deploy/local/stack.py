@@ -25,9 +25,10 @@ from minio import Minio
 from supervisor.xmlrpc import SupervisorTransport
 
 from deploy import provision
-from deploy.local.programs import Program, postgres_password, prepare, secret
+from deploy.local.programs import Program, prepare
 from deploy.local.settings import INTERNAL_HOST, ROOT, LocalSettings
 from deploy.permissions import SERVICES
+from deploy.secrets import secret
 
 GREEN, RED, GREY, END = ("\033[32m", "\033[31m", "\033[90m", "\033[0m") if sys.stdout.isatty() else ("", "", "", "")
 
@@ -225,23 +226,25 @@ class Stack:
             await connection.close()
         connection = await asyncpg.connect(f"{url}/roomviz", passfile=passfile)
         try:
-            await provision.roles(connection, {name: postgres_password(self.s, name) for name in SERVICES})
+            await provision.roles(
+                connection, {name: secret(self.s.secrets, f"{name}/postgres_password") for name in SERVICES}
+            )
         finally:
             await connection.close()
         store = Minio(
             f"{INTERNAL_HOST}:{self.s.s3_port}",
             access_key="roomviz",
-            secret_key=secret(self.home, "s3_secret_key"),
+            secret_key=secret(self.s.secrets, "s3_secret_key"),
             secure=False,
             region="us-east-1",
         )
         provision.bucket(store)
         url = f"nats://{INTERNAL_HOST}:{self.s.nats_port}"
-        await provision.streams(url, "roomviz", secret(self.home, "nats_password"))
+        await provision.streams(url, "roomviz", secret(self.s.secrets, "nats_password"))
 
     def seed(self) -> None:
         """The demo tenant's key and catalogue; does nothing where they are there."""
-        secret(self.home, "api_key")
+        secret(self.s.secrets, "api_key")
         for module, service in (("services.gateway.keys", "gateway"), ("services.catalog.seed", "catalog")):
             arguments = ["--tenant", self.s.demo_tenant] + (
                 ["--key-file", str(self.home / "secrets" / "api_key")] if service == "gateway" else []

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -14,8 +15,9 @@ from minio.error import S3Error
 from nats.aio.client import Client
 
 from deploy import provision
-from deploy.local.programs import postgres_password
+from deploy.local.settings import ROOT
 from deploy.permissions import SERVICES
+from deploy.secrets import secret
 from tests.conftest import Running
 
 # A table that each service has.
@@ -33,7 +35,7 @@ async def database(running: Running, role: str) -> AsyncIterator[asyncpg.Connect
     secrets = running.settings.home / "secrets"
     connection = await asyncpg.connect(
         f"postgresql://{role}@127.0.0.1:{running.settings.postgres_port}/roomviz",
-        passfile=str((secrets if role == "roomviz" else secrets / role) / "pgpass"),
+        password=((secrets if role == "roomviz" else secrets / role) / "postgres_password").read_text().strip(),
     )
     try:
         yield connection
@@ -70,9 +72,32 @@ async def test_a_services_role_is_nobody_outside_its_schema(running: Running, st
             await connection.execute(statement)
 
 
+async def test_all_is_provided_by_one_command_again_and_again(running: Running):
+    s = running.settings
+    environment = {
+        "ROOMVIZ_POSTGRES_DSN": f"postgresql://roomviz@127.0.0.1:{s.postgres_port}/postgres",
+        "ROOMVIZ_POSTGRES_PASSWORD_FILE": s.secrets / "postgres_password",
+        "ROOMVIZ_SERVICE_PASSWORDS_DIR": s.secrets,
+        "ROOMVIZ_NATS_URL": f"nats://127.0.0.1:{s.nats_port}",
+        "ROOMVIZ_NATS_PASSWORD_FILE": s.secrets / "nats_password",
+        "ROOMVIZ_S3_ENDPOINT": f"127.0.0.1:{s.s3_port}",
+        "ROOMVIZ_S3_SECRET_KEY_FILE": s.secrets / "s3_secret_key",
+    }
+    async with database(running, "roomviz") as superuser:
+        await superuser.execute("ALTER ROLE catalog PASSWORD 'another'")
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.provision", env={k: str(v) for k, v in environment.items()}, cwd=ROOT
+    )
+
+    assert await process.wait() == 0
+    async with database(running, "catalog") as service:
+        assert await service.fetchval("SELECT 1")
+
+
 async def test_a_schema_of_an_older_version_is_handed_over(running: Running):
     """Older versions did everything as the superuser."""
-    passwords = {name: postgres_password(running.settings, name) for name in SERVICES}
+    passwords = {name: secret(running.settings.secrets, f"{name}/postgres_password") for name in SERVICES}
     async with database(running, "roomviz") as superuser, database(running, "catalog") as service:
         await superuser.execute("CREATE TABLE catalog.kept (id bigserial PRIMARY KEY, word text)")
         await superuser.execute("ALTER SCHEMA catalog OWNER TO roomviz")
