@@ -19,6 +19,7 @@ import nats
 import stamina
 from minio import Minio
 from minio.error import S3Error
+from nats.errors import Error as NatsError
 from pydantic import FilePath
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -102,6 +103,8 @@ def bucket(client: Minio, name: str = BUCKET) -> None:
     client.put_object(name, PROBE, io.BytesIO(b"here\n"), 5, "text/plain")
 
 
+# Servers that have just found each other may leave the first question unanswered.
+@stamina.retry(on=(NatsError, OSError, TimeoutError), timeout=60.0, wait_max=1.0)
 async def streams(url: str, user: str, password: str, authorities: Path | None = None, replicas: int = 1) -> None:
     """The streams of JetStream, each on so many servers; `authorities` are those of the servers, where TLS is spoken."""
     client = await nats.connect(url, user=user, password=password, connect_timeout=5, **secured(authorities))
