@@ -86,7 +86,7 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 # --- checks -----------------------------------------------------------------------------------------
 
-.PHONY: check fmt lint publish-protos types test bench-segmentation bench-compositor bench-refine bench-batch bench-gateway bench-stages fuzz fuzz-http contact-sheet openapi lock
+.PHONY: check fmt lint publish-protos types test bench-segmentation bench-compositor bench-refine bench-batch bench-gateway bench-stages fuzz fuzz-http contact-sheet images openapi lock
 check: lint types ## Lint, formatting, protos, types
 fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
@@ -120,6 +120,10 @@ contact-sheet: up setup-models ## Rooms by materials on one sheet, to be looked 
 	@$(PY) -m bench.contact_sheet $(PHOTOS)
 bench-refine: setup-models ## How many clicks a mask needs, and how long one takes
 	@OPENBLAS_NUM_THREADS=1 $(PY) -m bench.refine
+
+images: ## Build the images for deploy/k8s (needs docker)
+	@for service in gateway segmentation compositor catalog provision triton; do \
+	  docker build --file deploy/Dockerfile --build-arg SERVICE=$$service --tag roomviz/$$service:0.1.0 . || exit 1; done
 
 openapi: setup ## Write docs/openapi.json
 	@$(PY) -m services.gateway.openapi > docs/openapi.json
