@@ -1,8 +1,9 @@
 """Services that know each other by certificates: a real server, asked over the network by whom it may and may not answer."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -58,14 +59,18 @@ def files(tmp_path: Path, authority: trustme.CA) -> list[Path]:
     return write(tmp_path / "catalog", authority, "catalog")
 
 
+async def works() -> str:
+    return "1"
+
+
 def free_address() -> str:
     return f"127.0.0.1:{free_ports(1)[0]}"
 
 
 @asynccontextmanager
-async def serving(files: list[Path], address: str = "") -> AsyncIterator[str]:
+async def serving(files: list[Path], address: str = "", health: Health | None = None) -> AsyncIterator[str]:
     """A server that only the gateway may call; its address."""
-    health = Health({})
+    health = health or Health({})
 
     def register(server: grpc.aio.Server) -> list[str]:
         status_pb2_grpc.add_StatusServiceServicer_to_server(health, server)
@@ -99,6 +104,24 @@ def called_by(address: str, files: list[Path], name: str = "catalog") -> grpc.ai
 async def test_who_may_call_is_answered(tmp_path: Path, files: list[Path], authority: trustme.CA):
     async with serving(files) as address:
         assert await ask(called_by(address, write(tmp_path / "gateway", authority, "gateway")))
+
+
+async def test_calls_are_shared_among_all_servers_behind_a_name(
+    tmp_path: Path, files: list[Path], authority: trustme.CA
+):
+    gateway = write(tmp_path / "gateway", authority, "gateway")
+    ports, answered = free_ports(2), set()
+    async with AsyncExitStack() as stack:
+        for port in ports:
+            health = await stack.enter_async_context(Health({str(port): works}).running())
+            await stack.enter_async_context(serving(files, f"127.0.0.1:{port}", health))
+        address = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+        channel = await stack.enter_async_context(called_by(address, gateway))
+        stub = status_pb2_grpc.StatusServiceStub(channel)
+        async with asyncio.timeout(20):
+            while len(answered) < 2:
+                answer = await stub.GetStatus(status_pb2.GetStatusRequest(), timeout=10)
+                answered |= {check.dependency for check in answer.checks}
 
 
 async def test_plaintext_is_refused(files: list[Path]):
