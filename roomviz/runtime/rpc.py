@@ -278,6 +278,14 @@ async def serve(
         await server.stop(grace_s)
 
 
+def shared(address: str) -> list[tuple[str, Any]]:
+    """Options of a channel that shares its calls among all servers of an address with a scheme (`dns:///catalog:8453`,
+    `ipv4:10.0.0.1:8453,10.0.0.2:8453`). One without a scheme is one server's: round robin would refuse calls until its next
+    try, up to two seconds after that server is back.
+    """
+    return [("grpc.lb_policy_name", "round_robin")] if address.startswith(("dns:", "ipv4:", "ipv6:")) else []
+
+
 def channel(address: str, name: str, certificate: Certificate | None) -> grpc.aio.Channel:
     """A channel to another service, which must show that it is `name`; plaintext without a certificate of our own."""
     options: list[tuple[str, Any]] = [
@@ -285,8 +293,7 @@ def channel(address: str, name: str, certificate: Certificate | None) -> grpc.ai
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
-        # A name with several addresses has several servers, and all shall work.
-        ("grpc.lb_policy_name", "round_robin"),
+        *shared(address),
     ]
     if certificate is None:
         return grpc.aio.insecure_channel(address, options)

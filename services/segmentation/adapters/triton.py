@@ -13,6 +13,7 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from roomviz.errors import Internal, Unavailable
+from roomviz.runtime.rpc import shared
 from services.segmentation.ports import Embedding, Prediction, RawMasks, RawProposals
 
 _TIMEOUT_S = 20.0
@@ -22,9 +23,9 @@ CLIP_TOKENS = 77
 
 @asynccontextmanager
 async def triton_client(address: str) -> AsyncIterator[triton.InferenceServerClient]:
-    # As between services (rpc.channel), all servers that the name stands for; options replace the client's own.
-    options = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
-    client = triton.InferenceServerClient(address, channel_args=[*options, ("grpc.lb_policy_name", "round_robin")])
+    # Options replace the client's own, so that sizes have to be said too.
+    options = [*shared(address), *((f"grpc.max_{way}_message_length", -1) for way in ("send", "receive"))]
+    client = triton.InferenceServerClient(address, channel_args=options)
     try:
         yield client
     finally:

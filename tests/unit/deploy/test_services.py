@@ -173,9 +173,10 @@ def test_services_are_called_where_they_are(started: Any, cluster: Cluster):
 
     services = cluster.all("Service")
     for name in BEHIND:
-        assert gateway.address(name) == f"{name}:{services[name]['spec']['ports'][0]['port']}"
+        assert gateway.address(name) == f"dns:///{name}:{services[name]['spec']['ports'][0]['port']}"
+    assert started("segmentation").triton_address == f"dns:///triton:{services['triton']['spec']['ports'][0]['port']}"
+    for name in (*BEHIND, "triton"):
         assert services[name]["spec"]["clusterIP"] == "None"  # or calls go to one pod alone
-    assert started("segmentation").triton_address == f"triton:{services['triton']['spec']['ports'][0]['port']}"
 
 
 @pytest.mark.parametrize("name", BEHIND)
