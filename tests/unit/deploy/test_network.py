@@ -29,7 +29,6 @@ PORTS = {
 NAMESPACES = {
     "postgresql": {"roomviz.dev/engine": "postgresql"},
     "object-store": {"roomviz.dev/engine": "object-store"},
-    "ingress": {"roomviz.dev/ingress": "true"},
     "prometheus": {"roomviz.dev/metrics": "true"},
     "keda": {"roomviz.dev/keda": "true"},
     "somebody": {"kubernetes.io/metadata.name": "elsewhere"},
@@ -115,8 +114,8 @@ def test_the_table_in_the_documentation_is_understood():
 
 def test_what_is_open_is_what_the_documentation_tells(cluster: Cluster):
     expected = told() | {("gateway", "internet", 443), ("nats", "nats", 6222)}
-    # Whoever reaches the public port is asked for credentials there.
-    expected |= {(source, "gateway", 8443) for source in NAMESPACES} | {("ingress", "gateway", 8080)}
+    # Whoever reaches the public ports is asked for credentials there.
+    expected |= {(source, "gateway", port) for source in NAMESPACES for port in (8443, 8080)}
     expected |= {(source, store, 8333) for source, store, _ in expected if store == "object-store"}
     if cluster.name == "all":
         expected |= {("keda", "nats", 8222)}

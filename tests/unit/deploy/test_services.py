@@ -192,6 +192,13 @@ def test_probes_run_inside_with_the_certificate(started: Any, cluster: Cluster, 
     }
 
 
+def test_the_gateway_is_probed_as_it_is_called(cluster: Cluster):
+    probes = {k: v["httpGet"] for k, v in container(cluster, "gateway").items() if k.endswith("Probe")}
+
+    assert len(probes) == 3
+    assert all((p["port"], p["scheme"]) == ("http", "HTTPS") for p in probes.values())
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_there_is_time_to_drain(started: Any, cluster: Cluster, name: str):
     waits = float(container(cluster, name)["lifecycle"]["preStop"]["exec"]["command"][1])
