@@ -9,6 +9,7 @@ were answered (an open loop: waiting for answers would hide a server that stalls
 import asyncio
 import json
 import os
+import random
 import sys
 import time
 from itertools import cycle
@@ -37,7 +38,8 @@ class Stream:
             if "rate" in self._told:
                 rate = self._told["rate"]
                 for i in range(int(rate * self._seconds)):
-                    await asyncio.sleep(begin + i / rate - time.perf_counter())
+                    # At any time within its turn: evenly, calls of two streams would meet always or never.
+                    await asyncio.sleep(begin + (i + random.random()) / rate - time.perf_counter())
                     group.create_task(self._one(begin))
             else:
                 for _ in range(self._told["callers"]):

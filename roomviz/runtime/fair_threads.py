@@ -4,12 +4,14 @@ than the pieces of work that are in hand, and these step back from the processor
 `LeastServed` decides, `FairThreads` runs.
 """
 
+import math
 import os
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -18,7 +20,7 @@ from roomviz.runtime import context
 T = TypeVar("T")
 _HALF_LIFE_S = 2.0  # after which what somebody had counts half
 _FORGOTTEN_S = 0.001
-_MORE, _SOME_S = 1.2, 0.05  # so many times as much as another, and so much more, is over one's part
+_PART, _MORE = 0.25, 1.2  # of the threads' time, and times what another had, is over one's part
 _BETWEEN_S = 0.02  # a call has pauses between its pieces of work
 _AT_LEAST_S = 0.25  # so often goes on who steps back
 
@@ -35,11 +37,12 @@ class LeastServed(Generic[T]):
     """What waits, and what is next: of who had the least of the threads' time lately, what came first. Times are in
     seconds, on any one clock.
 
-    Over its part is an account that nobody waits for, and one that had more of late than another whose work is being
-    done now. It steps back while that lasts, but for a piece now and then.
+    Over its part is an account that nobody waits for, and one that had a quarter of all the time of late, and more than
+    another whose work is being done now. It steps back while that lasts, but for a piece now and then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
+        self._part_s = _PART * threads * _HALF_LIFE_S / math.log(2)  # of who has that part all the time
         self._waiting: dict[Account, deque[T]] = {}
         self._running = Counter[Account]()
         self._had: dict[Account, tuple[float, float]] = {}  # seconds of work, as they counted at a time
@@ -55,8 +58,8 @@ class LeastServed(Generic[T]):
     def over(self, account: Account, now: float) -> bool:
         if account.background:
             return True
-        least = (self._lately(account, now) - _SOME_S) / _MORE
-        return any(self._lately(a, now) < least for a in self._active(now) - {account})
+        had = self._lately(account, now)
+        return had > self._part_s and any(had > _MORE * self._lately(a, now) for a in self._active(now) if a != account)
 
     def take(self, now: float, over: bool) -> tuple[Account, T] | None:
         """The next one, and whose it is: of those who are over their part, or of the others; None where there is none."""
@@ -99,9 +102,9 @@ class FairThreads(Executor):
     19). Whose a task is, the context tells in which it is submitted; without one nobody waits for it."""
 
     def __init__(self, count: int, name: str):
-        self._queue = LeastServed[Callable[[], None]]()
+        self._queue = LeastServed[Callable[[], None]](count)
         self._lock = threading.Lock()
-        self._changed = {over: threading.Condition(self._lock) for over in (False, True)}
+        self._submitted = threading.Condition(self._lock)
         self._open = True
         self._threads = [
             threading.Thread(target=self._work, args=(over,), name=f"{name}_{'over_' * over}{n}", daemon=True)
@@ -130,31 +133,30 @@ class FairThreads(Executor):
             if not self._open:
                 raise RuntimeError("these threads take no more work")
             self._queue.put(account, task)
-            self._changed[self._queue.over(account, time.monotonic())].notify()
+            self._submitted.notify_all()  # whose it is to take, may change while it waits
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """What waits is done still. `cancel_futures` is not offered: those who wait cancel their own."""
         with self._lock:
             self._open = False
-            for changed in self._changed.values():
-                changed.notify_all()
+            self._submitted.notify_all()
         if wait:
             for thread in self._threads:
                 thread.join()
 
     def _work(self, over: bool) -> None:
         if over:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux a thread has its own
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux a thread has its own
         while True:
             with self._lock:
                 while (found := self._queue.take(time.monotonic(), over)) is None:
                     waiting = self._queue.waiting
                     if not self._open and not waiting:
                         return
-                    if waiting:  # it is for the others, or for later
-                        self._changed[not over].notify()
-                    self._changed[over].wait(_BETWEEN_S if waiting else None)
+                    # What waits is for the others, or for later.
+                    self._submitted.wait(_BETWEEN_S if waiting else None)
             account, task = found
             began = time.monotonic()
             task()

@@ -54,10 +54,8 @@ class Spool:
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
         """A folder of one's own, gone at the end with all that is in it."""
-        try:
+        with _room_for():
             made = await asyncio.to_thread(tempfile.TemporaryDirectory, dir=self._parent)
-        except OSError as error:
-            raise _full() from error
         try:
             yield Path(made.name)
         finally:
@@ -67,7 +65,8 @@ class Spool:
         """Keep chunks as they come; what came. Refused as soon as there are more than
         `bytes_max` bytes."""
         digest, size = hashlib.sha256(), 0
-        file = await asyncio.to_thread(path.open, "wb")
+        with _room_for():
+            file = await asyncio.to_thread(path.open, "wb")
         try:
             async for chunk in chunks:
                 size += len(chunk)
@@ -76,12 +75,11 @@ class Spool:
                         "IMAGE_TOO_LARGE", f"the file has more than {bytes_max} bytes", {"bytes_max": str(bytes_max)}
                     )
                 digest.update(chunk)
-                try:
+                with _room_for():
                     await asyncio.to_thread(file.write, chunk)
-                except OSError as error:
-                    raise _full() from error
         finally:
-            await asyncio.to_thread(file.close)
+            with _room_for():
+                await asyncio.to_thread(file.close)
         return Spooled(digest.hexdigest(), size)
 
     async def parts(self, path: Path) -> AsyncIterator[bytes]:
@@ -94,5 +92,9 @@ class Spool:
             file.close()
 
 
-def _full() -> Unavailable:
-    return Unavailable("SPOOL_UNAVAILABLE", "there is no room for an upload now; try again", None, 10.0)
+@contextmanager
+def _room_for() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable("SPOOL_UNAVAILABLE", "there is no room for an upload now; try again", None, 10.0) from error

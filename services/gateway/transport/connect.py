@@ -148,16 +148,17 @@ class Connect:
         self, scope: Scope, headers: dict[str, str], method: _Method, kind: str, body: "_Body", send: Send
     ) -> None:
         rpc: Any = _Call(headers, scope["client"])
-        request: Message
+        came = b""
 
         async def receive() -> None:
-            nonlocal request
+            nonlocal came
             if headers.get("content-encoding", "identity") != "identity":
                 raise Unimplemented("ENCODING_UNSUPPORTED", "send the message without compression")
-            request = _decode(await body.whole(), method.request, kind)
+            came = await body.whole()
 
         try:
             async with self._edge.call(scope["path"], rpc, receive):
+                request = _decode(came, method.request, kind)
                 data = _encode(await method.handler.unary_unary(request, rpc), kind)
             status, answered = 200, kind
         except _Refused as refused:
@@ -175,16 +176,15 @@ class Connect:
         self, scope: Scope, headers: dict[str, str], method: _Method, kind: str, body: "_Body", send: Send
     ) -> None:
         rpc: Any = _Call(headers, scope["client"])
-        request: Any
+        came: list[bytes] = []
         end: dict[str, Any] = {}
         started = False
 
         async def receive() -> None:
-            nonlocal request
             if headers.get("connect-content-encoding", "identity") != "identity":
                 raise Unimplemented("ENCODING_UNSUPPORTED", "send the messages without compression")
-            messages = (_decode(data, method.request, kind) async for data in body.envelopes())
-            request = messages if method.handler.request_streaming else await _only(messages)
+            if not method.handler.request_streaming:
+                came.append(await _only(body.envelopes()))
 
         async def tell(flags: int, data: bytes, more: bool) -> None:
             nonlocal started
@@ -197,6 +197,11 @@ class Connect:
 
         try:
             async with self._edge.call(scope["path"], rpc, receive):
+                request: Any = (
+                    (_decode(data, method.request, kind) async for data in body.envelopes())
+                    if method.handler.request_streaming
+                    else _decode(came[0], method.request, kind)
+                )
                 if method.handler.response_streaming:
                     answers = (method.handler.stream_stream or method.handler.unary_stream)(request, rpc)
                     async with aclosing(answers):
@@ -262,7 +267,7 @@ class _Body:
             raise InvalidArgument("MESSAGE_INVALID", "the body ends within a message")
 
 
-async def _only(messages: AsyncIterator[Message]) -> Message:
+async def _only(messages: AsyncIterator[bytes]) -> bytes:
     found = [message async for message in messages]
     if len(found) != 1:
         raise InvalidArgument("MESSAGE_INVALID", "this call takes one message")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import structlog
 from google.protobuf import any_pb2
 from google.rpc import status_pb2
 
@@ -22,6 +23,8 @@ from services.gateway.usecases.caller import caller
 from services.gateway.usecases.names import new_id, parse, printable
 from services.gateway.usecases.operations import OperationCases, error_of
 from services.gateway.usecases.rooms import RoomCases
+
+log = structlog.get_logger()
 
 BATCH_FILES_MAX = 25
 FILE_NAME_MAX = 200
@@ -102,13 +105,13 @@ class PhotoSessionCases:
             raise FailedPrecondition("PHOTO_MISSING", "the session has no photo yet; upload one first")
         return await self.rooms.get(session.room)
 
-    async def ready(self, session: PhotoSession) -> Room:
-        """The session's room, once the analysis that runs for it, if any, has ended."""
+    async def ready(self, session: PhotoSession, limit_s: float) -> Room:
+        """The session's room, once the analysis that runs for it, if any, has ended; as `analyze` where that takes longer."""
         room = await self.room(session)
         if session.operation_id is not None:
             operation = await self.operations.get(f"operations/{session.operation_id}")
             if operation.state is OperationState.RUNNING:
-                await self.ended(operation, current().remaining_s - 1)
+                await self.ended(operation, limit_s)
         return room
 
     async def batch(self, batch_id: str) -> list[PhotoSession]:
@@ -127,7 +130,7 @@ class PhotoSessionCases:
         standing = Standing(Stage.UPLOADED, 0, "uploaded, not analyzed yet")
         if session.operation_id is not None:
             standing = self.told(await self.operations.get(f"operations/{session.operation_id}"))
-        if standing.stage in (Stage.UPLOADED, Stage.PROCESSING):
+        if standing.stage is not Stage.COMPLETED:
             room = await self.rooms.get(session.room)
             if await self.sessions.result(session.tenant, room.content_digest) is not None:
                 return Standing(Stage.COMPLETED, 100, "done")
@@ -164,7 +167,10 @@ class PhotoSessionCases:
         kept = await self.sessions.result(session.tenant, room.content_digest)
         if kept is not None:
             if session.operation_id is None:
-                await self._begun(session, room)
+                try:
+                    await self._begun(session, room)
+                except RoomvizError as error:  # it can be asked for later; the answer is there
+                    log.warning("room of a known photo is not analyzed", room=room.name, error=error.message)
             return kept
         operation = await self.analyze(session, limit_s)
         return await self._keep(room, operation)
@@ -190,7 +196,7 @@ class PhotoSessionCases:
             kinds = [s.kind for s in found.analysis.surfaces]
             picture = await asyncio.to_thread(tinted, photo, list(zip(kinds, masks, strict=True)))
             await self.objects.put(picture_key, picture, "image/jpeg")
-            words = await self.descriptions.get(room.name)
+        words = await self.descriptions.get(room.name)
         untouched = list(found.analysis.surfaces) == list(analysis.surfaces)
         result = PhotoResult(
             found.analysis.SerializeToString(),

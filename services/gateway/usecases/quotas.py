@@ -52,7 +52,7 @@ def _counted(calls: Counter[str], tenant: str) -> Iterator[None]:
 
 class QuotaCases:
     """`gateways` share a tenant's rate and heavy calls evenly: each counts its own part. At most `waiting` requests of a
-    tenant wait for `wait_s` at most."""
+    tenant, and twice as many of all, wait for `wait_s` at most."""
 
     def __init__(self, quotas: Quotas, gateways: int, waiting: int, wait_s: float):
         self._quotas, self._gateways, self._most_waiting, self._wait_s = quotas, gateways, waiting, wait_s
@@ -64,7 +64,8 @@ class QuotaCases:
         too: what a flood costs is its calls, and a caller that waits for answers sends no others meanwhile."""
         allowed = await self._allowance(tenant)
         per_s, burst = allowed.requests_per_s, allowed.requests_burst
-        may_wait = self._waiting[tenant] < self._most_waiting
+        most = self._most_waiting
+        may_wait = self._waiting[tenant] < most and self._waiting.total() < 2 * most
         patience_s = max(0.0, min(self._wait_s, remaining_s - _ANSWER_S)) if may_wait else 0.0
         rate = self._rates.take(tenant, time.monotonic(), per_s, burst, patience_s)
         # Refusals are spread out: those that come together would have the next ones come together.

@@ -1,5 +1,6 @@
 """Who can reach whom through the NetworkPolicies: what docs/security.md tells, and nothing else."""
 
+import ipaddress
 import re
 from ipaddress import ip_address, ip_network
 
@@ -138,3 +139,23 @@ def test_names_can_be_looked_up(cluster: Cluster, name: str):
     assert matches(policy["podSelector"], {LABEL: name})
     assert {(p["port"], p["protocol"]) for p in policy["egress"][0]["ports"]} == {(53, "UDP"), (53, "TCP")}
     assert not matches(policy["podSelector"], {LABEL: "triton"})
+
+
+def test_addresses_are_such_as_kubernetes_takes(cluster: Cluster):
+    """Exceptions lie within their block, and none is an IPv4 address in IPv6: those are looked at as IPv4."""
+    blocks = [
+        peer["ipBlock"]
+        for policy in cluster.all("NetworkPolicy").values()
+        for rule in policy["spec"].get("egress", []) + policy["spec"].get("ingress", [])
+        for peer in rule.get("to", []) + rule.get("from", [])
+        if "ipBlock" in peer
+    ]
+
+    assert blocks
+    for block in blocks:
+        within = ipaddress.ip_network(block["cidr"])
+        for exception in map(ipaddress.ip_network, block.get("except", [])):
+            assert exception.version == within.version
+            assert exception != within
+            assert exception.subnet_of(within)  # type: ignore[arg-type]
+            assert getattr(exception.network_address, "ipv4_mapped", None) is None

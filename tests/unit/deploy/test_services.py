@@ -193,10 +193,11 @@ def test_probes_run_inside_with_the_certificate(started: Any, cluster: Cluster, 
 
 
 def test_the_gateway_is_probed_as_it_is_called(cluster: Cluster):
-    probes = {k: v["httpGet"] for k, v in container(cluster, "gateway").items() if k.endswith("Probe")}
+    probes = {k: v for k, v in container(cluster, "gateway").items() if k.endswith("Probe")}
 
-    assert len(probes) == 3
-    assert all((p["port"], p["scheme"]) == ("http", "HTTPS") for p in probes.values())
+    assert probes.pop("livenessProbe")["tcpSocket"] == {"port": "grpc"}
+    asked = [p["httpGet"] for p in probes.values()]
+    assert [(p["port"], p["scheme"]) for p in asked] == [("http", "HTTPS")] * 2
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -33,7 +33,7 @@ def served(queue: LeastServed[str], seconds: float, now: float = 0.0) -> list[st
 
 
 def test_who_comes_late_does_not_wait_for_all_of_who_floods():
-    queue = LeastServed[str]()
+    queue = LeastServed[str](1)
     for n in range(4):
         queue.put(A, f"a{n}")
     for n in range(2):
@@ -43,7 +43,7 @@ def test_who_comes_late_does_not_wait_for_all_of_who_floods():
 
 
 def test_who_had_much_lately_waits_for_who_had_little_and_is_forgiven_with_time():
-    queue = LeastServed[str]()
+    queue = LeastServed[str](1)
     had(queue, A, 10.0)
     had(queue, B, 1.0, now=1.0)
 
@@ -58,7 +58,7 @@ def test_who_had_much_lately_waits_for_who_had_little_and_is_forgiven_with_time(
 
 
 def test_over_its_part_is_what_nobody_waits_for_and_who_had_more_than_who_is_served_now():
-    queue = LeastServed[str]()
+    queue = LeastServed[str](1)
     had(queue, A, 3.0)
     assert [queue.over(account, 1.0) for account in (A, NIGHT)] == [False, True]  # alone it may have all
 
@@ -70,13 +70,16 @@ def test_over_its_part_is_what_nobody_waits_for_and_who_had_more_than_who_is_ser
     assert queue.over(A, 1.11)  # between two pieces of a call
     assert not queue.over(A, 1.2)
 
-    had(queue, C, 1.8, now=1.2)
+    had(queue, C, 2.0, now=1.2)
     queue.put(C, "c")
-    assert not queue.over(A, 1.3)  # not much more
+    assert [queue.over(account, 1.3) for account in (A, C)] == [False, False]  # about the same
+    had(queue, B, 0.5, now=1.3)
+    queue.put(NIGHT, "night")
+    assert not queue.over(B, 1.3)  # nor is who had a little, beside whoever had less
 
 
 def test_who_is_over_its_part_steps_back_while_others_are_served_but_for_a_piece_now_and_then():
-    queue = LeastServed[str]()
+    queue = LeastServed[str](1)
     had(queue, A, 3.0)
     queue.put(B, "b")
     assert queue.take(1.0, over=False) == (B, "b")
@@ -92,7 +95,7 @@ def test_who_is_over_its_part_steps_back_while_others_are_served_but_for_a_piece
 
 
 def test_what_nobody_waits_for_goes_on_a_little_however_much_else_there_is():
-    queue = LeastServed[str]()
+    queue = LeastServed[str](1)
     for n in range(100):
         queue.put(A, f"a{n}")
         queue.put(NIGHT, f"night{n}")
@@ -108,7 +111,7 @@ def test_what_nobody_waits_for_goes_on_a_little_however_much_else_there_is():
 
 
 def test_those_long_gone_are_forgotten():
-    queue = LeastServed[str]()
+    queue = LeastServed[str](1)
     for n in range(5000):
         had(queue, Account(f"tenant-{n}", False), 0.01, now=float(n))
 
@@ -129,7 +132,7 @@ def test_the_threads_ask_whose_a_task_is(entered):
     order, began, busy = [], threading.Event(), threading.Event()
     with FairThreads(1, "test") as threads:
         entered("flood")
-        threads.submit(time.sleep, 0.2).result(10)
+        threads.submit(time.sleep, 0.8).result(10)
         threads.submit(lambda: (began.set(), busy.wait(10)))
         assert began.wait(10)
         waiting = [threads.submit(order.append, f"flood{n}") for n in range(3)]
@@ -164,7 +167,7 @@ def test_a_tenant_that_floods_waits_while_another_is_served(entered):
 
     with FairThreads(2, "test") as threads:
         entered("flood")
-        threads.submit(time.sleep, 0.3).result(10)
+        assert all(f.result(10) is None for f in [threads.submit(time.sleep, 1.2) for _ in range(2)])
         entered("quiet")
         quiet = threads.submit(lambda: (began.set(), busy.wait(10)))
         assert began.wait(10)
@@ -175,6 +178,39 @@ def test_a_tenant_that_floods_waits_while_another_is_served(entered):
         busy.set()
         quiet.result(10)
         assert flood[-1].result(10)
+
+
+def test_a_tenant_that_steps_back_no_longer_is_taken_up_by_whoever_is_idle(entered):
+    began, busy = threading.Event(), threading.Event()
+
+    with FairThreads(1, "test") as threads:
+        entered("flood")
+        threads.submit(time.sleep, 0.8).result(10)
+        entered("night", background=True)
+        night = threads.submit(lambda: (began.set(), busy.wait(10)))
+        assert began.wait(10)
+        entered("quiet")
+        threads.submit(time.monotonic).result(10)
+        entered("flood")
+        assert threads.submit(time.monotonic).result(5)
+        assert not night.done()
+        busy.set()
+
+
+def test_threads_do_not_wake_each_other_for_nothing(entered):
+    began, busy = threading.Event(), threading.Event()
+
+    with FairThreads(2, "test") as threads:
+        entered("quiet")
+        threads.submit(lambda: (began.set(), busy.wait(10)))
+        assert began.wait(10)
+        entered("night", background=True)
+        for _ in range(50):
+            threads.submit(time.monotonic)
+        before = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - before < 0.25
+        busy.set()
 
 
 def test_answers_failures_and_cancelled_tasks_reach_who_waits():

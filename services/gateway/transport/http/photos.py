@@ -124,8 +124,9 @@ def photos(
         "/api/refine", summary="Correct a surface", operation_id="refine", **asks("rooms.refine", weight=Weight.HEAVY)
     )
     async def refine(body: shapes.RefineAsked) -> shapes.Analyzed:
+        """Fails with 504 (STILL_RUNNING) while the room is being analyzed."""
         session = await sessions.get(body.session_id)
-        room = await sessions.ready(session)
+        room = await sessions.ready(session, 0)
         points = [refinements_pb2.PointPx(x=p.x, y=p.y) for p in body.points]
         if body.type == "scribble":
             line = refinements_pb2.Scribble(points=points, width_px=body.width)
@@ -147,7 +148,7 @@ def photos(
     async def visualize(body: shapes.VisualizeAsked) -> shapes.VisualizationDetail:
         """Fails with 504 (STILL_RUNNING) where it takes long: it goes on, and is a visualization of the operation's id."""
         session = await sessions.get(body.session_id)
-        room = await sessions.ready(session)
+        room = await sessions.ready(session, wait_s)
         asked = visualizations_pb2.ExportVisualizationRequest(
             room=room.name,
             format=_FORMATS[body.format],
