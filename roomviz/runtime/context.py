@@ -6,11 +6,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 REQUEST_ID, TENANT, TRACEPARENT = "x-request-id", "x-roomviz-tenant", "traceparent"
+BACKGROUND = "x-roomviz-background"
 
 
 @dataclass(frozen=True)
 class RequestContext:
-    """deadline is on the clock of `time.monotonic`. background: nobody waits for the answer."""
+    """deadline is on the clock of `time.monotonic`. background: others go first, since nobody waits
+    for the answer, or the tenant asks for more than its quota."""
 
     request_id: str
     tenant: str

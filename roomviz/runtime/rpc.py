@@ -183,7 +183,13 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                 tenant = "" if method in self._open else await self._identify(method, metadata)
                 structlog.contextvars.bind_contextvars(tenant=tenant)
                 context.enter(
-                    context.RequestContext(request_id, tenant, began + budget, metadata.get(context.TRACEPARENT, ""))
+                    context.RequestContext(
+                        request_id,
+                        tenant,
+                        began + budget,
+                        metadata.get(context.TRACEPARENT, ""),
+                        context.BACKGROUND in metadata,
+                    )
                 )
                 if receive is not None:
                     await receive()
@@ -348,6 +354,8 @@ def _passed_on() -> tuple[float, list[tuple[str, str]]]:
     if here.remaining_s <= 0:
         raise errors.DeadlineExceeded("DEADLINE_EXCEEDED", "the deadline passed before the work was done")
     metadata = [(context.REQUEST_ID, here.request_id), (context.TENANT, here.tenant)]
+    if here.background:
+        metadata.append((context.BACKGROUND, "1"))
     if here.traceparent:
         metadata.append((context.TRACEPARENT, here.traceparent))
     return here.remaining_s, metadata

@@ -3,12 +3,13 @@
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from enum import Enum
 
 from google.protobuf.descriptor import ServiceDescriptor
 
 from roomviz.runtime.admission import Turns
-from roomviz.runtime.context import current
+from roomviz.runtime.context import current, enter
 from services.gateway.usecases.quotas import QuotaCases
 
 
@@ -66,6 +67,8 @@ class Admission:
         told: Sequence[tuple[str, str]] = ()
         if tenant:
             rate, allowed = await self._quotas.request(tenant, current().remaining_s)
+            if self._quotas.beyond(tenant):
+                enter(replace(current(), background=True))
             told = (
                 ("ratelimit-limit", str(allowed.requests_burst)),
                 ("ratelimit-remaining", str(rate.remaining)),

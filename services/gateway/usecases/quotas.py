@@ -23,6 +23,7 @@ from services.gateway.domain.quotas import (
 from services.gateway.ports import Quotas
 
 _ANSWER_S = 0.5  # before a caller's deadline, so that it hears the refusal
+_BEYOND_S = 10.0
 _REMEMBER_S = 10.0
 _REMEMBER_MAX = 10_000
 
@@ -57,6 +58,7 @@ class QuotaCases:
     def __init__(self, quotas: Quotas, gateways: int, waiting: int, wait_s: float):
         self._quotas, self._gateways, self._most_waiting, self._wait_s = quotas, gateways, waiting, wait_s
         self._rates, self._heavy, self._waiting = Rates(), Counter[str](), Counter[str]()
+        self._beyond: dict[str, float] = {}
         self._known: dict[str, tuple[Allowance, float]] = {}
 
     async def request(self, tenant: str, remaining_s: float) -> tuple[Rate, Allowance]:
@@ -71,6 +73,7 @@ class QuotaCases:
         # Refusals are spread out: those that come together would have the next ones come together.
         pause_s = rate.retry_after_s if rate.allowed else patience_s * random.uniform(0.5, 1)
         if pause_s:
+            self._note_beyond(tenant)
             with _counted(self._waiting, tenant):
                 await asyncio.sleep(pause_s)
         if not rate.allowed:
@@ -78,11 +81,21 @@ class QuotaCases:
             raise exceeded(REQUESTS, burst, burst, asked, max(0.0, rate.retry_after_s - pause_s))
         return rate, allowed
 
+    def beyond(self, tenant: str) -> bool:
+        """Whether the tenant asked for more than its quota in the last seconds: then others go first."""
+        return time.monotonic() - self._beyond.get(tenant, -_BEYOND_S) < _BEYOND_S
+
+    def _note_beyond(self, tenant: str) -> None:
+        if len(self._beyond) >= _REMEMBER_MAX:
+            self._beyond.clear()
+        self._beyond[tenant] = time.monotonic()
+
     @asynccontextmanager
     async def heavy(self, tenant: str) -> AsyncIterator[None]:
         """Count a heavy call while it runs, or refuse it."""
         most = (await self._allowance(tenant)).heavy_calls
         if self._heavy[tenant] >= most:
+            self._note_beyond(tenant)
             asked = f"{self._heavy[tenant]} heavy calls of the tenant run, of at most {most}"
             raise exceeded(HEAVY_CALLS, most, self._heavy[tenant], asked, 1.0)
         with _counted(self._heavy, tenant):

@@ -67,6 +67,8 @@ async def asked(cases: QuotaCases, remaining_s: float = 30.0) -> tuple[bool, flo
 async def test_requests_that_come_too_fast_wait_and_those_that_would_wait_too_long_are_refused_later():
     cases = QuotaCases(Shop(replace(ALLOWED, requests_per_s=4.0, requests_burst=1)), 1, waiting=8, wait_s=0.6)
 
+    assert not cases.beyond("shop")
+
     found = await asyncio.gather(*(asked(cases) for _ in range(5)))
 
     assert [let_in for let_in, _, _ in found] == [True, True, True, False, False]
@@ -74,6 +76,8 @@ async def test_requests_that_come_too_fast_wait_and_those_that_would_wait_too_lo
         assert least <= took < least + 0.5
     for _, took, again in found[3:]:  # a fourth one fits in after 0.75 s
         assert took + again == pytest.approx(0.75, abs=0.2)
+    assert cases.beyond("shop")
+    assert not cases.beyond("another")
 
 
 async def test_no_more_than_so_many_wait_and_none_until_its_deadline():

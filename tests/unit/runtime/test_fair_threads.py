@@ -14,12 +14,12 @@ NIGHT = Account("a", True)
 def had(queue: LeastServed[str], account: Account, seconds: float, now: float = 0.0) -> None:
     """Let an account have had so much of the threads' time when it was then."""
     queue.put(account, "before")
-    assert queue.take(now, queue.over(account, now)) == (account, "before")
+    assert queue.take(now, account.background) == (account, "before")
     queue.took(account, seconds, now)
 
 
 def served(queue: LeastServed[str], seconds: float, now: float = 0.0) -> list[str]:
-    """What one thread takes that looks first at those who are not over their part."""
+    """What one thread takes that looks at the background last."""
     out = []
     while queue.waiting:
         found = queue.take(now, False) or queue.take(now, True)
@@ -33,7 +33,7 @@ def served(queue: LeastServed[str], seconds: float, now: float = 0.0) -> list[st
 
 
 def test_who_comes_late_does_not_wait_for_all_of_who_floods():
-    queue = LeastServed[str](1)
+    queue = LeastServed[str]()
     for n in range(4):
         queue.put(A, f"a{n}")
     for n in range(2):
@@ -43,7 +43,7 @@ def test_who_comes_late_does_not_wait_for_all_of_who_floods():
 
 
 def test_who_had_much_lately_waits_for_who_had_little_and_is_forgiven_with_time():
-    queue = LeastServed[str](1)
+    queue = LeastServed[str]()
     had(queue, A, 10.0)
     had(queue, B, 1.0, now=1.0)
 
@@ -57,45 +57,25 @@ def test_who_had_much_lately_waits_for_who_had_little_and_is_forgiven_with_time(
     assert asked(21.0) == ["a", "b"]
 
 
-def test_over_its_part_is_what_nobody_waits_for_and_who_had_more_than_who_is_served_now():
-    queue = LeastServed[str](1)
-    had(queue, A, 3.0)
-    assert [queue.over(account, 1.0) for account in (A, NIGHT)] == [False, True]  # alone it may have all
-
+def test_the_background_steps_back_while_others_are_served_but_for_a_piece_now_and_then():
+    queue = LeastServed[str]()
     queue.put(B, "b")
-    assert [queue.over(account, 1.0) for account in (A, B)] == [True, False]
-    assert queue.take(1.0, over=False) == (B, "b")
-    assert queue.over(A, 1.1)
-    queue.took(B, 0.1, now=1.1)
-    assert queue.over(A, 1.11)  # between two pieces of a call
-    assert not queue.over(A, 1.2)
+    assert queue.take(1.0, background=False) == (B, "b")
+    for n in range(4):
+        queue.put(NIGHT, f"night{n}")
 
-    had(queue, C, 2.0, now=1.2)
-    queue.put(C, "c")
-    assert [queue.over(account, 1.3) for account in (A, C)] == [False, False]  # about the same
-    had(queue, B, 0.5, now=1.3)
-    queue.put(NIGHT, "night")
-    assert not queue.over(B, 1.3)  # nor is who had a little, beside whoever had less
-
-
-def test_who_is_over_its_part_steps_back_while_others_are_served_but_for_a_piece_now_and_then():
-    queue = LeastServed[str](1)
-    had(queue, A, 3.0)
-    queue.put(B, "b")
-    assert queue.take(1.0, over=False) == (B, "b")
-    for n in range(3):
-        queue.put(A, f"a{n}")
-
-    assert queue.take(1.0, over=False) is None
-    assert queue.take(1.0, over=True) == (A, "a0")
-    assert queue.take(1.1, over=True) is None
-    assert queue.take(1.3, over=True) == (A, "a1")
-    queue.took(B, 0.4, now=1.4)
-    assert queue.take(1.45, over=False) == (A, "a2")
+    assert queue.take(1.0, background=False) is None
+    assert queue.take(1.0, background=True) == (NIGHT, "night0")
+    assert queue.take(1.1, background=True) is None
+    assert queue.take(1.3, background=True) == (NIGHT, "night1")
+    queue.took(B, 0.35, now=1.35)
+    assert queue.take(1.36, background=True) is None  # between two pieces of a call
+    assert queue.take(1.4, background=True) == (NIGHT, "night2")
+    assert queue.take(1.4, background=True) == (NIGHT, "night3")
 
 
-def test_what_nobody_waits_for_goes_on_a_little_however_much_else_there_is():
-    queue = LeastServed[str](1)
+def test_the_background_goes_on_a_little_however_much_else_there_is():
+    queue = LeastServed[str]()
     for n in range(100):
         queue.put(A, f"a{n}")
         queue.put(NIGHT, f"night{n}")
@@ -104,14 +84,14 @@ def test_what_nobody_waits_for_goes_on_a_little_however_much_else_there_is():
 
     assert order[:100] == [f"a{n}" for n in range(100)]
     queue.put(A, "a")
-    assert queue.take(1.0, over=False) == (A, "a")  # which goes on and on
+    assert queue.take(1.0, background=False) == (A, "a")  # which goes on and on
     for n in range(20):
         queue.put(NIGHT, f"night{n}")
-    assert sum(queue.take(2.0 + n / 100, over=True) is not None for n in range(100)) == 4
+    assert sum(queue.take(2.0 + n / 100, background=True) is not None for n in range(100)) == 4
 
 
 def test_those_long_gone_are_forgotten():
-    queue = LeastServed[str](1)
+    queue = LeastServed[str]()
     for n in range(5000):
         had(queue, Account(f"tenant-{n}", False), 0.01, now=float(n))
 
@@ -132,7 +112,7 @@ def test_the_threads_ask_whose_a_task_is(entered):
     order, began, busy = [], threading.Event(), threading.Event()
     with FairThreads(1, "test") as threads:
         entered("flood")
-        threads.submit(time.sleep, 0.8).result(10)
+        threads.submit(time.sleep, 0.2).result(10)
         threads.submit(lambda: (began.set(), busy.wait(10)))
         assert began.wait(10)
         waiting = [threads.submit(order.append, f"flood{n}") for n in range(3)]
@@ -141,8 +121,7 @@ def test_the_threads_ask_whose_a_task_is(entered):
         busy.set()
 
     assert all(w.done() for w in waiting)
-    assert order.index("quiet") <= 1  # a piece of the flood may go on
-    assert [o for o in order if o != "quiet"] == ["flood0", "flood1", "flood2"]
+    assert order == ["quiet", "flood0", "flood1", "flood2"]
 
 
 def test_what_nobody_waits_for_steps_back_from_the_processor_and_holds_up_nobody(entered):
@@ -162,39 +141,20 @@ def test_what_nobody_waits_for_steps_back_from_the_processor_and_holds_up_nobody
         busy.set()
 
 
-def test_a_tenant_that_floods_waits_while_another_is_served(entered):
+def test_what_steps_back_waits_while_others_are_served(entered):
     began, busy = threading.Event(), threading.Event()
 
     with FairThreads(2, "test") as threads:
-        entered("flood")
-        assert all(f.result(10) is None for f in [threads.submit(time.sleep, 1.2) for _ in range(2)])
         entered("quiet")
         quiet = threads.submit(lambda: (began.set(), busy.wait(10)))
         assert began.wait(10)
-        entered("flood")
+        entered("flood", background=True)
         flood = [threads.submit(time.monotonic) for _ in range(40)]
         time.sleep(0.6)
         assert 1 <= sum(f.done() for f in flood) <= 4
         busy.set()
         quiet.result(10)
         assert flood[-1].result(10)
-
-
-def test_a_tenant_that_steps_back_no_longer_is_taken_up_by_whoever_is_idle(entered):
-    began, busy = threading.Event(), threading.Event()
-
-    with FairThreads(1, "test") as threads:
-        entered("flood")
-        threads.submit(time.sleep, 0.8).result(10)
-        entered("night", background=True)
-        night = threads.submit(lambda: (began.set(), busy.wait(10)))
-        assert began.wait(10)
-        entered("quiet")
-        threads.submit(time.monotonic).result(10)
-        entered("flood")
-        assert threads.submit(time.monotonic).result(5)
-        assert not night.done()
-        busy.set()
 
 
 def test_threads_do_not_wake_each_other_for_nothing(entered):
