@@ -246,8 +246,9 @@ def test_bodies_that_come_slowly_hold_no_turns(tenant, running: Running):
         prompt = stack.enter_context(closing(http.client.HTTPConnection(host, timeout=4)))
         prompt.request("POST", path, "{}", {"X-API-Key": shop.key, "Content-Type": "application/json"})
         answer = prompt.getresponse()
+        told = json.load(answer)
 
-    assert (answer.status, json.load(answer)["code"]) == (400, "invalid_argument")
+    assert (answer.status, told["code"]) == (400, "invalid_argument")
 
 
 def test_a_thousand_uploads_of_one_photo_are_one_room_and_one_charge(tenant, running: Running):
