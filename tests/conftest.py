@@ -76,7 +76,7 @@ class Running:
 
     @property
     def key(self) -> str:
-        return (self.settings.home / "secrets" / "api_key").read_text().strip()
+        return (self.settings.secrets / "api_key").read_text().strip()
 
     def client(self) -> Client:
         return Client(self.address, self.key)
@@ -113,7 +113,7 @@ class Running:
 
         async def fetch() -> list[dict[str, Any]]:
             url = f"postgresql://roomviz@{self.settings.host}:{self.settings.postgres_port}/roomviz"
-            connection = await asyncpg.connect(url, passfile=str(self.settings.home / "secrets" / "pgpass"))
+            connection = await asyncpg.connect(url, passfile=str(self.settings.secrets / "pgpass"))
             try:
                 return [dict(r) for r in await connection.fetch(sql, *arguments)]
             finally:

@@ -181,7 +181,7 @@ class Stack:
             self.seed()
         say(
             f"{GREEN}ready{END} in {time.monotonic() - began:.1f} s: gRPC on {self.s.host}:{self.s.gateway_port}, "
-            f"HTTP at {self.s.web}, key in {self.home / 'secrets' / 'api_key'}"
+            f"HTTP at {self.s.web}, key in {self.s.secrets / 'api_key'}"
         )
 
     def configurations(self) -> dict[Path, str]:
@@ -218,7 +218,7 @@ class Stack:
     async def provision(self) -> None:
         """What services may not make for themselves: the database with its roles, the bucket, the streams."""
         url = f"postgresql://roomviz@{INTERNAL_HOST}:{self.s.postgres_port}"
-        passfile = str(self.home / "secrets" / "pgpass")
+        passfile = str(self.s.secrets / "pgpass")
         connection = await asyncpg.connect(f"{url}/postgres", passfile=passfile)
         try:
             await provision.database(connection)
@@ -247,7 +247,7 @@ class Stack:
         secret(self.s.secrets, "api_key")
         for module, service in (("services.gateway.keys", "gateway"), ("services.catalog.seed", "catalog")):
             arguments = ["--tenant", self.s.demo_tenant] + (
-                ["--key-file", str(self.home / "secrets" / "api_key")] if service == "gateway" else []
+                ["--key-file", str(self.s.secrets / "api_key")] if service == "gateway" else []
             )
             subprocess.run(
                 [sys.executable, "-m", module, *arguments],

@@ -93,8 +93,7 @@ class FairThreads(Executor):
 
     def __init__(self, count: int, name: str):
         self._queue = LeastServed[Callable[[], None]]()
-        self._lock = threading.Lock()
-        self._submitted = threading.Condition(self._lock)
+        self._submitted = threading.Condition()
         self._open = True
         self._threads = [
             threading.Thread(
@@ -121,7 +120,7 @@ class FairThreads(Executor):
 
         asked = context.known()
         account = Account(asked.tenant, asked.background) if asked else Account("", True)
-        with self._lock:
+        with self._submitted:
             if not self._open:
                 raise RuntimeError("these threads take no more work")
             self._queue.put(account, task)
@@ -130,7 +129,7 @@ class FairThreads(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """What waits is done still. `cancel_futures` is not offered: those who wait cancel their own."""
-        with self._lock:
+        with self._submitted:
             self._open = False
             self._submitted.notify_all()
         if wait:
@@ -142,7 +141,7 @@ class FairThreads(Executor):
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux a thread has its own
         while True:
-            with self._lock:
+            with self._submitted:
                 while (found := self._queue.take(time.monotonic(), background)) is None:
                     waiting = self._queue.waiting
                     if not self._open and not waiting:
@@ -153,6 +152,6 @@ class FairThreads(Executor):
             began = time.monotonic()
             task()
             del task, found  # what they hold is not kept until the next one comes
-            with self._lock:
+            with self._submitted:
                 ended = time.monotonic()
                 self._queue.took(account, ended - began, ended)

@@ -43,7 +43,7 @@ def marks_in(data: bytes, marks: Iterable[str]) -> list[str]:
 
 def store(running: Running) -> Minio:
     """As the administrator, who may look at all of it."""
-    secret = (running.settings.home / "secrets" / "s3_secret_key").read_text().strip()
+    secret = (running.settings.secrets / "s3_secret_key").read_text().strip()
     return Minio(
         f"127.0.0.1:{running.settings.s3_port}",
         "roomviz",
@@ -82,7 +82,7 @@ def scan(running: Running, marks: Iterable[str], skip: Callable[[str], bool] = l
 
 async def _rows(running: Running) -> list[tuple[str, bytes]]:
     url = f"postgresql://roomviz@{running.settings.host}:{running.settings.postgres_port}/roomviz"
-    connection = await asyncpg.connect(url, passfile=str(running.settings.home / "secrets" / "pgpass"))
+    connection = await asyncpg.connect(url, passfile=str(running.settings.secrets / "pgpass"))
     found = []
     try:
         for schema in SCHEMAS:
@@ -99,7 +99,7 @@ async def _rows(running: Running) -> list[tuple[str, bytes]]:
 
 
 async def _messages(running: Running) -> list[tuple[str, bytes]]:
-    password = (running.settings.home / "secrets" / "nats_password").read_text().strip()
+    password = (running.settings.secrets / "nats_password").read_text().strip()
     connection = await nats.connect(f"nats://127.0.0.1:{running.settings.nats_port}", user="roomviz", password=password)
     stream, found = connection.jetstream(), []
     try:

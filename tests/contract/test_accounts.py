@@ -584,7 +584,7 @@ def test_what_ended_is_worth_nothing_within_ten_seconds(owner: Caller, anybody: 
 def test_a_forged_token_is_refused_in_the_same_words_as_any(anybody: Caller, channel: grpc.Channel, running: Running):
     """Signed with the key of the stack, but for another audience; with a key of one's own; with none; and so on."""
     real = registered(anybody).access_token
-    pem = max((running.settings.home / "secrets" / "gateway" / "token_keys").glob("*.pem")).read_bytes()
+    pem = max((running.settings.secrets / "gateway" / "token_keys").glob("*.pem")).read_bytes()
     ours: Any = load_pem_private_key(pem, None)
     header, claims = jwt.get_unverified_header(real), jwt.decode(real, options={"verify_signature": False})
     past = {"iat": 1, "nbf": 1, "exp": 2}
@@ -726,7 +726,7 @@ def test_the_command_signs_in_and_manages_keys_and_users(
     running: Running, owner: Caller, monkeypatch: pytest.MonkeyPatch
 ):
     user = made_user(owner, accounts_pb2.ROLE_OWNER)
-    kept = running.settings.home / "secrets" / "session.json"
+    kept = running.settings.secrets / "session.json"
     monkeypatch.setenv("ROOMVIZ_PASSWORD", PASSWORD)
     monkeypatch.setenv("ROOMVIZ_NEW_PASSWORD", PASSWORD)
 

@@ -32,7 +32,7 @@ def database(running: Running) -> Any:
     s = running.settings
     return asyncpg.create_pool(
         f"postgresql://roomviz@{s.host}:{s.postgres_port}/roomviz",
-        passfile=str(s.home / "secrets" / "pgpass"),
+        passfile=str(s.secrets / "pgpass"),
         server_settings={"search_path": "gateway"},
         min_size=1,
     )

@@ -32,7 +32,7 @@ TABLES = {
 @asynccontextmanager
 async def database(running: Running, role: str) -> AsyncIterator[asyncpg.Connection]:
     """PostgreSQL as the role of a service, or as the superuser `roomviz`."""
-    secrets = running.settings.home / "secrets"
+    secrets = running.settings.secrets
     connection = await asyncpg.connect(
         f"postgresql://{role}@127.0.0.1:{running.settings.postgres_port}/roomviz",
         password=((secrets if role == "roomviz" else secrets / role) / "postgres_password").read_text().strip(),
@@ -113,7 +113,7 @@ async def test_a_schema_of_an_older_version_is_handed_over(running: Running):
 
 def bucket(running: Running, service: str) -> Minio:
     """S3 as a service, or as the administrator `roomviz`."""
-    secrets = running.settings.home / "secrets"
+    secrets = running.settings.secrets
     key = ((secrets if service == "roomviz" else secrets / service) / "s3_secret_key").read_text().strip()
     address = f"127.0.0.1:{running.settings.s3_port}"
     return Minio(address, access_key=service, secret_key=key, secure=False, region="us-east-1")
@@ -160,7 +160,7 @@ async def bus(running: Running, service: str) -> AsyncIterator[tuple[Client, asy
     client = await nats.connect(
         f"nats://127.0.0.1:{running.settings.nats_port}",
         user=service,
-        password=(running.settings.home / "secrets" / service / "nats_password").read_text().strip(),
+        password=(running.settings.secrets / service / "nats_password").read_text().strip(),
         inbox_prefix=f"_INBOX.{service}",
         error_cb=hear,
     )

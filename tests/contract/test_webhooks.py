@@ -330,7 +330,7 @@ def test_several_gateways_take_a_delivery_once(running: Running, client: Client,
     async def compete() -> list[Claim]:
         async with asyncpg.create_pool(
             f"postgresql://roomviz@{settings.host}:{settings.postgres_port}/roomviz",
-            passfile=str(settings.home / "secrets" / "pgpass"),
+            passfile=str(settings.secrets / "pgpass"),
             server_settings={"search_path": "gateway"},
             min_size=1,
         ) as pool:

@@ -86,7 +86,7 @@ def check_whole(running: Running, client: Client, operation: str, skus: list[str
     s3 = Minio(
         f"127.0.0.1:{running.settings.s3_port}",
         access_key="roomviz",
-        secret_key=(running.settings.home / "secrets" / "s3_secret_key").read_text().strip(),
+        secret_key=(running.settings.secrets / "s3_secret_key").read_text().strip(),
         secure=False,
     )
     kept = list(s3.list_objects("roomviz", prefix=f"renders/{batch}/", recursive=True))

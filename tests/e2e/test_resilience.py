@@ -179,7 +179,7 @@ def test_messages_that_cannot_be_read_are_buried_and_harm_nothing(running: Runni
     import nats
 
     async def send() -> int:
-        password = (running.settings.home / "secrets" / "nats_password").read_text().strip()
+        password = (running.settings.secrets / "nats_password").read_text().strip()
         url = f"nats://127.0.0.1:{running.settings.nats_port}"
         connection = await nats.connect(url, user="roomviz", password=password)
         stream = connection.jetstream()
