@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -267,7 +268,9 @@ def swap_times(side: int = 1680, threads: int = 2, finish: str = "matte") -> Non
             np.copyto(whole, clean)
             list(pool.map(lambda part: part(), kernel.lay(whole[:height, :width], on, laid, repeat, 0.0, threads)))
             splice.pad_again(whole, height, width)
-            splice.splice(base, whole, on.touched)
+            chosen = splice.changed(base, on.touched)
+            fresh = pool.map(partial(splice.encoded, base, whole), np.array_split(chosen, threads))
+            splice.spliced(base, chosen, list(chain.from_iterable(fresh)))
 
         jpeg, swapped = least(lambda: encode_jpeg(t.photo, 88)), least(swap)
     slow = least(lambda: encode_jpeg(tutorial(t), 88), 5)

@@ -215,7 +215,8 @@ def swaps() -> None:
                 parts = kernel.lay(whole[:HEIGHT, :WIDTH], on, levels, size, 0.0, THREADS, joints)  # noqa: B023
                 list(pool.map(lambda part: part(), parts))
                 splice.pad_again(whole, HEIGHT, WIDTH)
-                splice.splice(base, whole, on.touched)
+                chosen = splice.changed(base, on.touched)
+                splice.spliced(base, chosen, splice.encoded(base, whole, chosen))
 
             times.append(least(swap))
     jpeg = least(lambda: encode_jpeg(np.ascontiguousarray(whole[:HEIGHT, :WIDTH]), 88))

@@ -3,8 +3,7 @@
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import pairwise
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,18 @@ from services.compositor.domain.shading import response
 
 LIBRARY = Path(__file__).parents[1] / "native" / "liblay.so"
 LIGHT_ONE, LIGHT_MAX = 4096, 16384  # entries of the table of what light looks like
+REPEAT_ONE = 1 << 20  # of a coordinate within one repeat of the texture
 SIDE_MAX = 4095  # texels; more do not fit the kernel's numbers
 
 
 class _Level(ctypes.Structure):
-    _fields_ = (("texels", ctypes.c_void_p), ("width", ctypes.c_uint32), ("height", ctypes.c_uint32))
+    _fields_ = (
+        ("texels", ctypes.c_void_p),
+        ("width", ctypes.c_uint32),
+        ("height", ctypes.c_uint32),
+        ("half_x", ctypes.c_uint32),
+        ("half_y", ctypes.c_uint32),
+    )
 
 
 class _Job(ctypes.Structure):
@@ -56,7 +62,14 @@ class _Job(ctypes.Structure):
         ("sheen_shift", ctypes.c_int32),
         ("sheen_columns", ctypes.c_int32),
         ("sheen_above", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("taken", ctypes.c_int32),
     )
+
+
+def _level(texels: NDArray[np.uint16]) -> _Level:
+    height, width = texels.shape[0] - 1, texels.shape[1] - 1
+    return _Level(texels.ctypes.data, width, height, REPEAT_ONE // 2 // width, REPEAT_ONE // 2 // height)
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ class Joined:
 @cache
 def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(LIBRARY))
-    library.roomviz_lay.argtypes = (ctypes.POINTER(_Job), ctypes.c_int32, ctypes.c_int32)
+    library.roomviz_lay.argtypes = (ctypes.POINTER(_Job),)
     library.roomviz_lay.restype = None
     return library
 
@@ -125,7 +138,8 @@ def lay(
     parts: int = 1,
     pieces: Joined | None = None,
 ) -> list[Callable[[], None]]:
-    """Work that lays a texture over `out` where the plate is, in parts that may run at the same time.
+    """Work that lays a texture over `out` where the plate is, once: parts that may run at the same time, each of which
+    takes rows until none are left.
 
     Args:
         out: (H, W, 3) uint8 sRGB, the picture so far; written to.
@@ -149,9 +163,7 @@ def lay(
     else:
         raise ValueError("a texture needs a plane")
     shown, shown_linear, linear, srgb = tables = _tables()
-    levels = (_Level * len(texture.levels))(
-        *(_Level(t.ctypes.data, t.shape[1] - 1, t.shape[0] - 1) for t in texture.levels)
-    )
+    levels = (_Level * len(texture.levels))(*map(_level, texture.levels))
     a = np.deg2rad(rotation_deg)
     job = _Job(
         out.ctypes.data,
@@ -178,16 +190,17 @@ def lay(
         on.sheen_shift,
         on.sheen.shape[1] if on.sheen is not None else 0,
         on.sheen_above,
+        h,
     )
-    run, rows = _library().roomviz_lay, [h * k // parts for k in range(parts + 1)]
+    run = _library().roomviz_lay
     # What the job points to. The tables too: two threads that are the first to ask may each get their own.
     held = (out, on, texture, levels, footprints, tables, pieces)
 
-    def part(top: int, bottom: int) -> None:
-        run(ctypes.byref(job), top, bottom)
+    def part() -> None:
+        run(ctypes.byref(job))
         assert held
 
-    return [partial(part, top, bottom) for top, bottom in pairwise(rows)]
+    return [part] * parts
 
 
 def _joined(pieces: Joined) -> tuple[object, ...]:

@@ -70,18 +70,26 @@ def tiles(picture: Image, height: int, width: int, quality: int) -> Tiles:
     return Tiles(resized(header, height, width), segments, units, down, across // units, quality)
 
 
-def splice(base: Tiles, picture: Image, touched: NDArray[np.bool_]) -> bytes:
-    """The JPEG of a padded picture that differs from the base only where `touched`, (units down, units across) bool."""
-    changed = touched.reshape(base.rows, base.columns, base.units).any(2).ravel()
-    if not 0 < changed.sum() <= TILES_MAX:
-        whole = split(_encode(picture, base.quality, base.units))[1] if changed.any() else base.segments
-        return joined(base.header, whole)
-    width = base.units * UNIT
+def changed(base: Tiles, touched: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The numbers of the tiles in which some unit is `touched`, (units down, units across) bool."""
+    return np.flatnonzero(touched.reshape(base.rows, base.columns, base.units).any(2))
+
+
+def encoded(base: Tiles, picture: Image, chosen: NDArray[np.intp]) -> list[bytes]:
+    """Tiles of a padded picture, in the order of `chosen`. Each depends on its own pixels alone, so that some may be
+    encoded here and some elsewhere at the same time."""
+    width, out = base.units * UNIT, list[bytes]()
     parts = picture.reshape(base.rows, UNIT, base.columns, width, 3).transpose(0, 2, 1, 3, 4)
-    strip = parts[changed.reshape(base.rows, base.columns)]
-    fresh = split(_encode(strip.reshape(-1, width, 3), base.quality, base.units))[1]
+    for at in range(0, len(chosen), TILES_MAX):
+        strip = parts[np.divmod(chosen[at : at + TILES_MAX], base.columns)]
+        out += split(_encode(strip.reshape(-1, width, 3), base.quality, base.units))[1]
+    return out
+
+
+def spliced(base: Tiles, chosen: NDArray[np.intp], fresh: Sequence[bytes]) -> bytes:
+    """The JPEG of the base with these tiles in place of its own."""
     segments = list(base.segments)
-    for place, segment in zip(np.flatnonzero(changed).tolist(), fresh, strict=True):
+    for place, segment in zip(chosen.tolist(), fresh, strict=True):
         segments[place] = segment
     return joined(base.header, segments)
 

@@ -4,10 +4,12 @@
 // 16-bit: a texel's 65535 is albedo 1, a gain's 8192 is the light that makes white white, a tint's 32768 is 1.
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
 #define BLOCK 16    // pixels of a row that share one footprint
+#define ROWS 8      // that a thread takes at once
 #define TAPS 4      // at most, along the long side of a footprint
 #define REPEAT 20   // bits of a coordinate within one repeat of the texture
 #define FAR 1000    // repeats; farther than anybody sees
@@ -15,11 +17,14 @@
 
 typedef uint16_t Wide __attribute__((vector_size(16)));  // two texels: red, green, blue, nothing, twice
 typedef uint32_t Wider __attribute__((vector_size(32)));
+typedef uint16_t Square __attribute__((vector_size(32)));  // two texels, and the two below them
+typedef uint32_t Line __attribute__((vector_size(64)));    // of each pixel of a block
 
 // Texels in linear light, (height + 1) rows of (width + 1), the last of each the same as the first.
 typedef struct {
     const uint16_t *texels;
     uint32_t width, height;
+    uint32_t half_x, half_y;  // of a texel, in parts of the texture's repeat
 } Level;
 
 typedef struct {
@@ -49,6 +54,8 @@ typedef struct {
     uint16_t grout[4];      // linear
     const uint16_t *sheen;  // light to add, four numbers a point, in units of the table; a point every 1 << sheen_shift
     int32_t sheen_shift, sheen_columns, sheen_above;  // the first point is so many rows above the box
+    int32_t height;         // rows of the box
+    _Atomic int32_t taken;  // of them, by the threads that work on it
 } Job;
 
 static inline Wide high(Wide a, Wide b) {
@@ -58,30 +65,43 @@ static inline Wide high(Wide a, Wide b) {
 
 static inline Wide all(uint16_t v) { return (Wide){v, v, v, v, v, v, v, v}; }
 
-static inline Wide halves(uint32_t pair) {
-    Wide v = (Wide)(__attribute__((vector_size(16))) uint32_t){pair, 0, 0, 0};
-    return __builtin_shufflevector(v, v, 0, 0, 0, 0, 1, 1, 1, 1);
+// Four shares, each for the four numbers of its texel.
+static inline Square quarters(uint64_t shares) {
+    Square v = (Square)(__attribute__((vector_size(32))) uint64_t){shares, shares, shares, shares};
+    return __builtin_shufflevector(v, v, 0, 0, 0, 0, 1, 1, 1, 1, 10, 10, 10, 10, 11, 11, 11, 11);
 }
 
-// One texture level at `count` places, bilinear, times `share`, added to what is there.
-static void sample(const Level *level, const uint32_t *u, const uint32_t *v, int count, uint32_t share, Wide *sum) {
-    uint32_t at[BLOCK], above[BLOCK], below[BLOCK];  // and the shares of left (low half) and right texels in both rows
-    const uint32_t w = level->width, h = level->height, mask = (1u << REPEAT) - 1;
-    const uint32_t half_u = (1u << (REPEAT - 1)) / w, half_v = (1u << (REPEAT - 1)) / h;
+// One texture level at a block's places, bilinear, times `share`, added to what is there.
+static inline __attribute__((always_inline)) void sample(const Level *level, Line u, Line v, uint32_t share, Square *sum) {
+    const uint32_t w = level->width, mask = (1u << REPEAT) - 1;
+    Line a = ((u - level->half_x) & mask) * w, b = ((v - level->half_y) & mask) * level->height;
+    Line right = a >> (REPEAT - 16) & 0xFFFF, down = b >> (REPEAT - 16) & 0xFFFF;
+    Line low = down * share >> 16, high = share - low;
+    Line low_right = low * right >> 16, high_right = high * right >> 16;
+    high = (high - high_right) | high_right << 16, low = (low - low_right) | low_right << 16;
+    // A pixel's shares of four texels, from the lowest bits: left and right above, left and right below.
+    const union { Line lines[2]; uint64_t of[BLOCK]; } shares = {{
+        __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+        __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
+    }};
+    union { Line line; uint32_t of[BLOCK]; } at = {((b >> REPEAT) * (w + 1) + (a >> REPEAT)) * 4};
+    // Else the compiler works these out again one by one, which takes longer than reading them.
+    __asm__("" : "+m"(at));
+    const uint16_t *above = level->texels, *below = above + (w + 1) * 4;
+#pragma clang loop unroll(full)
     for (int i = 0; i < BLOCK; i++) {
-        uint32_t a = ((u[i] - half_u) & mask) * w, b = ((v[i] - half_v) & mask) * h;
-        at[i] = ((b >> REPEAT) * (w + 1) + (a >> REPEAT)) * 4;
-        uint32_t right = a >> (REPEAT - 16) & 0xFFFF, down = b >> (REPEAT - 16) & 0xFFFF;
-        uint32_t low = down * share >> 16, high = share - low;
-        uint32_t low_right = low * right >> 16, high_right = high * right >> 16;
-        above[i] = (high - high_right) | high_right << 16;
-        below[i] = (low - low_right) | low_right << 16;
+        union { Wide rows[2]; Square all; } texels;
+        memcpy(&texels.rows[0], above + at.of[i], sizeof(Wide));
+        memcpy(&texels.rows[1], below + at.of[i], sizeof(Wide));
+        Line product = __builtin_convertvector(texels.all, Line) * __builtin_convertvector(quarters(shares.of[i]), Line);
+        sum[i] += __builtin_convertvector(product >> 16, Square);
     }
-    for (int i = 0; i < count; i++) {
-        Wide top, bottom;
-        memcpy(&top, level->texels + at[i], sizeof top);
-        memcpy(&bottom, level->texels + at[i] + (w + 1) * 4, sizeof bottom);
-        sum[i] += high(top, halves(above[i])) + high(bottom, halves(below[i]));
+}
+
+static inline void add_rows(const Square *squares, Wide *sum) {
+    for (int i = 0; i < BLOCK; i++) {
+        union { Square all; Wide rows[2]; } texels = {squares[i]};
+        sum[i] = texels.rows[0] + texels.rows[1];
     }
 }
 
@@ -179,21 +199,24 @@ static inline Reading reading(const Job *job, const float *footprint) {
     return (Reading){taps, level, fminf(fmaxf((depth - level - 0.15f) / 0.7f, 0), 1)};
 }
 
-static void block(const Job *job, const uint32_t *u, const uint32_t *v, int count, const float *footprint,
-                  const float *turn, Wide *sum) {
+static void block(const Job *job, const uint32_t *at_u, const uint32_t *at_v, const float *footprint, const float *turn,
+                  Wide *sum) {
+    Line u, v;
+    memcpy(&u, at_u, sizeof u), memcpy(&v, at_v, sizeof v);
     Reading read = reading(job, footprint);
-    int taps = read.taps, level = read.level;
+    int taps = read.taps;
+    const Level *level = job->levels + read.level;
     uint32_t second = (uint32_t)(read.between * 65535) / taps, first = 65535 / taps - second;
     float along[2] = {(turn[0] * footprint[0] + turn[1] * footprint[1]) / job->repeat[0],
                       (turn[2] * footprint[0] + turn[3] * footprint[1]) / job->repeat[1]};
+    Square squares[BLOCK] = {0};
     for (int tap = 0; tap < taps; tap++) {
         float offset = ((tap + 0.5f) / taps - 0.5f) * (1 << REPEAT);
-        int32_t du = (int32_t)(offset * along[0]), dv = (int32_t)(offset * along[1]);
-        uint32_t tap_u[BLOCK], tap_v[BLOCK];
-        for (int i = 0; i < BLOCK; i++) tap_u[i] = u[i] + (uint32_t)du, tap_v[i] = v[i] + (uint32_t)dv;
-        if (first) sample(job->levels + level, tap_u, tap_v, count, first, sum);
-        if (second) sample(job->levels + level + 1, tap_u, tap_v, count, second, sum);
+        Line tap_u = u + (uint32_t)(int32_t)(offset * along[0]), tap_v = v + (uint32_t)(int32_t)(offset * along[1]);
+        if (first) sample(level, tap_u, tap_v, first, squares);
+        if (second) sample(level + 1, tap_u, tap_v, second, squares);
     }
+    add_rows(squares, sum);
 }
 
 // A block that pieces meet in: every tap looks where it was told to.
@@ -202,13 +225,17 @@ static void pieces(const Job *job, int32_t entry, int count, const float *footpr
     const int taps = job->first[entry + 1] - job->first[entry];
     const uint16_t *at = job->taps + (int64_t)job->first[entry] * 2 * BLOCK;
     const uint32_t share = 65535 / taps;
+    Square squares[BLOCK] = {0};
     for (int tap = 0; tap < taps; tap++, at += 2 * BLOCK) {
-        uint32_t u[BLOCK], v[BLOCK];
-        for (int i = 0; i < BLOCK; i++) u[i] = (uint32_t)at[i] << (REPEAT - 16), v[i] = (uint32_t)at[BLOCK + i] << (REPEAT - 16);
+        Square places[2];
+        memcpy(places, at, sizeof places);
+        Line u = __builtin_convertvector(places[0], Line) << (REPEAT - 16);
+        Line v = __builtin_convertvector(places[1], Line) << (REPEAT - 16);
         // Between two levels some taps, spread evenly, read one and the rest the other: half of the work of both.
         float rank = (__builtin_bitreverse32(tap) >> 1) * 0x1p-31f + 0.5f / taps;
-        sample(job->levels + read.level + (rank < read.between), u, v, count, share, sum);
+        sample(job->levels + read.level + (rank < read.between), u, v, share, squares);
     }
+    add_rows(squares, sum);
     const uint16_t *face = job->shares + (int64_t)entry * 2 * BLOCK, *grout = face + BLOCK;
     const uint32_t lost = taps;
     Wide color = all(0);
@@ -240,8 +267,7 @@ static void places(const Job *job, int32_t x, int32_t y, const float *t, float r
     }
 }
 
-// Rows top .. bottom - 1 of the box.
-__attribute__((visibility("default"))) void roomviz_lay(const Job *job, int32_t top, int32_t bottom) {
+static void lay(const Job *job, int32_t top, int32_t bottom) {
     const int blocks = (job->width + BLOCK - 1) / BLOCK;
     Wide tint;
     memcpy(&tint, job->tint, 8);
@@ -263,7 +289,6 @@ __attribute__((visibility("default"))) void roomviz_lay(const Job *job, int32_t 
             if (paint) {
                 for (int i = 0; i < BLOCK; i++) sum[i] = color;
             } else {
-                memset(sum, 0, sizeof sum);
                 const int64_t number = (int64_t)y * blocks + x / BLOCK;
                 const float *footprint = job->footprints + number * 4;
                 const float *frame = job->entry ? job->frames + number * 6 : 0;
@@ -272,10 +297,10 @@ __attribute__((visibility("default"))) void roomviz_lay(const Job *job, int32_t 
                     pieces(job, job->entry[number], count, footprint, sum);
                 } else if (frame) {
                     places(job, x, y, frame, frame[4], frame[5], u, v);
-                    block(job, u, v, count, footprint, frame, sum);
+                    block(job, u, v, footprint, frame, sum);
                 } else {
                     places(job, x, y, job->turn, 0, 0, u, v);
-                    block(job, u, v, count, footprint, job->turn, sum);
+                    block(job, u, v, footprint, job->turn, sum);
                 }
             }
             Mirrored mirrored;
@@ -290,4 +315,11 @@ __attribute__((visibility("default"))) void roomviz_lay(const Job *job, int32_t 
             }
         }
     }
+}
+
+// Take rows until there are none left; any number of threads at the same time.
+__attribute__((visibility("default"))) void roomviz_lay(Job *job) {
+    int32_t top;
+    while ((top = atomic_fetch_add(&job->taken, ROWS)) < job->height)
+        lay(job, top, top + ROWS < job->height ? top + ROWS : job->height);
 }

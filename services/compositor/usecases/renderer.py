@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TypeVar, TypeVarTuple
 
 import cv2
@@ -181,7 +181,9 @@ class Renderer:
             height, width = made.photo.shape[:2]
             base = await self.run(splice.tiles, splice.padded(made.photo), height, width, PREVIEW_QUALITY)
             self.tiles.put(key, base)
-        return await self.run(splice.splice, base, made.whole, made.touched)
+        chosen = splice.changed(base, made.touched)
+        parts = (self.run(splice.encoded, base, made.whole, part) for part in np.array_split(chosen, self.threads))
+        return splice.spliced(base, chosen, list(chain.from_iterable(await asyncio.gather(*parts))))
 
     async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image) -> list[Plate | None]:
         """A plate a layer; None where its mask is empty."""
