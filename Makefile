@@ -58,10 +58,10 @@ $(STAMPS)/triton: $(wildcard deploy/triton/*) $(STAMPS)/servers
 	    -o .local/triton/backends/$$name/libtriton_$$name.so deploy/triton/$$name.cc || exit 1; done
 	@touch $@
 
-KERNEL := services/compositor/native/liblay.so
-$(KERNEL): services/compositor/native/lay.c | $(STAMPS)/servers
+KERNEL := services/compositor/native/libcompositor.so
+$(KERNEL): $(wildcard services/compositor/native/*.c) | $(STAMPS)/servers
 	@.local/servers/ziglang/zig cc -target x86_64-linux-gnu.2.28 -mcpu=x86_64_v3 -std=c17 -O3 -ffast-math \
-	  -Wall -Wextra -shared -fPIC -fvisibility=hidden -s -o $@ $<
+	  -Wall -Wextra -shared -fPIC -fvisibility=hidden -s -o $@ $^
 
 .PHONY: setup protos
 setup: $(VENV)/app $(STAMPS)/servers $(VENV)/protos $(STAMPS)/triton $(KERNEL) ## Install everything the stack and the tests need

@@ -39,10 +39,10 @@ def cpu_seconds(pid: int) -> float:
 @contextmanager
 def worker(settings: LocalSettings, number: int, alone: bool = True) -> Iterator[subprocess.Popen]:
     """A compositor; the first one takes the gateway's calls. `alone`: with one thread, on one processor."""
-    port = settings.compositor_port + 20 * number
+    port = settings.compositor_port + 40 * number
     environment = settings.service_environment("compositor") | {
         "ROOMVIZ_COMPOSITOR_PORT": str(port),
-        "ROOMVIZ_METRICS_PORT": str(settings.compositor_metrics_port + 20 * number),
+        "ROOMVIZ_METRICS_PORT": str(settings.compositor_metrics_port + 40 * number),
         "ROOMVIZ_LOG_LEVEL": "warning",
     }
     if alone:

@@ -4,7 +4,6 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, to_linear, to_srgb
 from services.compositor.domain.layout_plate import LayoutPlate
+from services.compositor.domain.native import compiled
 from services.compositor.domain.plate import BLOCK, Plate
 from services.compositor.domain.shading import response
 
-LIBRARY = Path(__file__).parents[1] / "native" / "liblay.so"
 LIGHT_ONE, LIGHT_MAX = 4096, 16384  # entries of the table of what light looks like
 REPEAT_ONE = 1 << 20  # of a coordinate within one repeat of the texture
 SIDE_MAX = 4095  # texels; more do not fit the kernel's numbers
@@ -111,14 +110,6 @@ class Joined:
 
 
 @cache
-def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(LIBRARY))
-    library.roomviz_lay.argtypes = (ctypes.POINTER(_Job),)
-    library.roomviz_lay.restype = None
-    return library
-
-
-@cache
 def _tables() -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
     """sRGB and linear value of light; linear value of sRGB; sRGB of a linear value."""
     light = np.asarray(np.arange(LIGHT_MAX) / LIGHT_ONE, np.float32)
@@ -192,7 +183,7 @@ def lay(
         on.sheen_above,
         h,
     )
-    run = _library().roomviz_lay
+    run = compiled("roomviz_lay")
     # What the job points to. The tables too: two threads that are the first to ask may each get their own.
     held = (out, on, texture, levels, footprints, tables, pieces)
 

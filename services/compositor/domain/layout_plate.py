@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.compositor.domain import layout_kernel
 from services.compositor.domain.layout import NO_PIECE, Layout, Source, direction, locate, sample, window
 from services.compositor.domain.layout.grout import across
 from services.compositor.domain.plate import BLOCK, Plate
@@ -79,21 +80,40 @@ def layout_plate(on: Plate, pieces: Pieces, top: int, bottom: int) -> LayoutPlat
     count = _counts(print_[meets], small[meets])
     entry[rows[meets], columns[meets]] = np.arange(len(meets))
     first = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
+    places, prints = (rows[meets] + top, columns[meets]), print_[meets]
+    if layout_kernel.knows(pieces.layout.pattern):
+        taps, shares = layout_kernel.look_up(
+            plane, pieces.layout, pieces.source, (pieces.bevel_m, pieces.depth_m), places, prints, first
+        )
+    else:
+        taps, shares, present = looked_up(plane, pieces, places, prints, first)
+        for k in np.flatnonzero((present < 1).any(1)):
+            line = alpha[places[0][k] - top, places[1][k] * BLOCK :][:BLOCK]
+            line[:] = line * present[k, : len(line)] + 0.5
+    return LayoutPlate(alpha, entry, frame, first, taps, shares)
+
+
+def looked_up(
+    plane: NDArray[np.float64],
+    pieces: Pieces,
+    places: tuple[NDArray[np.int64], NDArray[np.int64]],
+    print_: Points,
+    first: NDArray[np.int32],
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16], Points]:
+    """Taps and shares of N blocks that pieces meet in, as `LayoutPlate` has them, and (N, BLOCK) which part of each pixel
+    something lies in; arguments as `layout_kernel.look_up`."""
+    count = np.diff(first)
     taps = np.zeros((int(first[-1]), 2, BLOCK), np.uint16)
-    shares = np.zeros((len(meets), 2, BLOCK), np.uint16)
+    shares, present = np.zeros((len(count), 2, BLOCK), np.uint16), np.ones((len(count), BLOCK))
     for n in COUNTS:
         chosen = np.flatnonzero(count == n)
         for at in range(0, len(chosen), POINTS // (n * BLOCK)):
             part = chosen[at : at + POINTS // (n * BLOCK)]
-            block = meets[part]
-            there = _Blocks(plane, rows[block] + top, columns[block], print_[block])
-            shown, present = there.taps(pieces, n)
+            there = _Blocks(plane, places[0][part], places[1][part], print_[part])
+            shown, present[part] = there.taps(pieces, n)
             taps[first[part][:, None] + np.arange(n)] = shown
             shares[part] = there.shares(pieces)
-            for k in np.flatnonzero((present < 1).any(1)):
-                line = alpha[rows[block[k]], columns[block[k]] * BLOCK :][:BLOCK]
-                line[:] = line * present[k, : len(line)] + 0.5
-    return LayoutPlate(alpha, entry, frame, first, taps, shares)
+    return taps, shares, present
 
 
 def joined(parts: list[LayoutPlate]) -> LayoutPlate:

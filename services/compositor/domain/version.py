@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from PIL import features
 
-from services.compositor.domain import kernel
+from services.compositor.domain.native import LIBRARY
 
 # Raise it whenever pictures change.
-VERSION = 3
+VERSION = 4
 
 
 @cache
@@ -20,7 +20,7 @@ def renderer() -> str:
     """`roomviz/{VERSION}+{digest of what else decides over bytes}`: the compiled kernel, the libraries that compute and
     that write files, and the processor's vector instructions, for which they have code of their own."""
     parts = [
-        hashlib.sha256(kernel.LIBRARY.read_bytes()).hexdigest(),
+        hashlib.sha256(LIBRARY.read_bytes()).hexdigest(),
         cv2.__version__,
         cv2.getCPUFeaturesLine(),
         np.__version__,

@@ -8,9 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roomviz.imaging.color import linear_from_rgb24, to_linear, to_srgb
-from services.compositor.domain import kernel
+from services.compositor.domain import kernel, layout_kernel
 from services.compositor.domain import layout as d
-from services.compositor.domain.layout_plate import WHOLE, LayoutPlate, Pieces, joined, layout_plate, spread
+from services.compositor.domain.layout_plate import (
+    COUNTS,
+    WHOLE,
+    LayoutPlate,
+    Pieces,
+    joined,
+    layout_plate,
+    looked_up,
+    spread,
+)
 from services.compositor.domain.plate import Plate, box_of, plate
 from services.compositor.domain.reference import Layer, compose
 from services.compositor.domain.shading import light_in, scene_light
@@ -163,3 +172,51 @@ def test_a_surface_of_a_few_pixels_is_laid_too(name: str):
 
     assert made.entry.shape == (1, 1)
     assert made.alpha.shape == (1, 3)
+
+
+RECTANGULAR = {
+    "running bond": d.Bond(0.3, 0.15, 0.004, 1 / 3),
+    "no joint": d.Bond(0.3, 0.15),
+    "random stagger": d.Bond(0.6, 0.12, 0.002, random_stagger_m=0.15),
+    "herringbone": d.Herringbone(0.4, 0.09, 0.001),
+    "basket": d.BasketWeave(0.06, 3, 0.002),
+    "versailles": d.Versailles(0.2, 0.004),
+    "planks": d.Planks(0.15, d.lengths_between(0.6, 1.8), 0.2, 0.002),
+}
+
+
+@pytest.mark.parametrize("name", RECTANGULAR)
+@settings(deadline=None, max_examples=8)
+@given(
+    st.floats(-180, 180),
+    st.floats(-3, 3),
+    st.floats(-3, 3),
+    st.integers(0, 2**40),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([0.0, 0.003]),
+)
+def test_the_compiled_look_up_tells_what_numpy_tells(
+    name: str, turn: float, x: float, y: float, seed: int, turned: bool, seamless: bool, bevel: float
+):
+    layout = d.Layout(RECTANGULAR[name], x, y, turn, 0.1 * x, 0.2 * y, seed)
+    source = d.Source(0.9, 1.1, turned, seamless, 64, turned, seamless)
+    pieces, under = Pieces(layout, source, bevel, 0.002), on(mask())
+    assert layout_kernel.knows(layout.pattern)
+    rows, columns = (a.ravel() for a in np.mgrid[8:270:9, 2:24:3])
+    prints = under.footprints[rows, columns].astype(np.float64)
+    first = np.concatenate([[0], np.cumsum(np.resize(COUNTS, len(rows)))]).astype(np.int32)
+
+    taps, shares = layout_kernel.look_up(
+        under.plane_from_pixel, layout, source, (bevel, 0.002), (rows, columns), prints, first
+    )
+
+    wanted, shares_wanted, _ = looked_up(under.plane_from_pixel, pieces, (rows, columns), prints, first)
+    # On an edge single precision may tell either piece; a face repeats, so that 65535 lies beside 0.
+    apart = np.abs(taps.astype(int) - wanted)
+    apart = np.minimum(apart, 65536 - apart).max(1)
+    assert np.mean(apart > 8) < 0.005
+    # The same points, since where all of them lie in one piece that piece alone is asked for.
+    away = np.abs(shares.astype(int) - shares_wanted)
+    assert np.mean(away > 60) < 0.005
+    assert 0 < (shares[:, 1] > 0).mean() <= 1 or not layout.pattern.grout_m

@@ -56,14 +56,18 @@ class Bond(Rectangular):
             half = (self.length_m + self.grout_m) / 2
             require(0 <= self.random_stagger_m <= half, "joints can be staggered by half of a piece at most")
 
+    @property
+    def margin(self) -> float:
+        """How far from its place a row lies at random, at most; as a part of the pitch."""
+        return 0.25 - 0.5 * (self.random_stagger_m or 0.0) / (self.length_m + self.grout_m)
+
     def shift(self, row: Array | Ids, seed: int) -> Array:
         """Metres by which these rows are moved along x."""
         pitch = self.length_m + self.grout_m
         if self.random_stagger_m is None:
             return np.asarray(np.mod(row * self.offset, 1.0) * pitch)
-        margin = 0.25 - 0.5 * self.random_stagger_m / pitch
         parity = np.asarray(row).astype(np.int64) & 1
-        return np.asarray((0.5 * parity + margin * (2 * uniform(row, seed) - 1)) * pitch)
+        return np.asarray((0.5 * parity + self.margin * (2 * uniform(row, seed) - 1)) * pitch)
 
     def at(self, x: Array, y: Array, seed: int) -> Located:
         length, width = self.length_m + self.grout_m, self.width_m + self.grout_m

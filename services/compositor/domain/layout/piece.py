@@ -39,10 +39,14 @@ def unpack(piece: Ids) -> tuple[Ids, Ids, Ids]:
     return (i ^ half) - half, (j ^ half) - half, piece & ((1 << _INDEX_BITS) - 1)
 
 
+def key_offset(seed: int) -> int:
+    """What a seed adds to keys before they are scrambled."""
+    return (seed * 2 + 1) * 0x9E3779B97F4A7C15 % 2**64
+
+
 def scramble(key: Array | Ids | int, seed: int) -> NDArray[np.uint64]:
     """64 random-looking bits of each key: the finalizer of SplitMix64 (Steele, Lea & Flood, 2014, fig. 16)."""
-    golden = 0x9E3779B97F4A7C15
-    z = np.asarray(key).astype(np.int64).astype(np.uint64) + np.uint64((seed * 2 + 1) * golden % 2**64)
+    z = np.asarray(key).astype(np.int64).astype(np.uint64) + np.uint64(key_offset(seed))
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(z ^ (z >> np.uint64(31)), np.uint64)

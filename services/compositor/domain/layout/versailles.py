@@ -31,6 +31,8 @@ for _t, (_corner, _kind, _w, _h) in enumerate(TILES):
         for _b in range(_h):
             _TABLE[(_corner + _a + 2 * _b) % CELLS] = _t, _a, _b
 _TILES = np.array(TILES)
+# The same for the compiled look-up: columns and rows from the tile's corner, and the tile's cells.
+CELLS_OF_CLASS = np.array([(a, b, *TILES[t][2:]) for t, a, b in _TABLE], np.int32)
 
 
 @dataclass(frozen=True)
