@@ -58,6 +58,9 @@ class Files:
     async def rgb(self, key: str) -> np.ndarray:
         return await asyncio.get_running_loop().run_in_executor(None, self._read, key, decode_rgb)
 
+    async def sized(self, key: str, height: int, width: int) -> np.ndarray:
+        return await asyncio.get_running_loop().run_in_executor(None, resize, await self.rgb(key), height, width)
+
     async def grey(self, key: str) -> np.ndarray:
         return await asyncio.get_running_loop().run_in_executor(None, self._read, key, decode_grey)
 

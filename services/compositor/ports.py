@@ -189,6 +189,9 @@ class Pictures(Protocol):
 
     async def rgb(self, key: str) -> NDArray[np.uint8]: ...
 
+    async def sized(self, key: str, height: int, width: int) -> NDArray[np.uint8]:
+        """`rgb` at this size."""
+
     async def grey(self, key: str) -> NDArray[np.uint8]: ...
 
     async def rgba(self, key: str) -> NDArray[np.uint8]: ...

@@ -1,12 +1,15 @@
 """Stored pictures, decoded in threads, with the latest kept in memory up to a number of bytes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Executor
+from typing import TypeVarTuple
 
-from roomviz.imaging.codec import Image, decode_grey, decode_rgb, decode_rgba
+from roomviz.imaging.codec import Image, decode_grey, decode_rgb, decode_rgba, resize
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.objects import Objects
+
+Given = TypeVarTuple("Given")
 
 
 class CachedPictures:
@@ -15,16 +18,22 @@ class CachedPictures:
     def __init__(self, objects: Objects, cpu: Executor, bytes_max: int):
         self._objects, self._cpu = objects, cpu
         self._kept = Memory[Image](bytes_max)
-        self._loading: dict[str, asyncio.Task[Image]] = {}
+        self._loading: dict[Hashable, asyncio.Task[Image]] = {}
 
     async def rgb(self, key: str) -> Image:
-        return await self._get(key, decode_rgb)
+        return await self._once(key, lambda: self._load(key, decode_rgb))
+
+    async def sized(self, key: str, height: int, width: int) -> Image:
+        whole = await self.rgb(key)
+        if whole.shape[:2] == (height, width):
+            return whole
+        return await self._once((key, height, width), lambda: self._run(resize, whole, height, width))
 
     async def grey(self, key: str) -> Image:
-        return await self._get(key, decode_grey)
+        return await self._once(key, lambda: self._load(key, decode_grey))
 
     async def rgba(self, key: str) -> Image:
-        return await self._get(key, decode_rgba)
+        return await self._once(key, lambda: self._load(key, decode_rgba))
 
     def forget(self, which: Callable[[str], bool]) -> None:
         """Drop what is in memory of these rooms."""
@@ -33,19 +42,24 @@ class CachedPictures:
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         await self._objects.put(key, data, content_type)
 
-    async def _get(self, key: str, decode: Callable[[bytes], Image]) -> Image:
+    async def _once(self, key: Hashable, make: Callable[[], Coroutine[None, None, Image]]) -> Image:
         kept = self._kept.get(key)
         if kept is not None:
             return kept
         task = self._loading.get(key)
-        if task is None:  # one load for all who ask at the same time
-            task = self._loading[key] = asyncio.create_task(self._load(key, decode))
+        if task is None:  # once for all who ask at the same time
+            task = self._loading[key] = asyncio.create_task(self._keep(key, make))
             task.add_done_callback(lambda _: self._loading.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _load(self, key: str, decode: Callable[[bytes], Image]) -> Image:
-        data = await self._objects.get(key)
-        image = await asyncio.get_running_loop().run_in_executor(self._cpu, decode, data)
+    async def _keep(self, key: Hashable, make: Callable[[], Coroutine[None, None, Image]]) -> Image:
+        image = await make()
         image.setflags(write=False)
         self._kept.put(key, image)
         return image
+
+    async def _load(self, key: str, decode: Callable[[bytes], Image]) -> Image:
+        return await self._run(decode, await self._objects.get(key))
+
+    async def _run(self, function: Callable[[*Given], Image], *arguments: *Given) -> Image:
+        return await asyncio.get_running_loop().run_in_executor(self._cpu, function, *arguments)

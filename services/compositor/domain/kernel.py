@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,7 +75,7 @@ def _level(texels: NDArray[np.uint16]) -> _Level:
 @dataclass(frozen=True)
 class Texels:
     """A texture as the kernel reads it: for each level (h + 1, w + 1, 4) uint16 linear, 65535 = 1, whose last row and
-    column repeat the first."""
+    column repeat the first; the fourth number means nothing."""
 
     levels: tuple[NDArray[np.uint16], ...]
 
@@ -94,10 +95,9 @@ def texels(levels: Sequence[LinearImage]) -> Texels:
     for level in levels:
         if max(level.shape[:2]) > SIDE_MAX:
             raise ValueError(f"a texture has at most {SIDE_MAX} texels a side, not {level.shape[1]} x {level.shape[0]}")
-        whole = np.zeros((level.shape[0] + 1, level.shape[1] + 1, 4), np.uint16)
-        whole[:-1, :-1, :3] = np.clip(level, 0, 1) * 65535 + 0.5
-        whole[-1], whole[:, -1] = whole[0], whole[:, 0]
-        made.append(whole)
+        whole = cv2.multiply(level, np.full(4, 65535.0), dtype=cv2.CV_16U)
+        whole = cv2.copyMakeBorder(cv2.cvtColor(whole, cv2.COLOR_RGB2RGBA), 0, 1, 0, 1, cv2.BORDER_WRAP)
+        made.append(np.asarray(whole, np.uint16))
     return Texels(tuple(made))
 
 

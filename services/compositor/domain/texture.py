@@ -111,10 +111,9 @@ def finest_m(pixel_from_plane: Matrix, box: tuple[int, int, int, int]) -> float:
     return float(np.maximum(at.long / taps, at.short).min()) / every
 
 
-def halved(texture: Image, halvings: int) -> Image:
-    """A (H, W, 3) uint8 sRGB texture at a level of its pyramid, or its last."""
-    levels = pyramid(texture, 1.0, 1.0).levels
-    return to_srgb(levels[min(halvings, len(levels) - 1)])
+def halved(texture: Image) -> Image:
+    """A (H, W, 3) uint8 sRGB texture at the second level of its pyramid."""
+    return to_srgb(pyramid(texture, 1.0, 1.0).levels[:2][-1])
 
 
 def lay(source: Pyramid, at: Footprint) -> LinearImage:

@@ -109,7 +109,7 @@ class Renderer:
     async def photo(self, photo_key: str, height: int, width: int) -> Image:
         """The room as it was, at this size."""
         with stage("read"):
-            return await self.run(resize, await self.pictures.rgb(photo_key), height, width)
+            return await self.pictures.sized(photo_key, height, width)
 
     async def picture(
         self, spec: RenderSpec, photo_key: str, height: int, width: int, keep: bool, coverage: bool = False
@@ -259,34 +259,33 @@ class Renderer:
         if not layer.texture_digest:
             return kernel.paint(linear_from_rgb24(layer.color_rgb))
         digest = layer.laid.face_digest if layer.laid else layer.texture_digest
-        for halvings in (2, 1):
-            if finest_m * DENSITY_USUAL >= 2**halvings:
-                smaller = await self._kept(digest, halvings)
-                height, width = smaller.levels[0].shape[:2]
-                repeat_x, repeat_y = _repeat(layer)
-                if finest_m**2 * (height / repeat_y) * (width / repeat_x) >= 1:
-                    return smaller
-        return await self._kept(digest, 0)
+        if finest_m * DENSITY_USUAL >= 2:
+            smaller = await self._kept(digest, small=True)
+            height, width = smaller.levels[0].shape[:2]
+            repeat_x, repeat_y = _repeat(layer)
+            if finest_m**2 * (height / repeat_y) * (width / repeat_x) >= 1:
+                return smaller
+        return await self._kept(digest, small=False)
 
-    async def _kept(self, digest: str, halvings: int) -> Texels:
-        found = self.textures.get((digest, halvings))
+    async def _kept(self, digest: str, small: bool) -> Texels:
+        found = self.textures.get((digest, small))
         if found is None:
-            found = await self.run(_make_texels, await self._texture(digest, halvings))
-            self.textures.put((digest, halvings), found)
+            found = await self.run(_make_texels, await self._texture(digest, small))
+            self.textures.put((digest, small), found)
         return found
 
-    async def _texture(self, digest: str, halvings: int) -> Image:
-        """A texture, halved so often. Whoever needs a smaller copy first, keeps it for all."""
-        if not halvings:
+    async def _texture(self, digest: str, small: bool) -> Image:
+        """A texture, or its copy of half the size. Whoever needs that first, keeps it for all."""
+        if not small:
             return await self.pictures.rgb(f"textures/{digest}.png")
         # The name of a renderer stands for its bytes, whoever halved.
-        key = f"halved/{version.renderer().replace('/', '-')}/{digest}-{halvings}.png"
+        key = f"halved/{version.renderer().replace('/', '-')}/{digest}.png"
         try:
             return await self.pictures.rgb(key)
         except NotFound:
-            small = await self.run(halved, await self.pictures.rgb(f"textures/{digest}.png"), halvings)
-            await self.pictures.put(key, await self.run(encode_png, small), "image/png")
-            return small
+            half = await self.run(halved, await self.pictures.rgb(f"textures/{digest}.png"))
+            await self.pictures.put(key, await self.run(encode_png, half), "image/png")
+            return half
 
     async def run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
         """In a thread of its own."""

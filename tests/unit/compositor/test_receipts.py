@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from roomviz.errors import FailedPrecondition, NotFound
-from roomviz.imaging.codec import encode_jpeg, encode_png
+from roomviz.imaging.codec import encode_jpeg, encode_png, resize
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
 from roomviz.v1 import layouts_pb2, products_pb2, rooms_pb2, visualizations_pb2
@@ -47,6 +47,9 @@ class Stored:
 
     async def rgb(self, key: str) -> np.ndarray:
         return self.kept[key]
+
+    async def sized(self, key: str, height: int, width: int) -> np.ndarray:
+        return resize(await self.rgb(key), height, width)
 
     grey = rgba = rgb
 
