@@ -5,7 +5,7 @@ photo is flat, and drawn from a fixed seed, so that the same picture is made eve
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -31,6 +31,8 @@ FLAT = 0.4
 SIGMA_MAX = 0.08
 # Of a large photo so many squares of so many pixels a side are looked at, spread over it.
 SQUARES, SQUARE = 4, 256
+# Of what is looked at, one pixel in so many is counted.
+COUNTED = 5
 TILE, SEED = 512, 20
 # What most materials are made of: brighter and darker ones get their noise by the light alone.
 TYPICAL_ALBEDO = 0.35
@@ -44,7 +46,7 @@ _VALUES = to_linear(np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2))[
 def noise(photo: Image) -> Float:
     """(256,) standard deviation of a photo's noise at each 8-bit grey, in parts of 255."""
     looked = [_looked_at(photo[part]) for part in _parts(*photo.shape[:2])]
-    grey, high, rough = (np.concatenate(v) for v in zip(*looked, strict=True))
+    grey, high, rough = (np.concatenate(v)[::COUNTED] for v in zip(*looked, strict=True))
     # Clipped values have no noise left, and say nothing of how much there would be.
     usable = (grey > 4) & (grey < 250)
     if usable.sum() < LEVEL_PIXELS:
@@ -73,14 +75,27 @@ def grained(lit: Float, at: tuple[int, int], sigma: Float, strength: float) -> F
     """
     if not sigma.any():
         return lit
-    light = np.asarray(np.arange(LIGHT_MAX) / LIGHT_ONE, np.float32)
-    value = np.interp(response(light[None])[0], _VALUES, np.arange(256))  # 0 to 255, with all that lies between
-    # A value is the light to the power of about 1 / 2.2: what that makes of a small difference.
-    relative = strength * 2.2 * np.interp(value, np.arange(256), sigma) / np.maximum(value / 255, DARK)
-    here = np.asarray(relative, np.float32)[np.minimum(lit * (TYPICAL_ALBEDO * LIGHT_ONE), LIGHT_MAX - 1).astype(int)]
+    relative = _relative(sigma.tobytes(), strength)
+    here = relative[np.minimum(lit * (TYPICAL_ALBEDO * LIGHT_ONE), LIGHT_MAX - 1).astype(int)]
     h, w = lit.shape
     field = np.take(np.take(_tile(), (np.arange(h) + at[1]) % TILE, 0), (np.arange(w) + at[0]) % TILE, 1)
     return np.asarray(lit * (1 + np.clip(here * field, -0.4, 0.4)), np.float32)
+
+
+@lru_cache(maxsize=16)
+def _relative(sigma: bytes, strength: float) -> Float:
+    """(LIGHT_MAX,) noise of light that is this bright, in parts of it; sigma as bytes of float32, since a surface's rows
+    are often asked for a few at a time."""
+    light = np.asarray(np.arange(LIGHT_MAX) / LIGHT_ONE, np.float32)
+    value = np.interp(response(light[None])[0], _VALUES, np.arange(256))  # 0 to 255, with all that lies between
+    # A value is the light to the power of about 1 / 2.2: what that makes of a small difference.
+    relative = (
+        strength
+        * 2.2
+        * np.interp(value, np.arange(256), np.frombuffer(sigma, np.float32))
+        / np.maximum(value / 255, DARK)
+    )
+    return np.asarray(relative, np.float32)
 
 
 def _parts(height: int, width: int) -> Iterator[tuple[slice, slice]]:

@@ -118,12 +118,10 @@ class Renderer:
         once they are used."""
         spec = corrected(spec)
         spec = replace(spec, layers=around_corners(spec))
-        photo, textures = await asyncio.gather(
-            self.photo(photo_key, height, width), self._textures(spec, height, width)
-        )
+        reading = asyncio.create_task(self.photo(photo_key, height, width))
+        making = self._plates(spec, photo_key, reading) if keep else self._surfaces(spec, reading)
         made: Sequence[Plate | Surface | None]
-        with stage("plate"):
-            made = await self._plates(spec, photo_key, photo) if keep else await self._surfaces(spec, photo)
+        photo, textures, made = await asyncio.gather(reading, self._textures(spec, height, width), making)
         with stage("layout"):
             joints = await self._joints(spec, photo_key, photo, made)
         with stage("render"):
@@ -185,14 +183,20 @@ class Renderer:
         parts = (self.run(splice.encoded, base, made.whole, part) for part in np.array_split(chosen, self.threads))
         return splice.spliced(base, chosen, list(chain.from_iterable(await asyncio.gather(*parts))))
 
-    async def _plates(self, spec: RenderSpec, photo_key: str, photo: Image) -> list[Plate | None]:
+    async def _plates(self, spec: RenderSpec, photo_key: str, reading: asyncio.Task[Image]) -> list[Plate | None]:
         """A plate a layer; None where its mask is empty."""
+        photo = await reading
         keys = [_plate_key(spec, photo_key, photo, layer) for layer in spec.layers]
         found = list(await asyncio.gather(*(self.plates.get(spec.room, key) for key in keys)))
         missing = [n for n, plate in enumerate(found) if plate is None]
         if missing:
             light = await self._light(spec, photo)
-            made = await asyncio.gather(*(self._surface(spec, spec.layers[n], photo, light) for n in missing))
+
+            async def one(layer: LayerSpec) -> Surface | None:
+                mask = await self.pictures.grey(layer.mask_key)
+                return await self.run(_make_surface, spec, layer, photo, mask, light)
+
+            made = await asyncio.gather(*(one(spec.layers[n]) for n in missing))
             for n, on in zip(missing, made, strict=True):
                 if on is not None:
                     plate = await self.run(on.plate, 0, len(on.alpha))
@@ -200,14 +204,18 @@ class Renderer:
                     self.plates.put(spec.room, keys[n], plate)
         return found
 
-    async def _surfaces(self, spec: RenderSpec, photo: Image) -> list[Surface | None]:
-        light = await self._light(spec, photo)
+    async def _surfaces(self, spec: RenderSpec, reading: asyncio.Task[Image]) -> list[Surface | None]:
+        async def lit() -> Callable[[Box], Light]:
+            return await self._light(spec, await reading)
+
+        light = asyncio.create_task(lit())
         # Not all at once: a mask at full size is as large as a third of the photo.
         few = asyncio.Semaphore(self.threads)
 
         async def one(layer: LayerSpec) -> Surface | None:
             async with few:
-                return await self._surface(spec, layer, photo, light)
+                mask = await self.pictures.grey(layer.mask_key)  # while the photo is read
+                return await self.run(_make_surface, spec, layer, await reading, mask, await light)
 
         return await asyncio.gather(*(one(layer) for layer in spec.layers))
 
@@ -231,12 +239,6 @@ class Renderer:
                 self.layouts.put(key, found)
             out.append(Joined(found, linear_from_rgb24(layer.laid.grout_rgb)))
         return out
-
-    async def _surface(
-        self, spec: RenderSpec, layer: LayerSpec, photo: Image, light: Callable[[Box], Light]
-    ) -> Surface | None:
-        mask = await self.pictures.grey(layer.mask_key)
-        return await self.run(_make_surface, spec, layer, photo, mask, light)
 
     async def _light(self, spec: RenderSpec, photo: Image) -> Callable[[Box], Light]:
         if spec.light_key:
