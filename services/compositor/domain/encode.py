@@ -8,8 +8,9 @@ as two beside each other, need never exist whole.
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -84,7 +85,7 @@ def encode_as(picture: Image | Rows, format: str, packet: bytes = b"") -> bytes:
     source = picture if isinstance(picture, Rows) else of(picture)
     check_output(format, source.height, source.width, source.channels == 4)
     if format == "jpeg":
-        return _jpeg(source, packet)
+        return jpeg_joined([strip() for strip in jpeg_strips(source)], source.height, source.width, packet)
     if format == "png":
         return _png(source, packet)
     whole = picture if isinstance(picture, np.ndarray) else source.whole()
@@ -102,18 +103,30 @@ def encode_as(picture: Image | Rows, format: str, packet: bytes = b"") -> bytes:
     return out.getvalue()
 
 
-def _jpeg(source: Rows, packet: bytes) -> bytes:
-    """With a restart marker after each strip: what lies between two of them depends on its own pixels alone."""
+Strip = tuple[bytes, tuple[bytes, ...]]  # of a JPEG: its header, and what lies between its restart markers
+
+
+def jpeg_strips(picture: Image | Rows, quality: int = JPEG_QUALITY) -> list[Callable[[], Strip]]:
+    """Work that encodes a picture, strip by strip, which may be done in any order and at the same time: with a restart
+    marker after each, what lies between two of them depends on its own pixels alone."""
+    source = picture if isinstance(picture, Rows) else of(picture)
     units = -(-source.width // splice.UNIT) * (STRIP // splice.UNIT)
-    header, segments = b"", list[bytes]()
-    for strip in source.strips():
-        data = encode(strip, ".jpg", cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_RST_INTERVAL, units)
-        found, segment = splice.split(data)
-        header = header or found
-        segments.extend(segment)
+
+    def strip(top: int) -> Strip:
+        rows = source.rows(top, min(top + STRIP, source.height))
+        return splice.split(
+            encode(rows, ".jpg", cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_RST_INTERVAL, units)
+        )
+
+    return [partial(strip, top) for top in range(0, source.height, STRIP)]
+
+
+def jpeg_joined(strips: Sequence[Strip], height: int, width: int, packet: bytes = b"") -> bytes:
+    """The file of a picture of this size."""
+    header = strips[0][0]
     if packet:
         header = xmp.in_jpeg(header, packet)
-    return splice.joined(splice.resized(header, source.height, source.width), segments)
+    return splice.joined(splice.resized(header, height, width), [part for _, parts in strips for part in parts])
 
 
 def _png(source: Rows, packet: bytes) -> bytes:

@@ -7,6 +7,7 @@ from functools import cache
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
@@ -19,6 +20,11 @@ from services.compositor.domain.shading import response
 LIGHT_ONE, LIGHT_MAX = 4096, 16384  # entries of the table of what light looks like
 REPEAT_ONE = 1 << 20  # of a coordinate within one repeat of the texture
 SIDE_MAX = 4095  # texels; more do not fit the kernel's numbers
+
+
+_LINEAR = np.round(to_linear(np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, 2))[0, :, 0] * 65535).astype(
+    np.uint16
+)
 
 
 class _Level(ctypes.Structure):
@@ -91,14 +97,27 @@ def paint(color: NDArray[np.float32]) -> Texels:
 
 def texels(levels: Sequence[LinearImage]) -> Texels:
     """From levels (h, w, 3) float32 linear. Raises ValueError where a side has more than SIDE_MAX texels."""
-    made = []
-    for level in levels:
-        if max(level.shape[:2]) > SIDE_MAX:
-            raise ValueError(f"a texture has at most {SIDE_MAX} texels a side, not {level.shape[1]} x {level.shape[0]}")
-        whole = cv2.multiply(level, np.full(4, 65535.0), dtype=cv2.CV_16U)
-        whole = cv2.copyMakeBorder(cv2.cvtColor(whole, cv2.COLOR_RGB2RGBA), 0, 1, 0, 1, cv2.BORDER_WRAP)
-        made.append(np.asarray(whole, np.uint16))
-    return Texels(tuple(made))
+    return Texels(tuple(_wrapped(cv2.multiply(level, np.full(4, 65535.0), dtype=cv2.CV_16U)) for level in levels))
+
+
+def texels_of(texture: Image) -> Texels:
+    """The pyramid of a (H, W, 3) uint8 sRGB texture (`texture.pyramid`), without going through floating point. Raises
+    ValueError where a side has more than SIDE_MAX texels."""
+    level = cv2.LUT(texture, _LINEAR)
+    levels = [_wrapped(level)]
+    while max(level.shape[:2]) > 1:
+        h, w = level.shape[:2]
+        level = cv2.resize(level, (max(1, w // 2), max(1, h // 2)), interpolation=cv2.INTER_AREA)
+        levels.append(_wrapped(level))
+    return Texels(tuple(levels))
+
+
+def _wrapped(level: MatLike) -> NDArray[np.uint16]:
+    height, width = level.shape[:2]
+    if max(height, width) > SIDE_MAX:
+        raise ValueError(f"a texture has at most {SIDE_MAX} texels a side, not {width} x {height}")
+    whole = cv2.copyMakeBorder(cv2.cvtColor(level, cv2.COLOR_RGB2RGBA), 0, 1, 0, 1, cv2.BORDER_WRAP)
+    return np.asarray(whole, np.uint16)
 
 
 @dataclass(frozen=True)

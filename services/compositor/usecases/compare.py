@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from roomviz.errors import InvalidArgument, RoomvizError, unwrap
-from roomviz.imaging.codec import encode_jpeg
 from roomviz.runtime.metrics import stage
 from services.compositor.domain.sheet import Grid, grey_sheet
 from services.compositor.ports import Order
@@ -77,7 +76,7 @@ class Compare:
                 return Tile(*at, slot)
             try:
                 async with gate:
-                    made = await self.make(slot)
+                    made = await self.make(slot, report=False)
             except Exception as error:
                 failure = unwrap(error)
                 if not isinstance(failure, RoomvizError):
@@ -101,5 +100,5 @@ class Compare:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         with stage("encode"):
-            data = await self.make.renderer.run(encode_jpeg, sheet, PREVIEW_QUALITY)
+            data = await self.make.renderer.encoded(sheet, "jpeg", quality=PREVIEW_QUALITY)
         yield Sheet(data, *grid.size, grid.columns)

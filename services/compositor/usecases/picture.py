@@ -24,8 +24,8 @@ async def quietly(stage: str, percent: int) -> None:
 
 @dataclass(frozen=True)
 class Made:
-    """Of a preview also picture (H, W, 3) uint8, colors and scales: what it shows of each layer, and the planes that
-    something was laid on."""
+    """Of a preview also picture (H, W, 3) uint8, and colors and scales where they were asked for: what it shows of each
+    layer, and the planes that something was laid on."""
 
     data: bytes = field(repr=False)
     width: int
@@ -45,7 +45,8 @@ class MakePicture:
     recipes: Recipes
     generate: Generate | None = None
 
-    async def __call__(self, order: Order, progress: Progress = quietly) -> Made:
+    async def __call__(self, order: Order, progress: Progress = quietly, report: bool = True) -> Made:
+        """`report`: measure what a preview shows of its colours and scales."""
         if not order.generated:
             check(order.spec)
         height, width = size_of(order)
@@ -55,12 +56,12 @@ class MakePicture:
             async with asyncio.TaskGroup() as group:
                 # A receipt that cannot be honoured would be worse than no picture.
                 group.create_task(self.recipes.keep(order))
-                made = group.create_task(self._make(order, height, width, progress))
+                made = group.create_task(self._make(order, height, width, progress, report))
         except BaseExceptionGroup as failed:
             raise unwrap(failed) from failed
         return made.result()
 
-    async def _make(self, order: Order, height: int, width: int, progress: Progress) -> Made:
+    async def _make(self, order: Order, height: int, width: int, progress: Progress, report: bool) -> Made:
         spec, output = order.spec, order.output
         packet = xmp.packet(xmp.Mark(order.receipt, order.renderer, order.generated))
         await progress("render", 10)
@@ -72,12 +73,14 @@ class MakePicture:
             made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
             with stage("encode"):
                 data = xmp.in_jpeg(await self.renderer.jpeg(made, spec.working_key), packet)
+            if not report:
+                return Made(data, width, height, picture=made.picture)
             colors = await self.renderer.run(colors_of, spec, made)
             return Made(data, width, height, colors, scales_of(spec), made.placed, made.picture)
         picture = await self._view(order, height, width)
         await progress("encode", 70)
         with stage("encode"):
-            data = await self.renderer.run(encode.encode_as, picture, output.format, packet)
+            data = await self.renderer.encoded(picture, output.format, packet)
         return Made(data, 2 * width if output.view == "side_by_side" else width, height)
 
     async def _view(self, order: Order, height: int, width: int) -> Image | Rows:

@@ -19,9 +19,9 @@ from roomviz.imaging.color import linear_from_rgb24
 from roomviz.imaging.homography import Matrix, scaled
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.metrics import stage
-from services.compositor.domain import kernel, perspective, relight, splice, version
+from services.compositor.domain import encode, kernel, perspective, relight, splice, version
 from services.compositor.domain.corners import Wall, unfolded
-from services.compositor.domain.encode import STRIP
+from services.compositor.domain.encode import STRIP, Rows
 from services.compositor.domain.kernel import Joined, Texels
 from services.compositor.domain.layout import Source
 from services.compositor.domain.layout_plate import LayoutPlate, Pieces, joined, layout_plate
@@ -29,7 +29,7 @@ from services.compositor.domain.plate import Plate, Surface, box_of, surface
 from services.compositor.domain.shading import Box, Light, light_in, light_of
 from services.compositor.domain.sheen import FINISHES
 from services.compositor.domain.splice import Tiles
-from services.compositor.domain.texture import finest_m, halved, pyramid
+from services.compositor.domain.texture import finest_m, halved
 from services.compositor.ports import Laid, LayerSpec, Pictures, PlacedThing, Plates, RenderSpec
 from services.compositor.usecases.things import Staging
 
@@ -182,6 +182,16 @@ class Renderer:
         chosen = splice.changed(base, made.touched)
         parts = (self.run(splice.encoded, base, made.whole, part) for part in np.array_split(chosen, self.threads))
         return splice.spliced(base, chosen, list(chain.from_iterable(await asyncio.gather(*parts))))
+
+    async def encoded(
+        self, picture: Image | Rows, format: str, packet: bytes = b"", quality: int = encode.JPEG_QUALITY
+    ) -> bytes:
+        """File bytes (`encode.encode_as`); the strips of a JPEG at the same time."""
+        if format != "jpeg":
+            return await self.run(encode.encode_as, picture, format, packet)
+        height, width = (picture.height, picture.width) if isinstance(picture, Rows) else picture.shape[:2]
+        strips = await asyncio.gather(*map(self.run, encode.jpeg_strips(picture, quality)))
+        return encode.jpeg_joined(strips, height, width, packet)
 
     async def _plates(self, spec: RenderSpec, photo_key: str, reading: asyncio.Task[Image]) -> list[Plate | None]:
         """A plate a layer; None where its mask is empty."""
@@ -412,9 +422,9 @@ def _lay_strip(
 
 
 def _make_texels(texture: Image) -> Texels:
-    levels = pyramid(texture, 1.0, 1.0).levels
-    # Finer ones than the kernel reads are finer than any photo shows.
-    return kernel.texels([level for level in levels if max(level.shape[:2]) <= kernel.SIDE_MAX])
+    while max(texture.shape[:2]) > kernel.SIDE_MAX:  # finer than any photo shows
+        texture = halved(texture)
+    return kernel.texels_of(texture)
 
 
 def _union(masks: Sequence[Image], height: int, width: int) -> NDArray[np.bool_]:

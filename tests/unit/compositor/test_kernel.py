@@ -120,3 +120,19 @@ def test_work_holds_on_to_all_that_it_points_to(monkeypatch: pytest.MonkeyPatch)
 
     np.testing.assert_array_equal(found, wanted)
     assert others
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (37, 90), (1, 5), (1, 1)])
+def test_a_textures_numbers_are_those_of_its_pyramid(shape: tuple[int, int]):
+    texture = np.random.default_rng(2).integers(0, 256, (*shape, 3), np.uint8)
+
+    made, wanted = kernel.texels_of(texture), kernel.texels(pyramid(texture, 1.0, 1.0).levels)
+
+    assert [level.shape for level in made.levels] == [level.shape for level in wanted.levels]
+    for a, b in zip(made.levels, wanted.levels, strict=True):
+        np.testing.assert_allclose(a[..., :3].astype(int), b[..., :3], atol=3)  # each halving rounds
+
+
+def test_a_texture_that_is_too_large_is_refused():
+    with pytest.raises(ValueError, match="4095"):
+        kernel.texels_of(np.zeros((4096, 2, 3), np.uint8))

@@ -7,6 +7,7 @@ least the stagger: that is always allowed, as the stagger is at most half of the
 through the table up and down again, so that neighbours in the plane are neighbours in the table.
 """
 
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -113,7 +114,9 @@ def _next_row(
     return (last[0] + float(rng.uniform(stagger, min(pitches) - stagger))) % period, last[1]
 
 
-@lru_cache(maxsize=64)
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def joints(pitches: tuple[float, ...], stagger: float, seed: int) -> Joints:
     """The table of a seed.
 
@@ -121,6 +124,12 @@ def joints(pitches: tuple[float, ...], stagger: float, seed: int) -> Joints:
         pitches: metres, the lengths of boards with their joint.
         stagger: metres between joints of neighbouring rows, at most half of the shortest pitch.
     """
+    with _ONE_AT_A_TIME:  # threads that lay parts of one floor all ask at the same moment
+        return _joints(pitches, stagger, seed)
+
+
+@lru_cache(maxsize=64)
+def _joints(pitches: tuple[float, ...], stagger: float, seed: int) -> Joints:
     rng = np.random.default_rng([seed & 0xFFFFFFFF, len(pitches)])
     times = -(-BOARDS_MIN // len(pitches))
     period = times * sum(pitches)
