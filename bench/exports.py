@@ -28,7 +28,7 @@ from deploy.local.settings import LocalSettings
 from roomviz.imaging.codec import decode_grey, decode_rgb, encode_jpeg, encode_png, preview_size, resize
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
-from roomviz.v1 import rooms_pb2
+from roomviz.v1 import layouts_pb2, rooms_pb2, visualizations_pb2
 from services.compositor.adapters.plates import StoredPlates
 from services.compositor.domain.encode import TYPES, encode_as
 from services.compositor.ports import Order
@@ -125,6 +125,29 @@ def room(folder: Path, megapixels: float) -> compositor_pb2.RenderSpec:
     return spec
 
 
+PATTERNS = (
+    "GRID",
+    "RUNNING_BOND",
+    "RANDOM_BOND",
+    "HERRINGBONE",
+    "CHEVRON",
+    "BASKET_WEAVE",
+    "VERSAILLES",
+    "HEXAGON",
+    "PLANK",
+)
+
+
+def in_pieces(spec: compositor_pb2.RenderSpec, pattern: str) -> None:
+    """Lay the floor in boards of 45 x 9 cm, or in what else the pattern makes of them, with joints of 2 mm."""
+    layer = spec.layers[0]
+    m = layer.material
+    m.face_digest, m.face_width_m, m.face_height_m = m.texture_digest, 1.2, 1.2
+    m.piece_length_m, m.piece_width_m = 0.45, 0.09
+    layer.layout.pattern = layouts_pb2.Pattern.Value(f"PATTERN_{pattern}")
+    layer.layout.grout.width_m, layer.layout.grout.color_rgb, layer.layout.bevel_m = 0.002, 0x303030, 0.001
+
+
 def maker(folder: Path, pool: ThreadPoolExecutor, keep: bool, threads: int = THREADS) -> MakePicture:
     files, memory = Files(folder, keep), [Memory(1 << 29 if keep else 0) for _ in range(7)]
     plates, staging = StoredPlates(memory[0], None, pool), Staging(files, pool, *memory[4:])
@@ -184,13 +207,16 @@ def child_time(folder: Path, spec: compositor_pb2.RenderSpec, format: str, view:
 
 
 def orders(spec: compositor_pb2.RenderSpec, count: int) -> list[Order]:
-    """As many different ones: products, turns, formats, views, previews."""
+    """As many different ones: products, turns, pieces, light, formats, views, previews."""
     rng, found = np.random.default_rng(5), []
     for _ in range(count):
         one = compositor_pb2.RenderSpec.FromString(spec.SerializeToString())
         one.layers[0].material.texture_digest = str(rng.integers(TEXTURES))
         one.layers[0].rotation_deg = float(rng.uniform(-180, 180))
         one.layers[1].material.color_rgb = int(rng.integers(1 << 24))
+        if rng.integers(2):
+            in_pieces(one, str(rng.choice(PATTERNS)))
+        one.relight = visualizations_pb2.Relight.ValueType(int(rng.choice([0, 0, 1, 2, 3])))
         preview, view = bool(rng.integers(2)), str(rng.choice(["AFTER", "AFTER", "BEFORE", "SIDE_BY_SIDE", "LAYER"]))
         format = str(rng.choice(["PNG", "WEBP", "AVIF"] if view == "LAYER" else ["JPEG", "PNG", "WEBP", "AVIF"]))
         output = compositor_pb2.Output(format=f"IMAGE_FORMAT_{format}", view=f"VIEW_{view}")
@@ -261,13 +287,9 @@ def serve_child(what: str, folder: Path, *arguments: str) -> None:
     if what == "render":
         print(json.dumps(child_render(folder, json.load(sys.stdin), int(arguments[0]))))
         return
-    spec = compositor_pb2.RenderSpec.FromString((folder / "spec").read_bytes())
-    if what == "swap":
-        print(json.dumps(child_swap(folder, spec)))
-    elif what == "peak":
-        print(json.dumps(child_peak(folder, spec, *arguments)))
-    else:
-        print(json.dumps(child_time(folder, spec, *arguments)))
+    spec = compositor_pb2.RenderSpec.FromString((folder / arguments[0]).read_bytes())
+    measure = {"swap": child_swap, "peak": child_peak, "time": child_time}[what]
+    print(json.dumps(measure(folder, spec, *arguments[1:])))
 
 
 def exports(megapixels: float) -> None:
@@ -279,21 +301,24 @@ def exports(megapixels: float) -> None:
             f"\n{spec.width_px} x {spec.height_px}, floor and wall; stateless; ratios of wall time with {THREADS} threads"
         )
         print("(with one; of CPU time) over decode + encode, one thread (bar for 12 MP JPEG: 1.6x, 600 MB)")
+        in_pieces(spec, "HERRINGBONE")
+        (folder / "pieces").write_bytes(spec.SerializeToString())
+        print(_line(folder, "pieces", "jpeg", "AFTER", "jpeg  herringbone  "), flush=True)
         for format in TYPES:
             views = ["AFTER", "SIDE_BY_SIDE", *(["LAYER"] if format != "jpeg" else [])]
             for view in views:
-                peak = child(folder, "peak", format, view)
-                line = f"{format:5} {view.lower():13} peak {peak['peak']:5.0f} MB ({peak['before']:.0f} before)"
-                if view == "AFTER":
-                    t = child(folder, "time", format, view)
-                    own = [a + b for a, b in zip(t["decode"], t["encode"], strict=True)]
-                    line += (
-                        f"  {t['export'][0] / own[0]:.2f}x ({t['one'][0] / own[0]:.2f}x; {t['one'][1] / own[1]:.2f}x)"
-                    )
-                    line += (
-                        f"  decode {t['decode'][0]:.2f} s, encode {t['encode'][0]:.2f} s, export {t['export'][0]:.2f} s"
-                    )
-                print(line, flush=True)
+                print(_line(folder, "spec", format, view, f"{format:5} {view.lower():13}"), flush=True)
+
+
+def _line(folder: Path, spec: str, format: str, view: str, name: str) -> str:
+    peak = child(folder, "peak", spec, format, view)
+    line = f"{name} peak {peak['peak']:5.0f} MB ({peak['before']:.0f} before)"
+    if view != "AFTER":
+        return line
+    t = child(folder, "time", spec, format, view)
+    own = [a + b for a, b in zip(t["decode"], t["encode"], strict=True)]
+    line += f"  {t['export'][0] / own[0]:.2f}x ({t['one'][0] / own[0]:.2f}x; {t['one'][1] / own[1]:.2f}x)"
+    return f"{line}  decode {t['decode'][0]:.2f} s, encode {t['encode'][0]:.2f} s, export {t['export'][0]:.2f} s"
 
 
 def receipts(count: int) -> None:
@@ -301,7 +326,7 @@ def receipts(count: int) -> None:
         folder = Path(name)
         spec = room(folder, 2.0)
         (folder / "spec").write_bytes(spec.SerializeToString())
-        t = child(folder, "swap")
+        t = child(folder, "swap", "spec")
         print(
             f"\n2 MP preview, floor and wall: a swap {t['swap'] / t['jpeg']:.2f}x one JPEG of that picture (bar 1.5x),"
         )
