@@ -103,6 +103,13 @@ async def stock(settings: LocalSettings, count: int) -> list[str]:
     return [p.sku for p in copies]
 
 
+async def clear(settings: LocalSettings) -> None:
+    """Take them out again."""
+    os.environ |= settings.service_environment("catalog")
+    async with database.pool(CatalogSettings(), "catalog") as pool:
+        await pool.execute("delete from products where tenant = $1 and sku like $2", settings.demo_tenant, f"{PREFIX}%")
+
+
 def compare(client: Client, room: str, settings: LocalSettings, variants: int, repeats: int) -> None:
     floors = [p.sku for p in client.products("flooring") if not p.sku.startswith(PREFIX)]
     skus = (floors * variants)[:variants]
@@ -197,6 +204,7 @@ def main() -> None:
             batch(client, room, settings, skus, a.share)
         finally:
             supervisor.rpc().startProcess("compositor")
+            asyncio.run(clear(settings))
 
 
 if __name__ == "__main__":
