@@ -75,8 +75,12 @@ def worker(
     if alone:
         mine = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(process.pid, {mine[number % len(mine)]})
-    with held_to(process.pid, share) if share else nullcontext():
+    with held_to(process.pid, share) if share else nullcontext(True) as held:
         try:
+            if not held:
+                print(
+                    "no cgroup can be written to: the worker takes all it gets, and the next ratio is not the scaling"
+                )
             wait_until(lambda: grpc_serving(settings, "compositor", f"{INTERNAL_HOST}:{port}"), "a worker")
             yield process
         finally:

@@ -91,6 +91,16 @@ def room(seed: int, index: int, long_side: int) -> Room:
     return Room(photo, label, instance, *analyzed(photo))
 
 
+def _sized(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A mask (h, w) at the size of an answer (…, H, W)."""
+    return cv2.resize(mask.astype(np.uint8), values.shape[:-3:-1], interpolation=cv2.INTER_AREA)
+
+
+def _shrunk(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The same with a margin."""
+    return cv2.dilate(_sized(mask, values), np.ones((5, 5), np.uint8))
+
+
 def blinded(seed: int, index: int, long_side: int, rng: np.random.Generator) -> tuple[Room, list[Target]]:
     """A room in which the network does not see one thing: it takes it for what is around it.
 
@@ -99,22 +109,21 @@ def blinded(seed: int, index: int, long_side: int, rng: np.random.Generator) -> 
     """
     photo, label, instance = _rendered(seed, index, long_side)
     logits, normals = (v.copy() for v in predicted(photo))
-    height, width = logits.shape[2:]
     things = [i for i in np.unique(instance) if THING[0] < (instance == i).mean() < THING[1]]
     things = [i for i in things if label[instance == i][0] not in (FLOOR, WALL, CEILING)]
     if things:
         thing = instance == int(rng.choice(things))
-        small = cv2.resize(thing.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA)
-        small = cv2.dilate(small, np.ones((5, 5), np.uint8))
-        ring = (cv2.dilate(small, np.ones((5, 5), np.uint8)) > 0) & (small == 0)
-        for side, hidden, around in ((0, small > 0, ring), (1, small[:, ::-1] > 0, ring[:, ::-1])):
-            if around.any():
-                seen = logits[side][:, around].argmax(0)
-                most = around.copy()
-                most[around] = seen == np.bincount(seen).argmax()
-                for values in (logits[side], normals[side]):
-                    picked = rng.choice(np.flatnonzero(most.ravel()), int(hidden.sum()))
-                    values[:, hidden] = values.reshape(len(values), -1)[:, picked]
+        for side, seen in enumerate((thing, thing[:, ::-1])):
+            hidden = _shrunk(seen, logits)
+            ring = (cv2.dilate(hidden, np.ones((5, 5), np.uint8)) > 0) & (hidden == 0)
+            if ring.any():
+                kinds = logits[side].argmax(0)
+                most = ring & (kinds == np.bincount(kinds[ring]).argmax())
+                for values in (logits[side], normals[side]):  # the normals are told at half the size
+                    gone, source = _shrunk(seen, values) > 0, np.flatnonzero(_sized(most, values))
+                    if len(source):
+                        picked = rng.choice(source, int(gone.sum()))
+                        values[:, gone] = values.reshape(len(values), -1)[:, picked]
     r = Room(photo, label, instance, *_analyzed(photo, logits, normals))
     found: list[Target] = []
     if things:

@@ -24,7 +24,8 @@ class CachedPictures:
         return await self._once(key, lambda: self._load(key, decode_rgb))
 
     async def sized(self, key: str, height: int, width: int) -> Image:
-        whole = await self.rgb(key)
+        kept = self._kept.get((key, height, width))
+        whole = await self.rgb(key) if kept is None else kept
         if whole.shape[:2] == (height, width):
             return whole
         return await self._once((key, height, width), lambda: self._run(resize, whole, height, width))

@@ -106,10 +106,9 @@ def encode_as(picture: Image | Rows, format: str, packet: bytes = b"") -> bytes:
 Strip = tuple[bytes, tuple[bytes, ...]]  # of a JPEG: its header, and what lies between its restart markers
 
 
-def jpeg_strips(picture: Image | Rows, quality: int = JPEG_QUALITY) -> list[Callable[[], Strip]]:
+def jpeg_strips(source: Rows, quality: int = JPEG_QUALITY) -> list[Callable[[], Strip]]:
     """Work that encodes a picture, strip by strip, which may be done in any order and at the same time: with a restart
     marker after each, what lies between two of them depends on its own pixels alone."""
-    source = picture if isinstance(picture, Rows) else of(picture)
     units = -(-source.width // splice.UNIT) * (STRIP // splice.UNIT)
 
     def strip(top: int) -> Strip:

@@ -23,8 +23,8 @@ _LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _NORM = 6.0
 # From the median deviation to the standard deviation of a normal distribution.
 _MAD = 1.4826
-# Levels of brightness that noise is told for, of 255, and pixels that one of them takes.
-LEVELS, LEVEL_PIXELS = 12, 400
+# Levels of brightness that noise is told for, of 255, and counted pixels that one of them takes.
+LEVELS, LEVEL_PIXELS = 12, 80
 # Part of the photo that counts as flat, of each brightness: where the difference of neighbours is small over some pixels.
 FLAT = 0.4
 # More is not noise but texture everywhere, parts of the value.

@@ -16,15 +16,15 @@ from services.compositor.domain.layout_plate import LayoutPlate
 from services.compositor.domain.native import compiled
 from services.compositor.domain.plate import BLOCK, Plate
 from services.compositor.domain.shading import response
+from services.compositor.domain.texture import half
 
 LIGHT_ONE, LIGHT_MAX = 4096, 16384  # entries of the table of what light looks like
 REPEAT_ONE = 1 << 20  # of a coordinate within one repeat of the texture
 SIDE_MAX = 4095  # texels; more do not fit the kernel's numbers
 
 
-_LINEAR = np.round(to_linear(np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, 2))[0, :, 0] * 65535).astype(
-    np.uint16
-)
+_GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)[None]  # every sRGB value
+_TEXELS = np.round(to_linear(_GREYS)[0, :, 0] * 65535).astype(np.uint16)
 
 
 class _Level(ctypes.Structure):
@@ -103,13 +103,10 @@ def texels(levels: Sequence[LinearImage]) -> Texels:
 def texels_of(texture: Image) -> Texels:
     """The pyramid of a (H, W, 3) uint8 sRGB texture (`texture.pyramid`), without going through floating point. Raises
     ValueError where a side has more than SIDE_MAX texels."""
-    level = cv2.LUT(texture, _LINEAR)
-    levels = [_wrapped(level)]
-    while max(level.shape[:2]) > 1:
-        h, w = level.shape[:2]
-        level = cv2.resize(level, (max(1, w // 2), max(1, h // 2)), interpolation=cv2.INTER_AREA)
-        levels.append(_wrapped(level))
-    return Texels(tuple(levels))
+    levels = [np.asarray(cv2.LUT(texture, _TEXELS), np.uint16)]
+    while max(levels[-1].shape[:2]) > 1:
+        levels.append(half(levels[-1]))
+    return Texels(tuple(map(_wrapped, levels)))
 
 
 def _wrapped(level: MatLike) -> NDArray[np.uint16]:
@@ -133,8 +130,7 @@ def _tables() -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float3
     """sRGB and linear value of light; linear value of sRGB; sRGB of a linear value."""
     light = np.asarray(np.arange(LIGHT_MAX) / LIGHT_ONE, np.float32)
     shown = np.asarray(np.minimum(response(light), 1), np.float32)
-    every = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)[None]
-    linear = np.ascontiguousarray(to_linear(every)[0, :, 0])
+    linear = np.ascontiguousarray(to_linear(_GREYS)[0, :, 0])
     values = np.asarray(np.arange(65536) / 65535, np.float32)
     return to_srgb(shown), shown, linear, to_srgb(values)
 

@@ -73,7 +73,7 @@ class _Layout(ctypes.Structure):
 
 @dataclass(frozen=True)
 class _Pattern:
-    """Fields of the structure that tell a pattern, and the arrays that some of them point to."""
+    """Fields of the structure that tell a pattern, and the arrays that some of them point to; number: as in pieces.c."""
 
     number: int
     fields: dict[str, float | int | None]
@@ -171,7 +171,7 @@ def look_up(
         **{name: array.ctypes.data for name, array in told.arrays.items()},
     )
     rows, columns = (np.ascontiguousarray(p, np.int32) for p in places)
-    prints = np.ascontiguousarray(print_, np.float32)
+    prints, first = np.ascontiguousarray(print_, np.float32), np.ascontiguousarray(first, np.int32)
     taps = np.empty((int(first[-1]), 2, BLOCK), np.uint16)
     shares = np.empty((len(rows), 2, BLOCK), np.uint16)
     compiled("roomviz_pieces")(

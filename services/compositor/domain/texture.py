@@ -6,6 +6,7 @@ Texture Mapping and Image Warping", 1989, ch. 3; taps as in McCormack et al., "F
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -33,10 +34,17 @@ def pyramid(texture: Image, width_m: float, height_m: float) -> Pyramid:
     """Halve a (H, W, 3) uint8 sRGB texture down to its mean colour; averages in linear light."""
     levels = [to_linear(texture)]
     while max(levels[-1].shape[:2]) > 1:
-        h, w = levels[-1].shape[:2]
-        half = cv2.resize(levels[-1], (max(1, w // 2), max(1, h // 2)), interpolation=cv2.INTER_AREA)
-        levels.append(np.asarray(half, np.float32))
+        levels.append(half(levels[-1]))
     return Pyramid(tuple(levels), width_m, height_m)
+
+
+Level = TypeVar("Level", bound=NDArray[Any])
+
+
+def half(level: Level) -> Level:
+    """The next level of a pyramid: (h, w, 3) to (h / 2, w / 2, 3), of the same dtype."""
+    h, w = level.shape[:2]
+    return cv2.resize(level, (max(1, w // 2), max(1, h // 2)), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,8 @@ def finest_m(pixel_from_plane: Matrix, box: tuple[int, int, int, int]) -> float:
 
 
 def halved(texture: Image) -> Image:
-    """A (H, W, 3) uint8 sRGB texture at the second level of its pyramid."""
-    return to_srgb(pyramid(texture, 1.0, 1.0).levels[:2][-1])
+    """A (H, W, 3) uint8 sRGB texture at half its size, averaged in linear light as levels of a pyramid are."""
+    return to_srgb(half(to_linear(texture)))
 
 
 def lay(source: Pyramid, at: Footprint) -> LinearImage:

@@ -10,7 +10,9 @@
 #define BLOCK 16
 #define SHARE_ONE 32768
 #define POINT 1e-7f  // a footprint is at least this wide
+#define FAR 1e5f     // metres; farther than anybody sees
 
+// The numbers that layout_kernel.py gives them.
 enum { BOND, HERRINGBONE, BASKET, VERSAILLES, PLANKS };
 
 typedef struct {
@@ -126,7 +128,7 @@ static inline Found planks(const Layout *p, float x, float y) {
     float shifted = x - p->start[entry], lap = floorf(shifted / p->period);
     shifted = fminf(fmaxf(shifted - lap * p->period, 0), p->period);
     int32_t bucket = (int32_t)(shifted / p->bucket);
-    bucket = bucket < 0 ? 0 : bucket < p->buckets ? bucket : p->buckets - 1;
+    bucket = (uint32_t)bucket < (uint32_t)p->buckets ? bucket : p->buckets - 1;
     int32_t board = p->first[entry * p->buckets + bucket];
     board += shifted >= p->ends[entry * p->boards + board];
     board = board < p->boards ? board : p->boards - 1;
@@ -145,8 +147,9 @@ static void locate(const Layout *p, const float *x, const float *y, Block *out) 
     float a[BLOCK], b[BLOCK];
     for (int i = 0; i < BLOCK; i++) {
         float right = x[i] - p->origin[0], down = y[i] - p->origin[1];
-        a[i] = p->cosine * right + p->sine * down - p->phase[0];
-        b[i] = p->cosine * down - p->sine * right - p->phase[1];
+        // Near the horizon places are farther than whole numbers of pieces can tell.
+        a[i] = fminf(fmaxf(p->cosine * right + p->sine * down - p->phase[0], -FAR), FAR);
+        b[i] = fminf(fmaxf(p->cosine * down - p->sine * right - p->phase[1], -FAR), FAR);
     }
     switch (p->pattern) {
     case BOND:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from roomviz.errors import InvalidArgument, RoomvizError, unwrap
 from roomviz.runtime.metrics import stage
+from services.compositor.domain import encode
 from services.compositor.domain.sheet import Grid, grey_sheet
 from services.compositor.ports import Order
 from services.compositor.usecases.picture import MakePicture, size_of
@@ -67,6 +68,7 @@ class Compare:
                 f"the sheet would have {grid.pixels} pixels: ask for smaller tiles or fewer variants",
                 {"pixels_max": str(SHEET_PIXELS_MAX)},
             )
+        encode.check_output("jpeg", *grid.size, transparent=False)
         sheet = grey_sheet(grid)
         gate = asyncio.Semaphore(AT_A_TIME)
 

@@ -74,7 +74,7 @@ class MakePicture:
             with stage("encode"):
                 data = xmp.in_jpeg(await self.renderer.jpeg(made, spec.working_key), packet)
             if not report:
-                return Made(data, width, height, picture=made.picture)
+                return Made(data, width, height, placed=made.placed, picture=made.picture)
             colors = await self.renderer.run(colors_of, spec, made)
             return Made(data, width, height, colors, scales_of(spec), made.placed, made.picture)
         picture = await self._view(order, height, width)

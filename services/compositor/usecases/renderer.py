@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound, unwrap
 from roomviz.imaging.codec import Image, encode_png, preview_size, resize
 from roomviz.imaging.color import linear_from_rgb24
 from roomviz.imaging.homography import Matrix, scaled
@@ -118,10 +118,15 @@ class Renderer:
         once they are used."""
         spec = corrected(spec)
         spec = replace(spec, layers=around_corners(spec))
-        reading = asyncio.create_task(self.photo(photo_key, height, width))
-        making = self._plates(spec, photo_key, reading) if keep else self._surfaces(spec, reading)
-        made: Sequence[Plate | Surface | None]
-        photo, textures, made = await asyncio.gather(reading, self._textures(spec, height, width), making)
+        try:
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(self.photo(photo_key, height, width))
+                textured = group.create_task(self._textures(spec, height, width))
+                making = self._plates(spec, photo_key, reading) if keep else self._surfaces(spec, reading)
+                plated = group.create_task(making)
+        except BaseExceptionGroup as failed:
+            raise unwrap(failed) from failed
+        photo, textures, made = reading.result(), textured.result(), plated.result()
         with stage("layout"):
             joints = await self._joints(spec, photo_key, photo, made)
         with stage("render"):
@@ -189,13 +194,20 @@ class Renderer:
         """File bytes (`encode.encode_as`); the strips of a JPEG at the same time."""
         if format != "jpeg":
             return await self.run(encode.encode_as, picture, format, packet)
-        height, width = (picture.height, picture.width) if isinstance(picture, Rows) else picture.shape[:2]
-        strips = await asyncio.gather(*map(self.run, encode.jpeg_strips(picture, quality)))
-        return encode.jpeg_joined(strips, height, width, packet)
+        source = picture if isinstance(picture, Rows) else encode.of(picture)
+        encode.check_output(format, source.height, source.width, source.channels == 4)
+        strips = await asyncio.gather(*map(self.run, encode.jpeg_strips(source, quality)))
+        return encode.jpeg_joined(strips, source.height, source.width, packet)
 
-    async def _plates(self, spec: RenderSpec, photo_key: str, reading: asyncio.Task[Image]) -> list[Plate | None]:
+    async def _plates(
+        self, spec: RenderSpec, photo_key: str, reading: asyncio.Task[Image]
+    ) -> Sequence[Plate | Surface | None]:
         """A plate a layer; None where its mask is empty."""
         photo = await reading
+        with stage("plate"):
+            return await self._kept_plates(spec, photo_key, photo)
+
+    async def _kept_plates(self, spec: RenderSpec, photo_key: str, photo: Image) -> list[Plate | None]:
         keys = [_plate_key(spec, photo_key, photo, layer) for layer in spec.layers]
         found = list(await asyncio.gather(*(self.plates.get(spec.room, key) for key in keys)))
         missing = [n for n, plate in enumerate(found) if plate is None]
@@ -206,28 +218,35 @@ class Renderer:
                 mask = await self.pictures.grey(layer.mask_key)
                 return await self.run(_make_surface, spec, layer, photo, mask, light)
 
-            made = await asyncio.gather(*(one(spec.layers[n]) for n in missing))
-            for n, on in zip(missing, made, strict=True):
-                if on is not None:
+            async with asyncio.TaskGroup() as group:
+                made = [group.create_task(one(spec.layers[n])) for n in missing]
+            for n, task in zip(missing, made, strict=True):
+                if (on := task.result()) is not None:
                     plate = await self.run(on.plate, 0, len(on.alpha))
                     found[n] = plate
                     self.plates.put(spec.room, keys[n], plate)
         return found
 
-    async def _surfaces(self, spec: RenderSpec, reading: asyncio.Task[Image]) -> list[Surface | None]:
+    async def _surfaces(self, spec: RenderSpec, reading: asyncio.Task[Image]) -> Sequence[Plate | Surface | None]:
         async def lit() -> Callable[[Box], Light]:
             return await self._light(spec, await reading)
 
-        light = asyncio.create_task(lit())
         # Not all at once: a mask at full size is as large as a third of the photo.
         few = asyncio.Semaphore(self.threads)
 
         async def one(layer: LayerSpec) -> Surface | None:
             async with few:
                 mask = await self.pictures.grey(layer.mask_key)  # while the photo is read
-                return await self.run(_make_surface, spec, layer, await reading, mask, await light)
+                photo, seen = await reading, await light
+                with stage("plate"):
+                    return await self.run(_make_surface, spec, layer, photo, mask, seen)
 
-        return await asyncio.gather(*(one(layer) for layer in spec.layers))
+        if not spec.layers:
+            return []
+        async with asyncio.TaskGroup() as group:
+            light = group.create_task(lit())
+            made = [group.create_task(one(layer)) for layer in spec.layers]
+        return [task.result() for task in made]
 
     async def _joints(
         self, spec: RenderSpec, photo_key: str, photo: Image, plates: Sequence[Plate | Surface | None]

@@ -1,5 +1,7 @@
 """Recipes, receipts and verdicts, over the real renderer and pictures in memory."""
 
+import asyncio
+import gc
 import io
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from roomviz.errors import FailedPrecondition, NotFound
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
 from roomviz.imaging.codec import encode_jpeg, encode_png, resize
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
@@ -21,6 +23,7 @@ from services.compositor.domain import xmp
 from services.compositor.domain.difference import Difference, difference
 from services.compositor.ports import Order
 from services.compositor.transport.messages import order_from_recipe, order_of
+from services.compositor.usecases.compare import Compare
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.receipts import Rerender, Verdict, Verify
 from services.compositor.usecases.renderer import Renderer
@@ -348,3 +351,38 @@ def test_the_verdicts_are_the_api_s():
     names = {n.removeprefix("RENDER_VERDICT_") for n in dict(visualizations_pb2.RenderVerdict.items())}
 
     assert names - {"UNSPECIFIED"} == {v.name for v in Verdict}
+
+
+@pytest.mark.parametrize("gone", ["photo", "floor", "wall", "textures/t.png", "light"])
+@pytest.mark.parametrize("wanted", [PREVIEW, output("JPEG")], ids=str)
+async def test_what_is_gone_is_told_and_nothing_goes_on(
+    fresh: Callable, monkeypatch: pytest.MonkeyPatch, gone: str, wanted: compositor_pb2.Output
+):
+    async def read(stored: Stored, key: str) -> np.ndarray:
+        if key == gone:
+            raise NotFound("OBJECT_NOT_FOUND", "the stored picture is gone")
+        return stored.kept[key]
+
+    for kind in ("rgb", "grey", "rgba"):
+        monkeypatch.setattr(Stored, kind, read)
+    lost: list[dict] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+    make, _, _ = fresh()
+
+    with pytest.raises(NotFound):
+        await make(order_of("a", spec(), wanted))
+
+    gc.collect()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert not lost
+
+
+async def test_a_sheet_that_no_jpeg_can_hold_is_refused_before_it_is_made(fresh: Callable):
+    make, _, _ = fresh()
+    tall = spec()
+    tall.width_px, tall.height_px = 576, 1024
+    order = order_of("a", tall, output("JPEG", long_side_px=1024))
+
+    with pytest.raises(InvalidArgument, match="too many to write as JPEG"):
+        async for _ in Compare(make)([order] * 64, 1, 1024):
+            pass

