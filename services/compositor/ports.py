@@ -103,7 +103,7 @@ class PlacedThing:
 @dataclass(frozen=True)
 class RenderSpec:
     """All that a picture depends on; keys name pictures that never change. planes: those of all surfaces that are sent,
-    by id; corners and reference: what somebody set right of them. relight is `day`, `warm`, `cool` or nothing."""
+    by id; corners and reference: what somebody set right of them; by_hand: the surfaces of which somebody has. relight is `day`, `warm`, `cool` or nothing."""
 
     room: str
     photo_key: str
@@ -120,6 +120,7 @@ class RenderSpec:
     reference: Reference | None = None
     relight: str = ""
     focal_length_px: float = 0.0
+    by_hand: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

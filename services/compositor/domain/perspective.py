@@ -29,6 +29,8 @@ FAR = 10.0
 RATIO_MAX = 20.0
 # An origin that would come to lie farther away than this is given up for the first corner.
 ORIGIN_FAR_M = 100.0
+# Part of a surface that may lie beyond its horizon, looked at every so manieth pixel: masks are not exact.
+BEYOND_MAX, LOOKED = 0.005, 4
 # In parts of the long side, where the analysis has none: that of a phone's main camera, 26 mm of 36 mm.
 FOCAL_LENGTH = 0.72
 
@@ -102,6 +104,23 @@ def corrected(
             h = _matrix(plane) @ np.diag([1 / ratio, 1 / ratio, 1.0])
             out[name] = replace(_plane(h), source=REFERENCE, low=1 - error, high=1 + error)
     return out
+
+
+def check_horizon(pixel_from_plane: Matrix, alpha: NDArray[np.uint8], surface_id: str) -> None:
+    """Refuse a plane that ends within its surface's mask (H, W): beyond its horizon nothing can be laid.
+
+    Raises:
+        InvalidArgument: CORNERS_INVALID.
+    """
+    rows, columns = np.nonzero(alpha[::LOOKED, ::LOOKED] > 127)
+    depth = np.linalg.inv(pixel_from_plane)[2]
+    beyond = depth[0] * (columns * LOOKED) + depth[1] * (rows * LOOKED) + depth[2] <= 0
+    if len(beyond) and beyond.mean() > BEYOND_MAX:
+        raise _corners(
+            f"a plane with these corners ends within {surface_id}: {beyond.mean():.0%} of the surface would lie beyond its "
+            "horizon; two sides run together too fast",
+            surface_id,
+        )
 
 
 def homography_of(points: Vectors) -> Matrix:

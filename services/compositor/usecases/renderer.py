@@ -68,7 +68,16 @@ def corrected(spec: RenderSpec) -> RenderSpec:
     layers = tuple(replace(layer, plane=planes[layer.surface_id]) for layer in spec.layers)
     things = tuple(replace(t, homography=planes[t.surface_id].homography) for t in spec.things)
     surfaces = tuple(replace(s, homography=planes[s.surface_id].homography) for s in spec.surfaces)
-    return replace(spec, planes=planes, layers=layers, things=things, surfaces=surfaces, corners=(), reference=None)
+    return replace(
+        spec,
+        planes=planes,
+        layers=layers,
+        things=things,
+        surfaces=surfaces,
+        corners=(),
+        reference=None,
+        by_hand=frozenset(c.surface_id for c in spec.corners),
+    )
 
 
 @dataclass(frozen=True)
@@ -395,6 +404,8 @@ def _make_surface(
     plane = None
     if layer.homography:
         plane = scaled(np.array(layer.homography).reshape(3, 3), width / spec.width, height / spec.height)
+        if layer.surface_id in spec.by_hand:
+            perspective.check_horizon(plane, alpha, layer.surface_id)
     return surface(
         photo,
         alpha,

@@ -12,6 +12,7 @@ from services.compositor.domain.perspective import (
     Plane,
     Reference,
     aspect_of,
+    check_horizon,
     corrected,
     homography_of,
 )
@@ -209,3 +210,18 @@ def test_surfaces_that_are_not_there_are_named():
         corrected(ROOM, [], Reference("", (100, 100), (300, 100), 1.0), SIZE, FOCAL)
     with pytest.raises(InvalidArgument):
         corrected(ROOM, [Corners("floor-1", GOOD), Corners("floor-1", GOOD)], None, SIZE, FOCAL)
+
+
+def test_a_plane_that_ends_within_its_surface_is_refused():
+    # A floor whose sides meet at row 40 of 100.
+    floor = homography_of(np.array([[40.0, 60], [60, 60], [100, 100], [0, 100]]))
+    mask = np.zeros((100, 100), np.uint8)
+    mask[55:] = 255
+
+    check_horizon(floor, mask, "floor-1")
+
+    mask[20:] = 255
+    with pytest.raises(InvalidArgument, match="beyond its horizon") as caught:
+        check_horizon(floor, mask, "floor-1")
+    assert caught.value.reason == "CORNERS_INVALID"
+    check_horizon(floor, np.zeros_like(mask), "floor-1")
