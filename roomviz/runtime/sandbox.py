@@ -18,6 +18,10 @@ Given = TypeVarTuple("Given")
 R = TypeVar("R")
 
 
+class TookTooLong(InvalidArgument):
+    """The work was not done within its time."""
+
+
 @dataclass(frozen=True)
 class _Refused:
     """A refusal as plain values: exceptions with arguments of their own do not survive the pipe."""
@@ -46,14 +50,14 @@ class Sandbox:
         self._pool, self._limit_s = pool, limit_s
 
     async def run(self, function: Callable[[*Given], R], *arguments: *Given) -> R:
-        """Raises InvalidArgument: what the function refuses, or IMAGE_CORRUPT where it needs more time or memory than it
-        may have; Unavailable DECODER_STOPPED at a shutdown."""
+        """Raises InvalidArgument: what the function refuses, or IMAGE_CORRUPT where it needs more memory than it may
+        have, or (TookTooLong) more time; Unavailable DECODER_STOPPED at a shutdown."""
         future = self._pool.schedule(_guarded, args=[function, *arguments], timeout=self._limit_s)
         try:
             answer = await asyncio.wrap_future(future)
         except (FutureTimeout, TimeoutError) as error:
             SANDBOX_LOST.labels("timeout").inc()
-            raise InvalidArgument(
+            raise TookTooLong(
                 "IMAGE_CORRUPT", f"the picture could not be decoded within {self._limit_s:g} s"
             ) from error
         except ProcessExpired as error:

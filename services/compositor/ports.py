@@ -209,8 +209,8 @@ class Recipes(Protocol):
 
 
 class Judge(Protocol):
-    async def compare(self, ours: bytes, theirs: bytes) -> Difference:
-        """Decode both where a hostile file can do no harm, and say where they differ."""
+    async def compare(self, ours: bytes, theirs: bytes) -> Difference | None:
+        """Decode both where a hostile file can do no harm, and say where they differ; None where that takes too long."""
 
 
 class GenerativeBackend(Protocol):

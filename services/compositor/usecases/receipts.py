@@ -86,4 +86,6 @@ class Verify:
             found = await self.judge.compare(ours, data)
         except InvalidArgument:  # it cannot even be read
             found = Difference(False)
+        if found is None:  # which a large one of ours may be too, where others are served
+            return Verified(Verdict.UNPROVABLE, *known)
         return Verified(Verdict.REWRITTEN if found.same else Verdict.ALTERED, *known, found.box)

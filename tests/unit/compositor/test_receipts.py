@@ -315,6 +315,19 @@ async def test_a_profile_that_shows_other_colours_is_not_overlooked(fresh: Calla
     assert same.verdict is Verdict.REWRITTEN
 
 
+async def test_a_picture_that_takes_too_long_to_compare_is_not_called_altered(
+    fresh: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    async def never(self: Here, ours: bytes, theirs: bytes) -> None:
+        return None
+
+    make, _, verify = fresh()
+    data = (await make(order_of("a", spec(), output("JPEG")))).data
+    monkeypatch.setattr(Here, "compare", never)
+
+    assert (await verify("a", resaved(data, lambda i: i, "WEBP", lossless=True))).verdict is Verdict.UNPROVABLE
+
+
 async def test_a_picture_whose_parts_are_gone_cannot_be_proved(fresh: Callable):
     class Gone(Stored):
         async def rgb(self, key: str) -> np.ndarray:
