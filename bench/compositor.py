@@ -284,9 +284,9 @@ def swap_times(side: int = 1680, threads: int = 2, finish: str = "matte") -> Non
             fresh = pool.map(partial(splice.encoded, base, whole), np.array_split(chosen, threads))
             splice.spliced(base, chosen, list(chain.from_iterable(fresh)))
 
-        jpeg, swapped = least(lambda: encode_jpeg(t.photo, 88)), least(swap)
-    slow = least(lambda: encode_jpeg(tutorial(t), 88), 5)
-    files = least(partial(_from_files, t, *_files(t)), 5)
+        jpeg, swapped = least(lambda: encode_jpeg(t.photo, 88), 100), least(swap, 100)
+    slow = least(lambda: encode_jpeg(tutorial(t), 88), 15)
+    files = least(partial(_from_files, t, *_files(t)), 15)
     print(
         f"2 MP ({t.photo.shape[1]} x {t.photo.shape[0]}), {t.mask.mean():.0%} of it laid with {t.item.sku}, {finish}:"
     )
