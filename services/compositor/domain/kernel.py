@@ -16,7 +16,7 @@ from services.compositor.domain.layout_plate import LayoutPlate
 from services.compositor.domain.native import compiled
 from services.compositor.domain.plate import BLOCK, Plate
 from services.compositor.domain.shading import response
-from services.compositor.domain.texture import half
+from services.compositor.domain.texture import halvings
 
 LIGHT_ONE, LIGHT_MAX = 4096, 16384  # entries of the table of what light looks like
 REPEAT_ONE = 1 << 20  # of a coordinate within one repeat of the texture
@@ -103,10 +103,7 @@ def texels(levels: Sequence[LinearImage]) -> Texels:
 def texels_of(texture: Image) -> Texels:
     """The pyramid of a (H, W, 3) uint8 sRGB texture (`texture.pyramid`), without going through floating point. Raises
     ValueError where a side has more than SIDE_MAX texels."""
-    levels = [np.asarray(cv2.LUT(texture, _TEXELS), np.uint16)]
-    while max(levels[-1].shape[:2]) > 1:
-        levels.append(half(levels[-1]))
-    return Texels(tuple(map(_wrapped, levels)))
+    return Texels(tuple(map(_wrapped, halvings(np.asarray(cv2.LUT(texture, _TEXELS), np.uint16)))))
 
 
 def _wrapped(level: MatLike) -> NDArray[np.uint16]:

@@ -32,19 +32,24 @@ class Pyramid:
 
 def pyramid(texture: Image, width_m: float, height_m: float) -> Pyramid:
     """Halve a (H, W, 3) uint8 sRGB texture down to its mean colour; averages in linear light."""
-    levels = [to_linear(texture)]
-    while max(levels[-1].shape[:2]) > 1:
-        levels.append(half(levels[-1]))
-    return Pyramid(tuple(levels), width_m, height_m)
+    return Pyramid(halvings(to_linear(texture)), width_m, height_m)
 
 
 Level = TypeVar("Level", bound=NDArray[Any])
 
 
 def half(level: Level) -> Level:
-    """The next level of a pyramid: (h, w, 3) to (h / 2, w / 2, 3), of the same dtype."""
+    """The next level of a pyramid: (h, w, channels) to (h / 2, w / 2, channels), of the same dtype."""
     h, w = level.shape[:2]
     return cv2.resize(level, (max(1, w // 2), max(1, h // 2)), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def halvings(level: Level) -> tuple[Level, ...]:
+    """All levels of a pyramid, from this one (h, w, channels) down to a single texel."""
+    levels = [level]
+    while max(levels[-1].shape[:2]) > 1:
+        levels.append(half(levels[-1]))
+    return tuple(levels)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,6 @@ class Generate:
                 await run(resize, photo, *small), await run(resize, alpha, *small), asked.prompt, asked.seed
             )
         picture = await run(patched, photo, await run(resize, made, height, width), alpha)
-        data = await run(encode.encode_as, picture, format, packet)
+        data = await self.renderer.encoded(picture, format, packet)
         await self.files.put(key, data, encode.TYPES[format])
         return data

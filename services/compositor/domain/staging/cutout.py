@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.imaging.color import to_linear
-from services.compositor.domain.texture import TAPS, Footprint
+from services.compositor.domain.texture import TAPS, Footprint, halvings
 
 Float = NDArray[np.float32]
 ONE = 65535
@@ -39,12 +39,7 @@ def sheet(image: NDArray[np.uint8], mirrored: bool) -> Sheet:
         image = image[:, ::-1]
     alpha = np.asarray(image[..., 3:] / np.float32(255), np.float32)
     color = to_linear(np.ascontiguousarray(image[..., :3]))
-    levels = [np.asarray(np.concatenate([color * alpha, alpha], -1) * ONE + 0.5, np.uint16)]
-    while max(levels[-1].shape[:2]) > 1:
-        h, w = levels[-1].shape[:2]
-        half = cv2.resize(levels[-1], (max(1, w // 2), max(1, h // 2)), interpolation=cv2.INTER_AREA)
-        levels.append(np.asarray(half, np.uint16))
-    return Sheet(tuple(levels))
+    return Sheet(halvings(np.asarray(np.concatenate([color * alpha, alpha], -1) * ONE + 0.5, np.uint16)))
 
 
 def seen(source: Sheet, size_m: tuple[float, float], at: Footprint) -> Float:
