@@ -198,7 +198,7 @@ def main() -> None:
     supervisor = Stack(settings)
     if not supervisor.alive():
         raise SystemExit("the stack is not running: `make up`")
-    key = (settings.secrets / "api_key").read_text().strip()
+    key = settings.api_key
     skus = asyncio.run(stock(settings, a.items))
     with Client(f"{settings.host}:{settings.gateway_port}", key, timeout_s=600) as client:
         room = client.analyze(client.upload((ROOT / "samples" / "living-room.jpg").read_bytes()).name).room

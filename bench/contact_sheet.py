@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / ".local" / "contact-sheet.jpg")
     a = parser.parse_args()
     settings = LocalSettings()
-    key = (settings.secrets / "api_key").read_text().strip()
+    key = settings.api_key
     photos = [p.read_bytes() for p in a.photos] or rooms(a.rooms)
     with Client(f"{settings.host}:{settings.gateway_port}", key) as client:
         rows = []

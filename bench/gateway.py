@@ -65,7 +65,7 @@ class Bench:
         self.catalog = f"{INTERNAL_HOST}:{settings.catalog_port}"
         os.environ.update(settings.service_environment("gateway"))
         self._callers_on: list[int] = []  # processors; none: any
-        self.demo = Tenant(settings.demo_tenant, (settings.secrets / "api_key").read_text().strip())
+        self.demo = Tenant(settings.demo_tenant, settings.api_key)
 
     def tenant(self, **limits: float) -> Tenant:
         """A tenant of its own, with these limits."""

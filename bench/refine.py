@@ -143,7 +143,7 @@ def through_the_stack(path: Path, count: int = 100) -> None:
     from roomviz.client import Client
 
     settings = LocalSettings()
-    key = (settings.secrets / "api_key").read_text().strip()
+    key = settings.api_key
     with Client(f"{settings.host}:{settings.gateway_port}", key) as client:
         photo = _photo(path)
         found = client.analyze(client.upload(encode_png(photo)).name)

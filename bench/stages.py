@@ -42,7 +42,7 @@ def histograms(settings: LocalSettings) -> dict[tuple[str, str], tuple[float, fl
 def main() -> None:
     settings = LocalSettings()
     photos = [Path(p) for p in sys.argv[1:]] or sorted((ROOT / "samples").glob("*.jpg"))
-    key = (settings.secrets / "api_key").read_text().strip()
+    key = settings.api_key
     waited: dict[str, list[float]] = {"upload": [], "analyze": [], "preview": [], "export": []}
 
     def timed(name: str, began: float) -> None:

@@ -76,7 +76,7 @@ class Running:
 
     @property
     def key(self) -> str:
-        return (self.settings.secrets / "api_key").read_text().strip()
+        return self.settings.api_key
 
     def client(self) -> Client:
         return Client(self.address, self.key)

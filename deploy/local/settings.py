@@ -75,6 +75,11 @@ class LocalSettings(BaseSettings):
         return self.home / "secrets"
 
     @property
+    def api_key(self) -> str:
+        """The demonstration tenant's, once the stack was started."""
+        return (self.secrets / "api_key").read_text().strip()
+
+    @property
     def authorities(self) -> Path:
         """Whose certificates the services of this stack believe, and who calls its gateway should."""
         return self.secrets / "ca" / "ca.pem"
