@@ -267,7 +267,7 @@ def swap_times(side: int = 1680, threads: int = 2, finish: str = "matte") -> Non
     t = next(t for t in (truth(i, side) for i in range(100)) if t and t.kind == "floor" and t.mask.mean() > 0.15)
     texture, color = material(t.item)
     alpha = t.mask.astype(np.uint8) * 255
-    light = light_in(t.photo, t.white, t.card)(box_of(alpha))
+    light = light_in(t.photo, t.white, t.card)
     on = plate(t.photo, alpha, t.kind, light, t.pixel_from_plane, False, finish, t.focal_length_px)
     laid = kernel.texels(texture.levels) if texture else kernel.paint(color)
     repeat = (texture.width_m, texture.height_m) if texture else (1.0, 1.0)

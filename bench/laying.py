@@ -18,7 +18,7 @@ from services.catalog.domain.demo_range import ITEMS
 from services.compositor.domain import kernel, splice
 from services.compositor.domain import layout as d
 from services.compositor.domain.layout_plate import LayoutPlate, Pieces, joined, layout_plate
-from services.compositor.domain.plate import Plate, box_of, plate
+from services.compositor.domain.plate import Plate, plate
 from services.compositor.domain.shading import light_in, scene_light
 from services.compositor.domain.texture import Footprint, Pyramid, footprint, lay, pyramid
 
@@ -42,7 +42,7 @@ def floor(nearer_than_m: float = 40.0) -> Plate:
     alpha[int(top[1] / top[2]) :] = 255
     card = np.full((18, 24, 3), 120, np.uint8)
     light = light_in(photo, np.zeros(alpha.shape, bool), card)
-    return plate(photo, alpha, "floor", light(box_of(alpha)), camera(), False)
+    return plate(photo, alpha, "floor", light, camera(), False)
 
 
 def made(on: Plate, pieces: Pieces, pool: ThreadPoolExecutor | None = None) -> LayoutPlate:

@@ -15,7 +15,7 @@ from bench.compositor import material, network
 from roomviz.imaging.codec import Image, decode_rgb, encode_jpeg
 from services.catalog.domain.demo_range import ITEMS
 from services.compositor.domain import kernel, relight
-from services.compositor.domain.plate import box_of, plate
+from services.compositor.domain.plate import plate
 from services.compositor.domain.shading import light_in
 from services.compositor.domain.sheen import FINISHES
 from services.segmentation.domain import labels, surfaces
@@ -41,7 +41,7 @@ def sheet(photo: Image, model: str, sku: str) -> Image:
     found = surfaces.analyze(working, working, surfaces.layout(working, logits, normals, junction_logits=junctions))
     card = labels.mean_grey_card(grey)
     floor = next(s for s in found.surfaces if s.kind == "floor" and s.plane is not None)
-    light = light_in(working, np.zeros((1, 1), bool), card)(box_of(floor.alpha))
+    light = light_in(working, np.zeros((1, 1), bool), card)
     item = next(i for i in ITEMS if i.sku == sku)
     texture, _ = material(item)
     if texture is None or floor.plane is None:

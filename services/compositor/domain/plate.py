@@ -4,7 +4,9 @@ A plate is computed once for a surface, a mask and a size of picture; laying ano
 over its pixels (kernel.py).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil, floor
 
 import cv2
 import numpy as np
@@ -60,31 +62,30 @@ def box_of(alpha: Image) -> Box:
 
 @dataclass(frozen=True)
 class Surface:
-    """A surface of which plates can be made, whole or some rows at a time. photo (h, w, 3) and alpha (h, w) of its box,
-    which lies in a picture of height x width; pixel_from_plane: metres to pixels of that picture; noise (256,): of that
-    picture, and grain, how much of it is wanted; sheen and sheen_shift as a plate of the whole box has them."""
+    """A surface of which plates can be made, whole or some rows at a time: all that a smaller copy of the photo tells.
+    alpha (h, w) of its box, which lies in a picture of height x width; pixel_from_plane: metres to pixels of that picture;
+    grain: how much of the photo's noise is wanted; sheen and sheen_shift as a plate of the whole box has them."""
 
     box: Box
-    photo: Image
     alpha: NDArray[np.uint8]
     shade: Shade
     pixel_from_plane: Matrix | None
     height: int
     width: int
-    noise: NDArray[np.float32]
     grain: float
     sheen: NDArray[np.uint16] | None
     sheen_shift: int
 
-    def plate(self, top: int, bottom: int) -> Plate:
-        """Of rows top .. bottom - 1 of the box."""
-        x, y, w, _ = self.box
+    def plate(self, photo: Image, noise: NDArray[np.float32], top: int, bottom: int) -> Plate:
+        """Of rows top .. bottom - 1 of the box; photo (height, width, 3), and its noise (256,), as `grain.noise` tells it."""
+        x, y, w, h = self.box
         box = (x, y + top, w, bottom - top)
         mine = self.alpha[top:bottom]
         seen = mine > 0
         first = seen.argmax(1)
         last = np.where(seen.any(1), w - seen[:, ::-1].argmax(1), 0)
-        lit = grained(self.shade.rows(self.photo, self.alpha, top, bottom), box[:2], self.noise, self.grain)
+        lit = self.shade.rows(photo[y : y + h, x : x + w], self.alpha, top, bottom)
+        lit = grained(lit, box[:2], noise, self.grain)
         to_plane, footprints = _plane(self.pixel_from_plane, box) if self.pixel_from_plane is not None else (None, None)
         return Plate(
             box,
@@ -105,7 +106,7 @@ def surface(
     photo: Image,
     alpha: Image,
     kind: str,
-    light: Light,
+    light: Callable[[Box], Light],
     pixel_from_plane: Matrix | None,
     painted: bool,
     finish: str = "matte",
@@ -114,51 +115,55 @@ def surface(
     """What plates of a surface are made of.
 
     Args:
-        photo: (H, W, 3) uint8 sRGB.
-        alpha: (H, W) uint8, the soft mask; somewhere above 0.
+        photo: (rows, columns, 3) uint8 sRGB, of any size.
+        alpha: (H, W) uint8, the soft mask, of the size of the picture; somewhere above 0.
         kind: `floor`, `wall` or `ceiling`.
-        light: of the room, or of the mask's box.
-        pixel_from_plane: metres to pixels of the photo.
+        light: in a box of `photo`.
+        pixel_from_plane: metres to pixels of the picture.
         painted: paint keeps the relief of what it is on.
         finish: of the products that will be laid: `matte`, `satin`, `gloss` or `polished`.
-        focal_length_px: of the photo; 0 where it is not known.
+        focal_length_px: of the picture; 0 where it is not known.
     """
-    box = box_of(alpha)
-    x, y, w, h = box
-    part = (slice(y, y + h), slice(x, x + w))
-    mine = np.ascontiguousarray(alpha[part])
-    found = shade(photo[part], mine, kind, light, PAINT_DETAIL if painted else 0.0)
-    added = sheen(photo, mine, box, kind, finish, found.mirrored, found.tint, pixel_from_plane, focal_length_px)
-    grid, shift = _sheen(*added) if added is not None else (None, 0)
     height, width = alpha.shape
-    return Surface(
-        box,
-        photo[part],
-        mine,
-        found,
-        pixel_from_plane,
-        height,
-        width,
-        noise(photo),
-        PAINT_GRAIN if painted else 1.0,
-        grid,
-        shift,
-    )
+    box, looked_at = _boxes(box_of(alpha), (height, width), photo.shape[:2])
+    x, y, w, h = box
+    mine = np.ascontiguousarray(alpha[y : y + h, x : x + w])
+    x, y, columns, rows = looked_at
+    small = mine if (rows, columns) == (h, w) else cv2.resize(mine, (columns, rows), interpolation=cv2.INTER_AREA)
+    part = photo[y : y + rows, x : x + columns]
+    found = shade(part, np.asarray(small, np.uint8), kind, light(looked_at), PAINT_DETAIL if painted else 0.0)
+    found = replace(found, height=h, width=w)
+    added = sheen(photo, alpha, box, kind, finish, found.mirrored, found.tint, pixel_from_plane, focal_length_px)
+    grid, shift = _sheen(*added) if added is not None else (None, 0)
+    grain = PAINT_GRAIN if painted else 1.0
+    return Surface(box, mine, found, pixel_from_plane, height, width, grain, grid, shift)
 
 
 def plate(
     photo: Image,
     alpha: Image,
     kind: str,
-    light: Light,
+    light: Callable[[Box], Light],
     pixel_from_plane: Matrix | None,
     painted: bool,
     finish: str = "matte",
     focal_length_px: float = 0.0,
 ) -> Plate:
-    """The plate of a whole surface; arguments as `surface`."""
+    """The plate of a whole surface in a picture of the photo's own size; arguments as `surface`."""
     found = surface(photo, alpha, kind, light, pixel_from_plane, painted, finish, focal_length_px)
-    return found.plate(0, len(found.alpha))
+    return found.plate(photo, noise(photo), 0, len(found.alpha))
+
+
+def _boxes(box: Box, size: tuple[int, int], other: tuple[int, int]) -> tuple[Box, Box]:
+    """A box of a picture (height, width), and of another size of it, that show the same and have all of `box` in them: whole
+    pixels of the smaller one."""
+    ends = []
+    for start, length, here, there in zip(box[:2], box[2:], size[::-1], other[::-1], strict=True):
+        scale = there / here
+        first, last = floor(start * scale), ceil((start + length) * scale)
+        ends.append((round(first / scale), round(last / scale), first, last))
+    (x0, x1, u0, u1), (y0, y1, v0, v1) = ends
+    return (x0, y0, x1 - x0, y1 - y0), (u0, v0, u1 - u0, v1 - v0)
 
 
 def _sheen(light: NDArray[np.float32], step: int) -> tuple[NDArray[np.uint16], int]:

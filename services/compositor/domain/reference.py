@@ -77,7 +77,7 @@ def compose(
         lit = grained(lit, (x, y), grain, 1.0 if textured else PAINT_GRAIN)
         added = sheen(
             photo,
-            layer.alpha[box],
+            layer.alpha,
             (x, y, w, h),
             layer.kind,
             layer.finish,

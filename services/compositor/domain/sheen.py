@@ -72,29 +72,27 @@ def sheen(
     [y / step, x / step], others lie between, so that every one has four around it. None where nothing is mirrored.
 
     Args:
-        photo: (H, W, 3) uint8 sRGB.
-        alpha: (h, w) uint8, the mask in the box.
-        box: x, y, width, height in the photo.
+        photo: (rows, columns, 3) uint8 sRGB, of any size.
+        alpha: (H, W) uint8, the mask, of the size of the picture.
+        box: x, y, width, height in the picture.
         kind: `floor`, `wall` or `ceiling`.
         finish: a key of FINISHES, or any other word for what mirrors nothing.
         mirrored: luminance of the old surface's highlights in the box, of any size.
         tint: (3,) colour of the light.
-        pixel_from_plane: metres to pixels of the photo, or None.
-        focal_length_px: of the photo; 0 where it is not known.
+        pixel_from_plane: metres to pixels of the picture, or None.
+        focal_length_px: of the picture; 0 where it is not known.
     """
     gloss = FINISHES.get(finish)
     if gloss is None:
         return None
-    height, width = photo.shape[:2]
+    height, width = alpha.shape
     scale = min(1.0, SIDE / max(height, width))
     size = (max(2, round(width * scale)), max(2, round(height * scale)))
     room = _radiance(np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8))
     focal = (focal_length_px or FOCAL_LENGTH * max(height, width)) * scale
     plane = None if pixel_from_plane is None else _plane(pixel_from_plane, size, width, height, focal)
     if kind == "floor" and plane is not None:
-        whole = np.zeros((height, width), np.uint8)
-        whole[box[1] : box[1] + box[3], box[0] : box[0] + box[2]] = alpha
-        inside = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8) > 127
+        inside = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.uint8) > 127
         image = _image_in_floor(room, inside, plane, focal, gloss.roughness)
     else:
         image = np.asarray(cv2.GaussianBlur(room, (0, 0), GLOW * max(size)), np.float32)

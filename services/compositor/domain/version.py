@@ -12,7 +12,7 @@ from PIL import features
 from services.compositor.domain.native import LIBRARY
 
 # Raise it whenever pictures change.
-VERSION = 4
+VERSION = 5
 
 
 @cache

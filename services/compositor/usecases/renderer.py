@@ -22,10 +22,11 @@ from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode, kernel, perspective, relight, splice, version
 from services.compositor.domain.corners import Wall, unfolded
 from services.compositor.domain.encode import STRIP, Rows
+from services.compositor.domain.grain import noise
 from services.compositor.domain.kernel import Joined, Texels
 from services.compositor.domain.layout import Source
 from services.compositor.domain.layout_plate import LayoutPlate, Pieces, joined, layout_plate
-from services.compositor.domain.plate import Plate, Surface, box_of, surface
+from services.compositor.domain.plate import Plate, Surface, surface
 from services.compositor.domain.shading import Box, Light, light_in, light_of
 from services.compositor.domain.sheen import FINISHES
 from services.compositor.domain.splice import Tiles
@@ -42,6 +43,7 @@ PREVIEW_QUALITY = 88
 DENSITY_USUAL = 1000.0
 VARIANTS = 4096  # windows on a face; so many that hardly two pieces in a room show the same
 _NOWHERE = np.zeros((1, 1), bool)
+_NO_NOISE = np.zeros(256, np.float32)
 NEUTRAL = np.ones(3, np.float32)
 
 
@@ -131,7 +133,7 @@ class Renderer:
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(self.photo(photo_key, height, width))
                 textured = group.create_task(self._textures(spec, height, width))
-                making = self._plates(spec, photo_key, reading) if keep else self._surfaces(spec, reading)
+                making = self._plates(spec, photo_key, reading) if keep else self._surfaces(spec, height, width)
                 plated = group.create_task(making)
         except BaseExceptionGroup as failed:
             raise unwrap(failed) from failed
@@ -140,6 +142,7 @@ class Renderer:
             joints = await self._joints(spec, photo_key, photo, made)
         with stage("render"):
             whole = await self.run(splice.padded, photo)
+            grain = _NO_NOISE if keep else await self.run(noise, photo)
             out = whole[:height, :width]
             touched = np.full((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), not keep)
             cover = np.zeros((height, width), np.uint8) if coverage else None
@@ -149,7 +152,7 @@ class Renderer:
                     touched |= on.touched
                 elif on is not None:
                     parts = [
-                        partial(_lay_strip, layer, out, on, texels, top, cover)
+                        partial(_lay_strip, layer, out, on, photo, grain, texels, top, cover)
                         for top in range(0, len(on.alpha), STRIP)
                     ]
                 else:
@@ -225,35 +228,40 @@ class Renderer:
 
             async def one(layer: LayerSpec) -> Surface | None:
                 mask = await self.pictures.grey(layer.mask_key)
-                return await self.run(_make_surface, spec, layer, photo, mask, light)
+                return await self.run(_make_surface, spec, layer, photo, mask, light, photo.shape[:2])
 
             async with asyncio.TaskGroup() as group:
+                measuring = group.create_task(self.run(noise, photo))
                 made = [group.create_task(one(spec.layers[n])) for n in missing]
             for n, task in zip(missing, made, strict=True):
                 if (on := task.result()) is not None:
-                    plate = await self.run(on.plate, 0, len(on.alpha))
+                    plate = await self.run(on.plate, photo, measuring.result(), 0, len(on.alpha))
                     found[n] = plate
                     self.plates.put(spec.room, keys[n], plate)
         return found
 
-    async def _surfaces(self, spec: RenderSpec, reading: asyncio.Task[Image]) -> Sequence[Plate | Surface | None]:
-        async def lit() -> Callable[[Box], Light]:
-            return await self._light(spec, await reading)
+    async def _surfaces(self, spec: RenderSpec, height: int, width: int) -> Sequence[Plate | Surface | None]:
+        """A surface a layer, found on the working photo while the large one is still read."""
+
+        async def working() -> tuple[Image, Callable[[Box], Light]]:
+            with stage("read"):
+                photo = await self.pictures.rgb(spec.working_key)
+            return photo, await self._light(spec, photo)
 
         # Not all at once: a mask at full size is as large as a third of the photo.
         few = asyncio.Semaphore(self.threads)
 
         async def one(layer: LayerSpec) -> Surface | None:
             async with few:
-                mask = await self.pictures.grey(layer.mask_key)  # while the photo is read
-                photo, seen = await reading, await light
+                mask = await self.pictures.grey(layer.mask_key)
+                photo, light = await looking
                 with stage("plate"):
-                    return await self.run(_make_surface, spec, layer, photo, mask, seen)
+                    return await self.run(_make_surface, spec, layer, photo, mask, light, (height, width))
 
         if not spec.layers:
             return []
         async with asyncio.TaskGroup() as group:
-            light = group.create_task(lit())
+            looking = group.create_task(working())
             made = [group.create_task(one(layer)) for layer in spec.layers]
         return [task.result() for task in made]
 
@@ -395,9 +403,15 @@ def _finest_m(spec: RenderSpec, layer: LayerSpec, height: int, width: int) -> fl
 
 
 def _make_surface(
-    spec: RenderSpec, layer: LayerSpec, photo: Image, mask: Image, light: Callable[[Box], Light]
+    spec: RenderSpec,
+    layer: LayerSpec,
+    photo: Image,
+    mask: Image,
+    light: Callable[[Box], Light],
+    size: tuple[int, int],
 ) -> Surface | None:
-    height, width = photo.shape[:2]
+    """Of a picture of this height and width, by a photo of whatever size."""
+    height, width = size
     alpha = resize(mask, height, width)
     if not alpha.any():
         return None
@@ -406,16 +420,9 @@ def _make_surface(
         plane = scaled(np.array(layer.homography).reshape(3, 3), width / spec.width, height / spec.height)
         if layer.surface_id in spec.by_hand:
             perspective.check_horizon(plane, alpha, layer.surface_id)
-    return surface(
-        photo,
-        alpha,
-        layer.kind,
-        light(box_of(alpha)),
-        plane,
-        not layer.texture_digest,
-        layer.finish,
-        spec.focal_length_px * width / spec.width,
-    )
+    focal_length_px = spec.focal_length_px * width / spec.width
+    painted = not layer.texture_digest
+    return surface(photo, alpha, layer.kind, light, plane, painted, layer.finish, focal_length_px)
 
 
 def _work(
@@ -431,12 +438,14 @@ def _lay_strip(
     layer: LayerSpec,
     out: Image,
     on: Surface,
+    photo: Image,
+    grain: NDArray[np.float32],
     texels: Texels,
     top: int,
     cover: NDArray[np.uint8] | None,
 ) -> None:
     """Lay some rows of a layer. The strips of a layer share no row, and so may be laid at the same time."""
-    plate = on.plate(top, min(top + STRIP, len(on.alpha)))
+    plate = on.plate(photo, grain, top, min(top + STRIP, len(on.alpha)))
     pieces, alpha = None, plate.alpha
     if layer.laid is not None:
         found = layout_plate(plate, _pieces(layer.laid), 0, len(alpha))

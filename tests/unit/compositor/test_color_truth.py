@@ -22,7 +22,7 @@ def photo(level: float, color: np.ndarray = LAMP) -> tuple[np.ndarray, np.ndarra
 
 def painted(level: float, color: np.ndarray = LAMP, finish: str = "matte") -> tuple[np.ndarray, Plate]:
     picture, card = photo(level, color)
-    on = plate(picture, WALL, "wall", light_in(picture, WALL > 0, card)((0, 0, W, H)), None, True, finish)
+    on = plate(picture, WALL, "wall", light_in(picture, WALL > 0, card), None, True, finish)
     for part in kernel.lay(picture, on, kernel.paint(linear_from_rgb24(SAGE))):
         part()
     return picture, on
@@ -69,7 +69,7 @@ def test_what_lies_under_something_else_is_not_looked_at():
     picture[:, : W // 2] = 0  # a black thing
     over = np.zeros((H, W), np.uint8)
     over[:, : W // 2] = 255
-    above = plate(picture, over, "wall", light_in(picture, WALL > 0, photo(0.6)[1])((0, 0, W // 2, H)), None, True)
+    above = plate(picture, over, "wall", light_in(picture, WALL > 0, photo(0.6)[1]), None, True)
 
     half = shown_on(picture, on, (above,), SAGE, False, None)
 

@@ -35,10 +35,9 @@ def lay(
     alpha: np.ndarray, texture: Pyramid | None, color: int, turn: float, parts: int, finish: str = "matte"
 ) -> np.ndarray:
     out = ROOM.copy()
-    light = light_in(ROOM, NO_WHITE, CARD)
-    ys, xs = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
-    box = (int(xs[0]), int(ys[0]), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1)
-    on = plate(ROOM, alpha, "floor", light(box), FLOOR if texture else None, texture is None, finish)
+    on = plate(
+        ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD), FLOOR if texture else None, texture is None, finish
+    )
     texels = kernel.texels(texture.levels) if texture else kernel.paint(linear_from_rgb24(color))
     repeat = (texture.width_m, texture.height_m) if texture else (1.0, 1.0)
     for part in kernel.lay(out, on, texels, repeat, turn, parts):
@@ -95,7 +94,7 @@ def test_what_is_mirrored_is_added_between_its_points(step: int, monkeypatch: py
 
 def test_a_texture_needs_a_plane():
     alpha = mask(30, 180, 150, 120)
-    on = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD)((30, 180, 150, 120)), None, False)
+    on = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD), None, False)
 
     with pytest.raises(ValueError, match="plane"):
         kernel.lay(ROOM.copy(), on, kernel.texels(WOOD.levels))
@@ -112,7 +111,7 @@ def test_work_holds_on_to_all_that_it_points_to(monkeypatch: pytest.MonkeyPatch)
     found = ROOM.copy()
     # As where many threads lay their first material at once, and each makes tables of its own.
     monkeypatch.setattr(kernel, "_tables", kernel._tables.__wrapped__)
-    on = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD)((100, 180, 300, 120)), FLOOR, False)
+    on = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD), FLOOR, False)
     (part,) = kernel.lay(found, on, kernel.texels(WOOD.levels), (WOOD.width_m, WOOD.height_m))
     others = [np.full(n, 77, np.uint8) for n in (256, 65536, 16384, 1024) for _ in range(200)]
 

@@ -20,7 +20,7 @@ from services.compositor.domain.layout_plate import (
     looked_up,
     spread,
 )
-from services.compositor.domain.plate import Plate, box_of, plate
+from services.compositor.domain.plate import Plate, plate
 from services.compositor.domain.reference import Layer, compose
 from services.compositor.domain.shading import light_in, scene_light
 from services.compositor.domain.texture import pyramid
@@ -61,7 +61,7 @@ def mask() -> np.ndarray:
 
 
 def on(alpha: np.ndarray) -> Plate:
-    return plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD)(box_of(alpha)), FLOOR, False)
+    return plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD), FLOOR, False)
 
 
 def laid(pieces: Pieces, alpha: np.ndarray, rows: int = 1) -> LayoutPlate:
@@ -156,7 +156,7 @@ def test_points_are_spread_evenly(count: int):
 
 def test_a_layout_needs_a_plane():
     alpha = mask()
-    flat = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD)(box_of(alpha)), None, True)
+    flat = plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD), None, True)
 
     with pytest.raises(ValueError, match="plane"):
         layout_plate(flat, Pieces(LAYOUTS["grid"], SOURCE), 0, 10)

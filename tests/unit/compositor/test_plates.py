@@ -24,7 +24,7 @@ def made() -> Plate:
     alpha = np.zeros((200, 300), np.uint8)
     alpha[120:, 20:280] = 255
     plane = np.array([[240.0, 0, 150], [0, 240, 70], [0, 0, 1]]) @ np.array([[1, 0, 0], [0, 0, 1.4], [0, -1, 3.0]])
-    light = light_in(photo, np.ones((200, 300), bool), None)((20, 120, 260, 80))
+    light = light_in(photo, np.ones((200, 300), bool), None)
     return plate(photo, alpha, "floor", light, plane, False, "polished", 240.0)
 
 

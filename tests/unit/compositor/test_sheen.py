@@ -7,7 +7,7 @@ from services.compositor.domain.sheen import F0, fresnel, sheen, whole
 H, W, FOCAL, CONTACT = 300, 400, 350.0, 160
 NEUTRAL = np.ones(3, np.float32)
 BOX = (0, CONTACT, W, H - CONTACT)
-FLOOR = np.full((H - CONTACT, W), 255, np.uint8)
+FLOOR = np.repeat(np.arange(H) >= CONTACT, W).reshape(H, W) * np.uint8(255)
 DARK = np.zeros((H - CONTACT, W), np.float32)
 
 
@@ -129,4 +129,4 @@ def test_a_large_photo_is_mirrored_in_steps():
     grid, step = made
     assert step == 4
     small = added(room(), "gloss")
-    np.testing.assert_allclose(luminance(whole(grid, step, *alpha.shape))[4::8, 4::8], small, atol=0.03)
+    np.testing.assert_allclose(luminance(whole(grid, step, *box[:1:-1]))[4::8, 4::8], small, atol=0.03)
