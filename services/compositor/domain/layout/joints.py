@@ -8,10 +8,11 @@ through the table up and down again, so that neighbours in the plane are neighbo
 """
 
 import threading
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate, cycle, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,11 @@ from services.compositor.domain.layout.piece import Array, Ids
 ROWS = 128
 BOARDS_MIN = 16
 STARTS, NODES = 12, 400
+# Orders in which lengths are tried, drawn at once and then used in turn: more than a table needs as a rule.
+WISHES = 4096
 EPS = 1e-9
+
+Wishes = Iterator[list[int]]
 
 
 @dataclass(frozen=True)
@@ -48,33 +53,36 @@ class Joints:
         return np.asarray(np.minimum(m, 2 * ROWS - 2 - m))
 
 
-def _clear(joints: list[float], at: float, period: float, stagger: float) -> bool:
-    """Whether `at` is at least `stagger` from all joints of a circle (sorted, 0 to period)."""
-    at %= period
-    k = bisect_left(joints, at)
-    after, before = joints[k % len(joints)], joints[k - 1]
-    gap = min((after - at) % period, (at - before) % period)
-    return gap >= stagger - EPS
+def _clear(before: list[float], period: float, stagger: float) -> Callable[[float], bool]:
+    """Whether a point is at least `stagger` from all joints (0 to period) of a circle."""
+    joints = sorted(before)
+    # Where what is clear begins and ends, by turns, from the first joint round to it again.
+    edges = list[float]()
+    for here, following in pairwise((*joints, joints[0] + period)):
+        if following - here >= 2 * (stagger - EPS):
+            edges += (here + stagger - EPS, following - stagger + EPS)
+
+    def clear(at: float) -> bool:
+        return bisect_right(edges, joints[0] + (at - joints[0]) % period) % 2 == 1
+
+    return clear
 
 
 def _order(
-    start: float, pitches: tuple[float, ...], times: int, before: list[float], stagger: float, rng: np.random.Generator
+    start: float, pitches: tuple[float, ...], times: int, clear: Callable[[float], bool], wishes: Wishes
 ) -> list[int] | None:
-    """An order of boards from `start` round the circle whose every joint is clear of `before`, or None."""
-    period = times * sum(pitches)
+    """An order of boards from `start` round the circle whose every joint is clear, or None."""
     left, order = [times] * len(pitches), list[int]()
     # What is left tells where we are: from there it failed before.
     dead = set[tuple[int, ...]]()
 
     def choices(at: float) -> Iterator[int]:
-        for kind in rng.permutation(len(pitches)).tolist():
-            if left[kind] and _clear(before, at + pitches[kind], period, stagger):
-                yield kind
+        return (kind for kind in next(wishes) if left[kind] and clear(at + pitches[kind]))
 
     at = [start]
     open_choices = [choices(start)]
     for _ in range(NODES):
-        kind = next(open_choices[-1], None) if tuple(left) not in dead else None
+        kind = None if dead and tuple(left) in dead else next(open_choices[-1], None)
         if kind is None:
             dead.add(tuple(left))
             open_choices.pop()
@@ -99,16 +107,18 @@ def _next_row(
     times: int,
     stagger: float,
     rng: np.random.Generator,
+    wishes: Wishes,
 ) -> tuple[float, list[int]]:
     """(start, order) of a row beside one with the joints `before`, made from `last`."""
     period = times * sum(pitches)
+    clear = _clear(before, period, stagger)
     for attempt in range(STARTS):
         start = float(rng.uniform(0, period))
         if attempt % 2:
             # Just as far from a joint as it must be: the best chance where there is little room.
             start = (before[int(rng.integers(len(before)))] + stagger * (1 if attempt % 4 == 1 else -1)) % period
-        if _clear(before, start, period, stagger):
-            order = _order(start, pitches, times, before, stagger, rng)
+        if clear(start):
+            order = _order(start, pitches, times, clear, wishes)
             if order is not None:
                 return start, order
     return (last[0] + float(rng.uniform(stagger, min(pitches) - stagger))) % period, last[1]
@@ -136,10 +146,11 @@ def _joints(pitches: tuple[float, ...], stagger: float, seed: int) -> Joints:
     period = times * sum(pitches)
     order = rng.permutation(np.repeat(np.arange(len(pitches)), times)).tolist()
     rows = [(float(rng.uniform(0, period)), order)]
+    wishes = cycle(rng.permuted(np.tile(np.arange(len(pitches)), (WISHES, 1)), axis=1).tolist())
     while len(rows) < ROWS:
         start, order = rows[-1]
-        ends = start + np.cumsum([pitches[k] for k in order])
-        rows.append(_next_row(sorted((ends % period).tolist()), rows[-1], pitches, times, stagger, rng))
+        around = islice(accumulate((pitches[k] for k in order), initial=start), 1, None)
+        rows.append(_next_row([at % period for at in around], rows[-1], pitches, times, stagger, rng, wishes))
     kinds = np.array([order for _, order in rows], np.int64)
     ends = np.cumsum(np.array(pitches)[kinds], 1)
     bucket = min(pitches) * (1 - EPS)
