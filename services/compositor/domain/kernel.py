@@ -159,6 +159,10 @@ def lay(
     x, y, w, h = on.box
     assert out.strides[1:] == (3, 1)
     assert out.flags.writeable
+    # What the compiled pass goes by: it looks at no size itself.
+    assert on.alpha.shape == (h, w)
+    assert 0 <= x <= x + w <= out.shape[1]
+    assert 0 <= y <= y + h <= out.shape[0]
     if on.plane_from_pixel is not None and on.footprints is not None:
         plane, footprints = on.plane_from_pixel.ravel(), on.footprints
     elif len(texture.levels) == 1:

@@ -5,8 +5,7 @@ over its pixels (kernel.py).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from math import ceil, floor
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -131,8 +130,8 @@ def surface(
     x, y, columns, rows = looked_at
     small = mine if (rows, columns) == (h, w) else cv2.resize(mine, (columns, rows), interpolation=cv2.INTER_AREA)
     part = photo[y : y + rows, x : x + columns]
-    found = shade(part, np.asarray(small, np.uint8), kind, light(looked_at), PAINT_DETAIL if painted else 0.0)
-    found = replace(found, height=h, width=w)
+    detail = PAINT_DETAIL if painted else 0.0
+    found = shade(part, np.asarray(small, np.uint8), kind, light(looked_at), detail, shown=(h, w))
     added = sheen(photo, alpha, box, kind, finish, found.mirrored, found.tint, pixel_from_plane, focal_length_px)
     grid, shift = _sheen(*added) if added is not None else (None, 0)
     grain = PAINT_GRAIN if painted else 1.0
@@ -159,9 +158,9 @@ def _boxes(box: Box, size: tuple[int, int], other: tuple[int, int]) -> tuple[Box
     pixels of the smaller one."""
     ends = []
     for start, length, here, there in zip(box[:2], box[2:], size[::-1], other[::-1], strict=True):
-        scale = there / here
-        first, last = floor(start * scale), ceil((start + length) * scale)
-        ends.append((round(first / scale), round(last / scale), first, last))
+        # In whole numbers: the last pixel of one is the last of the other.
+        first, last = start * there // here, -(-(start + length) * there // here)
+        ends.append((first * here // there, -(-last * here // there), first, last))
     (x0, x1, u0, u1), (y0, y1, v0, v1) = ends
     return (x0, y0, x1 - x0, y1 - y0), (u0, v0, u1 - u0, v1 - v0)
 

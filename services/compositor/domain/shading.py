@@ -213,8 +213,7 @@ class Shade:
         if self.keep_detail > 0:
             reach = int(4 * self.sigma) + 2  # of the filter
             first, last = max(0, top - reach), min(self.height, bottom + reach)
-            relief = np.asarray(cv2.LUT(cv2.cvtColor(photo[first:last], cv2.COLOR_RGB2GRAY), _LOG_LIGHT), np.float32)
-            relief = relief - np.asarray(cv2.GaussianBlur(relief, (0, 0), self.sigma), np.float32)
+            relief = _relief(photo[first:last], self.sigma)
             relief = np.clip(relief[top - first : bottom - first], -0.3, 0.3)
             whole += np.float32(self.keep_detail) * relief * (alpha[top:bottom] > 242)
         np.exp(whole, out=whole)
@@ -242,6 +241,7 @@ def shade(
     light: Light,
     keep_detail: float,
     working_side: int = 900,
+    shown: tuple[int, int] | None = None,
 ) -> Shade:
     """The light on a surface.
 
@@ -252,18 +252,20 @@ def shade(
         light: of the room, or of this box.
         keep_detail: part of the old surface's fine relief that stays: plaster shows through paint, not through tiles.
         working_side: the smooth part is found at this size of the long side.
+        shown: height and width of the box in the picture that is made, where the photo is of another size.
     """
     height, width = alpha.shape
+    shown = shown or (height, width)
     scale = min(1.0, working_side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     inside = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 242).astype(np.float32)
     if inside.sum() < 16:
-        return _flat(alpha, light)
+        return _flat(shown, light)
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
     scene = scene_light(to_linear(small))
     seen = luminance(scene)
     log_small = np.asarray(np.log(np.maximum(seen, DARKEST)), np.float32)
-    radius = max(3, round(max(size) / 60))
+    radius = _radius(max(size))
     # A median takes joints out, which are no wider than two pixels here, and leaves the edges of shadows.
     within = cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
     plain = np.asarray(np.where(within, cv2.medianBlur(log_small, 5), log_small), np.float32)
@@ -285,22 +287,34 @@ def shade(
     beyond = np.where(weight > 1e-3, beyond, median)
     lit = np.where(inside > 0, lit, beyond).astype(np.float32)
     lit = np.clip(lit, median - 3.0, median + 1.6)
+    sigma = max(1.0, _radius(min(working_side, max(shown))) / 2)
     if keep_detail > 0:
-        relief = log_small - np.asarray(cv2.GaussianBlur(log_small, (0, 0), radius / 2), np.float32)
+        fine = _relief(photo, max(0.5, sigma * height / shown[0]))[alpha > 242]
         # 1.4826: from the median deviation to the standard deviation of a normal distribution.
-        contrast = 1.4826 * float(np.median(np.abs(relief[inside > 0])))
+        contrast = 1.4826 * float(np.median(np.abs(fine)))
         keep_detail *= min(1.0, (RELIEF / max(contrast, 1e-6)) ** 2)
-    return Shade(lit, tint, height, width, keep_detail, max(1.0, radius / 2), mirrored * inside)
+    return Shade(lit, tint, *shown, keep_detail, sigma, mirrored * inside)
 
 
-def _flat(alpha: NDArray[np.uint8], light: Light) -> Shade:
+def _radius(side: int) -> int:
+    """Of the windows that smooth light is found in, pixels of a box with this long side."""
+    return max(3, round(side / 60))
+
+
+def _relief(photo: Image, sigma: float) -> Float:
+    """(H, W) log luminance without what is wider than sigma pixels."""
+    whole = np.asarray(cv2.LUT(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), _LOG_LIGHT), np.float32)
+    return whole - np.asarray(cv2.GaussianBlur(whole, (0, 0), sigma), np.float32)
+
+
+def _flat(shown: tuple[int, int], light: Light) -> Shade:
     """Of a surface too small to look at."""
     if isinstance(light, RoomLight):
         level, tint = float(np.log(light.level)), light.tint
     else:
         level, tint = light.on(np.ones(light.white.shape[:2], bool))
     none = np.zeros((1, 1), np.float32)
-    return Shade(np.full((1, 1), level, np.float32), tint, alpha.shape[0], alpha.shape[1], 0.0, 1.0, none)
+    return Shade(np.full((1, 1), level, np.float32), tint, *shown, 0.0, 1.0, none)
 
 
 def _by_card(smooth: Float, inside: Float, light: CardLight) -> tuple[Float, Float]:

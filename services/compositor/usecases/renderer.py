@@ -244,8 +244,7 @@ class Renderer:
         """A surface a layer, found on the working photo while the large one is still read."""
 
         async def working() -> tuple[Image, Callable[[Box], Light]]:
-            with stage("read"):
-                photo = await self.pictures.rgb(spec.working_key)
+            photo = await self.photo(spec.working_key, *preview_size(height, width))
             return photo, await self._light(spec, photo)
 
         # Not all at once: a mask at full size is as large as a third of the photo.

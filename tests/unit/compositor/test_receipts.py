@@ -9,12 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
-from roomviz.imaging.codec import encode_jpeg, encode_png, resize
+from roomviz.imaging.codec import encode_jpeg, encode_png, preview_size, resize
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
 from roomviz.v1 import layouts_pb2, products_pb2, rooms_pb2, visualizations_pb2
@@ -165,6 +166,60 @@ async def test_a_receipt_of_pieces_gives_the_same_bytes_on_another_worker(
 
     assert (await again("a", order_of("a", laid, wanted).receipt)).data == made.data
     assert made.data != texture.data
+
+
+LARGE = (2448, 3264)  # a usual size, of which the working photo has half and a little
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> compositor_pb2.RenderSpec:
+    """The same room in more pixels than a preview has, its masks up to the photo's border; with a polished floor."""
+    made, small = spec(), Stored.__init__
+    k = np.diag([LARGE[1] / W, LARGE[0] / H, 1.0])
+
+    def init(self: Stored) -> None:
+        small(self)
+        floor = MASK.copy()
+        floor[:, 380:] = floor[:, 379:380]
+        for key, image in (("photo", PHOTO), ("floor", floor), ("wall", WALL)):
+            self.kept[key] = cv2.resize(image, LARGE[::-1], interpolation=cv2.INTER_LINEAR)
+        self.kept["working"] = resize(self.kept["photo"], *preview_size(*LARGE))
+
+    monkeypatch.setattr(Stored, "__init__", init)
+    made.working_key, made.height_px, made.width_px = "working", *LARGE
+    for surface in (made.layers[0].surface, made.things[0].surface, made.surfaces[0].surface):
+        scaled = (k @ np.array(surface.plane.homography).reshape(3, 3)).ravel()
+        surface.plane.homography[:] = scaled.tolist()
+    made.layers[0].material.finish = products_pb2.FINISH_POLISHED
+    return made
+
+
+@pytest.mark.parametrize("wanted", [output("JPEG"), output("PNG", "LAYER")], ids=str)
+async def test_an_export_larger_than_the_working_photo(
+    fresh: Callable, large: compositor_pb2.RenderSpec, wanted: compositor_pb2.Output
+):
+    make, _, _ = fresh(threads=1)
+    made = await make(order_of("a", large, wanted))
+
+    _, again, _ = fresh(threads=3)
+
+    assert (made.height, made.width) == LARGE
+    assert (await again("a", order_of("a", large, wanted).receipt)).data == made.data
+
+
+async def test_an_export_shows_what_its_preview_showed(fresh: Callable, large: compositor_pb2.RenderSpec):
+    make, _, _ = fresh()
+    large.ClearField("things")
+
+    whole, small = [
+        np.asarray(Image.open(io.BytesIO((await make(order_of("a", large, wanted))).data)), np.float32)
+        for wanted in (output("PNG"), PREVIEW)
+    ]
+
+    whole = cv2.resize(whole, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    blurred = [cv2.GaussianBlur(i, (0, 0), 8) for i in (whole, small)]
+    assert np.abs(blurred[0] - blurred[1]).max() < 6
+    assert np.abs(blurred[0] - blurred[1]).mean() < 1
 
 
 async def test_views_are_of_the_same_picture(fresh: Callable):
