@@ -21,7 +21,7 @@ from google.longrunning import operations_pb2_grpc
 
 from deploy.local.settings import ROOT
 from roomviz.client import Client
-from roomviz.errors import ResourceExhausted, RoomvizError
+from roomviz.errors import ResourceExhausted, RoomvizError, Unavailable
 from roomviz.runtime.rpc import from_call
 from roomviz.v1 import (
     products_pb2,
@@ -78,7 +78,8 @@ class Tenant:
                 return call()
             except grpc.RpcError as error:
                 told = from_call(error)  # type: ignore[arg-type]
-                if not told.retryable:
+                busy = isinstance(told, Unavailable)  # a store that does not keep up with a thousand says no when
+                if not told.retryable or (told.retry_after_s is None and not busy):
                     raise
                 time.sleep(told.retry_after_s or 1.0)
 
