@@ -138,7 +138,7 @@ lock: ## Resolve the pinned requirements anew
 
 # --- models: only for training and export -----------------------------------------------------------
 
-.PHONY: setup-models rooms train train-instances export
+.PHONY: setup-models rooms train level train-instances export
 setup-models: $(VENV)/models ## Install what training needs (PyTorch)
 $(VENV)/models: requirements/models.in $(VENV)/app
 	@echo "installing PyTorch and Numba into .venv"
@@ -153,8 +153,10 @@ $(ENCODER): | setup-models
 	@$(PY) -m models.roomseg.pretrained $(@D)/mediapipe-objectron-*.tgz $@
 train: setup-models $(ENCODER) ## Train roomseg (resumes)
 	@$(PY) -m models.train --out .local/train/roomseg --encoder $(ENCODER)
+level: setup-models ## Fit what tells how much light there is, behind a trained roomseg
+	@$(PY) -m models.level --run .local/train/roomseg --out .local/train/level
 train-instances: setup-models ## Train fastsam-room (resumes)
 	@$(PY) -m models.fastsam.train --out .local/train/fastsam-room
 export: setup-models ## Write the trained networks into model_repository/
-	@$(PY) -m models.export --run .local/train/roomseg
+	@$(PY) -m models.export --run .local/train/roomseg --level .local/train/level
 	@.venv/bin/roomviz-models export-fastsam --weights .local/train/fastsam-room/weights.pt --name fastsam-room

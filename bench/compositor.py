@@ -304,7 +304,7 @@ def main() -> None:
     p.add_argument("--rooms", type=int, default=100)
     p.add_argument("--side", type=int, default=768)
     p.add_argument("--sheet", help="PNG: photo, truth, ours, tutorial of the worst and some others")
-    p.add_argument("--light", default="model_repository/roomseg/4/model.onnx", help="model, `true`, `none`")
+    p.add_argument("--light", default="model_repository/roomseg/5/model.onnx", help="model, `true`, `none`")
     p.add_argument("--workers", type=int, default=1)
     a = p.parse_args()
     rows: list[dict] = []

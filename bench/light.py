@@ -67,7 +67,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--photo", type=Path, default=Path("samples/living-room.jpg"))
     p.add_argument("--out", type=Path, default=Path("docs/images/light.jpg"))
-    p.add_argument("--model", default="model_repository/roomseg/4/model.onnx")
+    p.add_argument("--model", default="model_repository/roomseg/5/model.onnx")
     p.add_argument("--material", default="FLR-OAK-SMOKED")
     a = p.parse_args()
     a.out.write_bytes(encode_jpeg(sheet(decode_rgb(a.photo.read_bytes()), a.model, a.material), 84))

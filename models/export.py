@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from safetensors.torch import load_file
 
 from models import onnx_file
 from models.onnx_file import PARITY_MAX
 from models.repository import ROOMSEG, config
 from models.roomseg import pretrained
+from models.roomseg.level import Level
 from models.roomseg.network import INPUT, OUTPUTS, RoomSeg
 from models.roomseg.residual import Beside, Residual
 
@@ -46,6 +48,15 @@ def fuse(net: Net) -> Net:
     return net
 
 
+def with_level(net: RoomSeg, fitted: Path) -> RoomSeg:
+    """The network with what moves its grey card, as `models.level` has written it."""
+    level = Level(channels=net.head.in_channels)
+    level.load_state_dict(load_file(fitted))
+    net.level = level.eval()
+    onnx_file.round_weights(level)
+    return net
+
+
 def export(net: torch.nn.Module, path: Path) -> None:
     """Write the ONNX file: dynamic batch, height and width; large weights stored as half precision."""
     axes = {INPUT: {0: "batch", 1: "height", 2: "width"}} | {
@@ -65,13 +76,19 @@ def main() -> None:
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--repository", type=Path, default=Path("model_repository"))
     p.add_argument("--beside", type=Path, nargs="*", default=[], help="weights of roomseg 2's network")
-    p.add_argument("--version", type=int, default=3, help="an older version stays for tenants that are pinned to it")
+    p.add_argument("--level", type=Path, help="folder of models.level")
+    p.add_argument("--version", type=int, help="default: the next; older ones stay for tenants that are pinned to them")
     a = p.parse_args()
     folder = a.repository / "roomseg"
-    path = folder / str(a.version) / "model.onnx"
-    net: torch.nn.Module = load(a.run / "weights.pt", RoomSeg())
-    if a.beside:
-        net = Beside(net, [load(w, Residual()) for w in a.beside]).eval()
+    version = a.version or 1 + max((int(v.name) for v in folder.glob("[0-9]*")), default=0)
+    path = folder / str(version) / "model.onnx"
+    first = load(a.run / "weights.pt", RoomSeg())
+    members, more = [a.run / "weights.pt", *a.beside], {}
+    if a.level:
+        members.append(a.level / "level.safetensors")
+        more["level"] = json.loads((a.level / "level.json").read_text())
+        with_level(first, members[-1])
+    net = Beside(first, [load(w, Residual()) for w in a.beside]).eval() if a.beside else first
     export(net, path)
     worst = parity(net, path)
     if worst > PARITY_MAX:
@@ -82,8 +99,9 @@ def main() -> None:
         "Apache-2.0",
         f"rooms rendered by models/rooms; the encoder began with {pretrained.ABOUT}",
         worst,
-        members=[onnx_file.digest(w) for w in (a.run / "weights.pt", *a.beside)],
+        members=[onnx_file.digest(w) for w in members],
         training=json.loads((a.run / "training.json").read_text()),
+        **more,
     )
     (path.parent / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     (folder / "config.pbtxt").write_text(config(ROOMSEG, "roomseg", "cpu"))

@@ -16,7 +16,7 @@ from services.segmentation.domain.features import Features
 from services.segmentation.domain.labels import CEILING, FLOOR, FURNITURE, KINDS, WALL
 from services.segmentation.domain.masks import Masks
 
-MODEL = Path("model_repository/roomseg/4/model.onnx")
+MODEL = Path("model_repository/roomseg/5/model.onnx")
 CACHE = Path(".local/cache/refine")
 TRUTH_MIN = 0.02  # of the picture: what is smaller is not measured
 THING = (0.004, 0.12)  # of the picture: least and most of a thing that is hidden from the network

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.roomseg.encoder import CHANNELS, Encoder
+from models.roomseg.level import Level
 
 SURFACES, JUNCTIONS, NORMAL, GREY = 7, 3, 3, 3
 DETAIL = 2
@@ -85,8 +86,19 @@ class RoomSeg(nn.Module):
         self.pixels = nn.Conv2d(48, pyramid, 1)
         self.neck = Conv(pyramid, pyramid)
         self.head = nn.Conv2d(pyramid, DETAIL**2 * SURFACES + JUNCTIONS + NORMAL + GREY, 1)
+        self.level: Level | None = None  # fitted to the rest when that is trained (models/level.py)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        x, surface, features, normal, grey, junction = self._heads(image)
+        if self.level is not None:
+            grey = self.level(x, surface, features, normal, grey)
+        return surface, junction, normal, grey
+
+    def with_features(self, image: Tensor) -> tuple[Tensor, ...]:
+        """What `Level` is given: the picture -1 to 1, logits of surfaces, the pyramid's features, normals, the card."""
+        return self._heads(image)[:5]
+
+    def _heads(self, image: Tensor) -> tuple[Tensor, ...]:
         x = image.permute(0, 3, 1, 2).to(self.head.weight.dtype) / 127.5 - 1.0
         half, *features, last = self.encoder(x)
         features.append(self.top(last))
@@ -94,8 +106,8 @@ class RoomSeg(nn.Module):
         for i in range(len(features) - 2, -1, -1):
             y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.lateral[i](features[i])
             y = self.smooth[i](y)
-        y = F.relu(y + self.fine(half) + self.pixels(F.pixel_unshuffle(x, 4)))
-        y = self.head(self.neck(y)).float()
-        surface, junction, normal, grey = y.split((DETAIL**2 * SURFACES, JUNCTIONS, NORMAL, GREY), 1)
+        y = self.neck(F.relu(y + self.fine(half) + self.pixels(F.pixel_unshuffle(x, 4))))
+        surface, junction, normal, grey = self.head(y).float().split((DETAIL**2 * SURFACES, JUNCTIONS, NORMAL, GREY), 1)
         surface = F.pixel_shuffle(surface, DETAIL)
-        return surface, junction, normal / (normal.square().sum(1, keepdim=True) + 1e-6).sqrt(), grey
+        normal = normal / (normal.square().sum(1, keepdim=True) + 1e-6).sqrt()
+        return x, surface, y, normal, grey, junction

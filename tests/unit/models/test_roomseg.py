@@ -8,9 +8,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training packages are not installed: make setup-models")
 
-from models.export import PARITY_MAX, export, parity, rounded
+from safetensors.torch import save_file
+
+from models.export import PARITY_MAX, export, parity, rounded, with_level
+from models.level import errors, fit, truth
 from models.rooms.cache import fill
 from models.roomseg.data import SHAPES, Batches, degrade
+from models.roomseg.level import Level, developed, log_luminance, scene_light
 from models.roomseg.network import STRIDE, RoomSeg
 from models.roomseg.residual import Beside, Residual
 from models.train import losses
@@ -107,3 +111,93 @@ def test_a_network_with_an_older_one_beside_it_is_served_as_one(tmp_path: Path):
     assert torch.allclose(normal.square().sum(1), torch.ones(1, 24, 32), atol=1e-2)
     assert torch.equal(grey, both.members[0](image)[3])
     assert parity(both, path) <= PARITY_MAX
+
+
+def measured(level: Level, image: np.ndarray) -> tuple[torch.Tensor, ...]:
+    """What is known of a picture whose upper half is wall and whose lower half is floor, the card as grey as 0.4."""
+    _, h, w, _ = image.shape
+    surface = torch.full((1, 7, h // 2, w // 2), -20.0)
+    surface[:, 2, : h // 4], surface[:, 1, h // 4 :] = 20.0, 20.0
+    normal = torch.zeros(1, 3, h // 4, w // 4)
+    given = torch.from_numpy(image).permute(0, 3, 1, 2) / 127.5 - 1
+    return given, surface, torch.zeros(1, 8, h // 4, w // 4), normal, torch.full_like(normal, 0.4)
+
+
+def test_scene_light_undoes_what_the_camera_did():
+    light = torch.logspace(-2, 0.25, 50)[None, :, None, None].expand(1, 50, 3, 1).permute(0, 2, 1, 3)
+
+    torch.testing.assert_close(scene_light(developed(light)), light, rtol=2e-3, atol=1e-3)
+
+
+def test_the_card_of_each_kind_of_surface_moves_as_a_whole():
+    level = Level(channels=8).eval()
+    with torch.no_grad():
+        level.body[-1].bias.copy_(torch.atanh(torch.tensor([0.5, -0.3, 0.0])))
+        level.body[-1].weight.zero_()
+    given = measured(level, np.full((1, 64, 96, 3), 120, np.uint8))
+
+    moved = log_luminance(scene_light(level(*given)))[0, 0] - log_luminance(scene_light(given[-1]))[0, 0]
+
+    torch.testing.assert_close(moved[:8], torch.full((8, 24), -0.3), rtol=0, atol=0.02)
+    torch.testing.assert_close(moved[8:], torch.full((8, 24), 0.5), rtol=0, atol=0.02)
+
+
+def test_a_card_without_floor_walls_or_ceiling_stays_as_it_is():
+    level = Level(channels=8).eval()
+    with torch.no_grad():
+        level.body[-1].bias.fill_(1.0)
+    image, surface, *rest = measured(level, np.full((1, 64, 96, 3), 120, np.uint8))
+    surface = surface.roll(3, 1)  # furniture and a window
+
+    torch.testing.assert_close(level(image, surface, *rest), rest[-1], rtol=0, atol=0.01)
+
+
+def test_a_fit_learns_what_the_card_gets_wrong():
+    """Cards that are too dark by what the photo is bright: a rule that the summary shows."""
+    torch.manual_seed(0)
+    level, rng, rows = Level(channels=8), np.random.default_rng(0), []
+    for _ in range(300):
+        grey = rng.integers(40, 220)
+        told, card = level.summary(*measured(level, np.full((1, 64, 96, 3), grey, np.uint8)))
+        truth = card[:, :3] + float(grey - 130) / 200
+        rows.append((told, card, truth, torch.tensor([[0.5, 0.5, 0.0]])))
+    rows = tuple(torch.cat(column) for column in zip(*rows, strict=True))
+
+    fit(level, rows, epochs=30, rate=3e-3, batch=32)
+
+    told, card, truth, shares = rows
+    with torch.no_grad():
+        after = errors(level.levels(told, card), truth, shares)
+    assert after["rms"] < 0.3 * errors(card[:, :3], truth, shares)["rms"]
+
+
+def test_a_network_that_moves_its_card_is_exported_as_one(tmp_path: Path):
+    torch.manual_seed(0)
+    level = Level(channels=16)
+    save_file(level.state_dict(), tmp_path / "level.safetensors")
+    net = with_level(rounded(RoomSeg(pyramid=16, top=32)), tmp_path / "level.safetensors")
+    plain = RoomSeg(pyramid=16, top=32)
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 96, 128, 3), np.uint8))
+    path = tmp_path / "model.onnx"
+
+    together, alone = net(image), net(image[1:])
+    export(net, path)
+
+    assert together[3].shape == (2, 3, 24, 32)
+    assert ((together[3] >= 0) & (together[3] <= 2)).all()
+    torch.testing.assert_close(together[3][1:], alone[3], rtol=0, atol=1e-4)
+    assert parity(net, path) <= PARITY_MAX
+    assert plain.level is None
+
+
+def test_the_truth_of_a_surface_is_left_out_where_the_card_is_clipped():
+    label = np.zeros((1, 64, 96), np.uint8)
+    label[:, :32], label[:, 32:] = 2, 1
+    grey = np.full((1, 16, 24, 3), 0.5, np.float32)
+    grey[:, :8] = 1.0
+
+    levels, shares = truth({"label": label, "grey": grey})
+
+    assert shares.tolist() == [[0.5, 0.0, 0.0]]
+    expected = log_luminance(scene_light(torch.full((1, 3, 1, 1), 0.5)))
+    torch.testing.assert_close(levels[0, :1], expected.flatten())
