@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, luminance, to_linear
+from services.compositor.domain.blur import around
+from services.compositor.domain.two_tone import without_tones
 
 Float = NDArray[np.float32]
 
@@ -269,6 +271,7 @@ def shade(
     # A median takes joints out, which are no wider than two pixels here, and leaves the edges of shadows.
     within = cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
     plain = np.asarray(np.where(within, cv2.medianBlur(log_small, 5), log_small), np.float32)
+    plain = without_tones(plain, inside)
     smooth = smooth_log(plain, inside, radius, TEXTURE_CONTRAST)
     smooth = smooth_log(smooth, inside, radius, TEXTURE_CONTRAST)
     smooth = without_pattern(smooth, inside)
@@ -322,20 +325,6 @@ def _by_card(smooth: Float, inside: Float, light: CardLight) -> tuple[Float, Flo
     there = cv2.resize(inside, light.white.shape[1::-1], interpolation=cv2.INTER_AREA) > 0.5
     level, tint = light.on(there if there.any() else np.ones_like(there))
     return np.asarray(smooth - smooth[inside > 0].mean() + level, np.float32), tint
-
-
-def around(values: Float, inside: Float, sigma: float) -> Float:
-    """Gaussian blur of what is inside, (h, w), blind to what is outside; wide ones are made in small."""
-    height, width = values.shape
-    step = max(1, int(sigma / 3))
-    size = (max(1, width // step), max(1, height // step))
-    weighed, weight = values * inside, inside
-    if step > 1:
-        weighed = np.asarray(cv2.resize(weighed, size, interpolation=cv2.INTER_AREA), np.float32)
-        weight = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
-    sigma = max(0.3, sigma / step)
-    blurred = cv2.GaussianBlur(weighed, (0, 0), sigma) / (cv2.GaussianBlur(weight, (0, 0), sigma) + np.float32(1e-4))
-    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def without_pattern(smooth: Float, inside: Float) -> Float:
