@@ -14,12 +14,14 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import chain
+from pathlib import Path
 
 import cv2
 import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
 
 from bench import laying
+from models.repository import versions
 from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import training_arrays
 from models.rooms.labels import CEILING, FLOOR, WALL
@@ -304,7 +306,7 @@ def main() -> None:
     p.add_argument("--rooms", type=int, default=100)
     p.add_argument("--side", type=int, default=768)
     p.add_argument("--sheet", help="PNG: photo, truth, ours, tutorial of the worst and some others")
-    p.add_argument("--light", default="model_repository/roomseg/5/model.onnx", help="model, `true`, `none`")
+    p.add_argument("--light", default=str(versions(Path("model_repository/roomseg"))[-1]), help="model, `true`, `none`")
     p.add_argument("--workers", type=int, default=1)
     a = p.parse_args()
     rows: list[dict] = []

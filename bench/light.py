@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from bench.compositor import material, network
+from models.repository import versions
 from roomviz.imaging.codec import Image, decode_rgb, encode_jpeg
 from services.catalog.domain.demo_range import ITEMS
 from services.compositor.domain import kernel, relight
@@ -67,7 +68,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--photo", type=Path, default=Path("samples/living-room.jpg"))
     p.add_argument("--out", type=Path, default=Path("docs/images/light.jpg"))
-    p.add_argument("--model", default="model_repository/roomseg/5/model.onnx")
+    p.add_argument("--model", default=str(versions(Path("model_repository/roomseg"))[-1]))
     p.add_argument("--material", default="FLR-OAK-SMOKED")
     a = p.parse_args()
     a.out.write_bytes(encode_jpeg(sheet(decode_rgb(a.photo.read_bytes()), a.model, a.material), 84))

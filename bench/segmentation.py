@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
+from models.repository import versions
 from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.sample import Sample, render_sample
@@ -349,7 +350,7 @@ def main() -> None:
     p.add_argument("--long-side", type=int, default=1024)
     p.add_argument("--cache", type=Path, default=DEFAULT_ROOT)
     a = p.parse_args()
-    a.model = a.model or max(Path("model_repository/roomseg").glob("*/model.onnx"), key=lambda p: int(p.parent.name))
+    a.model = a.model or versions(Path("model_repository/roomseg"))[-1]
     network = Runtime(a.model)
     rows: list[tuple[str, str, str]] = []
     rooms = Rooms()

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from models import onnx_file
 from models.onnx_file import PARITY_MAX
-from models.repository import ROOMSEG, config
+from models.repository import ROOMSEG, config, versions
 from models.roomseg import pretrained
 from models.roomseg.level import Level
 from models.roomseg.network import INPUT, OUTPUTS, RoomSeg
@@ -80,7 +80,7 @@ def main() -> None:
     p.add_argument("--version", type=int, help="default: the next; older ones stay for tenants that are pinned to them")
     a = p.parse_args()
     folder = a.repository / "roomseg"
-    version = a.version or 1 + max((int(v.name) for v in folder.glob("[0-9]*")), default=0)
+    version = a.version or 1 + max((int(file.parent.name) for file in versions(folder)), default=0)
     path = folder / str(version) / "model.onnx"
     first = load(a.run / "weights.pt", RoomSeg())
     members, more = [a.run / "weights.pt", *a.beside], {}

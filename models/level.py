@@ -27,10 +27,10 @@ from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import DEFAULT_ROOT, GREY_CARD
 from models.roomseg.data import degrade, load
 from models.roomseg.level import SURFACES, Level, log_luminance, scene_light
-from models.roomseg.network import STRIDE, RoomSeg
+from models.roomseg.network import RoomSeg
+from services.segmentation.domain.labels import network_input
 
 VALIDATION_SEED = 7
-LONG_SIDE = 512  # as photos are served
 WINDOW = (0.75, 1.0)  # parts of the picture's sides
 SHARE_MIN = 0.04  # of the picture: a smaller surface says little
 PART = 160  # rooms that a process takes at a time
@@ -43,12 +43,12 @@ def view(sample: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, n
     part = rng.uniform(*WINDOW)
     ch, cw = int(h * part) // 4 * 4, int(w * part) // 4 * 4
     y, x = (4 * int(rng.integers((whole - cut) // 4 + 1)) for whole, cut in ((h, ch), (w, cw)))
-    scale = LONG_SIDE / max(ch, cw)
-    height, width = (max(2 * STRIDE, round(d * scale / STRIDE) * STRIDE) for d in (ch, cw))
     window = (slice(y, y + ch), slice(x, x + cw))
     quarter = (slice(y // 4, (y + ch) // 4), slice(x // 4, (x + cw) // 4))
+    image = network_input(sample["image"][window])[0]
+    height, width = image.shape[:2]
     out = {
-        "image": cv2.resize(sample["image"][window], (width, height), interpolation=cv2.INTER_LINEAR),
+        "image": image,
         "label": cv2.resize(sample["label"][window], (width, height), interpolation=cv2.INTER_NEAREST),
         "grey": cv2.resize(sample["grey"][quarter], (width // 4, height // 4), interpolation=cv2.INTER_NEAREST),
     }

@@ -19,7 +19,7 @@ from onnx import TensorProto
 from models.digest import digest
 from models.failure import Failure
 from models.precision import mixed_precision
-from models.repository import BATCH_MAX, CONTRACTS, config
+from models.repository import BATCH_MAX, CONTRACTS, config, versions
 
 WORKSPACE_BYTES = 4 << 30
 FORMAT = 1  # of the recipe below: part of the key, so that another recipe builds anew
@@ -119,7 +119,7 @@ def build_plans(model_dir: Path, repository: Path, cache: Path) -> list[Path]:
     Raises:
         NotBuilt: no GPU, no TensorRT, or a model that it cannot take.
     """
-    sources = sorted(model_dir.glob("[0-9]*/model.onnx"), key=lambda path: int(path.parent.name))
+    sources = versions(model_dir)
     if not sources:
         raise NotBuilt(f"there is no model.onnx in a version of {model_dir}")
     return [_build_plan(source, repository / model_dir.name, cache) for source in sources]

@@ -4,6 +4,7 @@ Both offer the same names, types and shapes, so that a client does not know whic
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 BATCH_MAX = 8
@@ -88,3 +89,8 @@ def config(contract: Contract, name: str, device: str) -> str:
         + warming
         + "# Every version is served: a tenant can be pinned to one.\nversion_policy { all { } }\n"
     )
+
+
+def versions(model: Path) -> list[Path]:
+    """The ONNX files of a model's folder, the newest last."""
+    return sorted(model.glob("[0-9]*/model.onnx"), key=lambda path: int(path.parent.name))

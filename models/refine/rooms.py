@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from models.repository import versions
 from models.rooms import GENERATOR_VERSION
 from models.rooms.sample import render_sample
 from services.segmentation.domain import features, labels, masks, surfaces
@@ -16,7 +17,7 @@ from services.segmentation.domain.features import Features
 from services.segmentation.domain.labels import CEILING, FLOOR, FURNITURE, KINDS, WALL
 from services.segmentation.domain.masks import Masks
 
-MODEL = Path("model_repository/roomseg/5/model.onnx")
+MODEL = versions(Path(__file__).parents[2] / "model_repository" / "roomseg")[-1]
 CACHE = Path(".local/cache/refine")
 TRUTH_MIN = 0.02  # of the picture: what is smaller is not measured
 THING = (0.004, 0.12)  # of the picture: least and most of a thing that is hidden from the network

@@ -14,7 +14,8 @@ Float = NDArray[np.float32]
 
 # Difference of both tones, of log light, from which on there are two; part of the variance that they explain.
 APART, EXPLAINED = 0.5, 0.75
-# Pieces with nothing but the other around them that there must be of each, this part of the surface at least; part of the surface of the rarer tone.
+# Pieces with nothing but the other around them that there must be of each, this part of the surface at least; part of
+# the surface of the rarer tone.
 PIECES, PIECE_AREA, RARER = 3, 0.0015, 0.15
 # Standard deviation of two tones that are hardly apart, the one rare.
 LITTLE = APART * (RARER * (1 - RARER)) ** 0.5

@@ -142,7 +142,8 @@ class Renderer:
             joints = await self._joints(spec, photo_key, photo, made)
         with stage("render"):
             whole = await self.run(splice.padded, photo)
-            grain = _NO_NOISE if keep else await self.run(noise, photo)
+            strips = any(isinstance(on, Surface) for on in made)
+            grain = await self.run(noise, photo) if strips else _NO_NOISE
             out = whole[:height, :width]
             touched = np.full((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), not keep)
             cover = np.zeros((height, width), np.uint8) if coverage else None
