@@ -27,7 +27,7 @@ from services.compositor.adapters.judge import SandboxedJudge
 from services.compositor.adapters.pictures import CachedPictures
 from services.compositor.adapters.plates import StoredPlates
 from services.compositor.adapters.postgres import PostgresRenders
-from services.compositor.adapters.recipes import PostgresReceipts, StoredRecipes
+from services.compositor.adapters.recipes import PostgresRecipes
 from services.compositor.domain.kernel import Texels
 from services.compositor.domain.layout_plate import LayoutPlate
 from services.compositor.domain.personal import HOLDINGS
@@ -74,9 +74,8 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         tiles = Memory[Tiles](share)
         staging = Staging(pictures, cpu, Memory[Sheet](share), Memory[Backdrop](share), Memory[Furniture](share))
         renderer = Renderer(pictures, cpu, settings.cpu_threads, plates, layouts, textures, tiles, staging)
-        receipts = PostgresReceipts(pool)
-        recipes = StoredRecipes(store, receipts, order_from_recipe)
-        personal = PersonalCases(pool, PostgresPersonal(pool, HOLDINGS), purged, receipts, store)
+        recipes = PostgresRecipes(pool, store, order_from_recipe)
+        personal = PersonalCases(pool, PostgresPersonal(pool, HOLDINGS), purged, recipes, store)
         await forget_purged(queue, [pictures, plates, layouts, tiles, staging.backdrops, staging.furniture])
         backend = (
             await stack.enter_async_context(

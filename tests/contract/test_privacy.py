@@ -166,7 +166,7 @@ def test_every_object_lies_under_a_prefix_that_the_registry_knows(running: Runni
     kinds = {w.removeprefix("object ").partition("/")[0] for w, _ in everything(running) if w.startswith("object")}
 
     # The probe is what readiness looks at.
-    assert {"rooms", "masks", "renders", "recipes", "batches", "plates"} <= kinds - {"probe"} <= known
+    assert {"rooms", "masks", "renders", "batches", "plates"} <= kinds - {"probe"} <= known
 
 
 @covers("roomviz.v1.PrivacyService/ExportPersonalData", "roomviz.v1.PrivacyService/DownloadExport")
@@ -193,6 +193,12 @@ def test_an_export_has_all_that_is_found_of_somebody(running: Running, shopper: 
                 assert zipped.read(f"objects/{key}") == data.removeprefix(key.encode() + b" "), where
         (shown,) = map(json.loads, zipped.read("data/gateway.visualizations.jsonl").splitlines())
         assert shown["decoded"]["message"]["room"] == shopper.rooms[0]
+        recipes = [json.loads(line) for line in zipped.read("data/compositor.recipes.jsonl").splitlines()]
+        assert (
+            {r["decoded"]["recipe"]["spec"]["room"] for r in recipes}
+            == {r["room"] for r in recipes}
+            <= set(shopper.rooms)
+        )
         for o in manifest["objects"]:
             assert hashlib.sha256(zipped.read(f"objects/{o['key']}")).hexdigest() == o["content_sha256"]
     assert {w.split()[1] for w in before if w.startswith("rows")} >= {
@@ -259,12 +265,13 @@ def test_after_a_deletion_nothing_is_found_and_others_keep_what_they_have(runnin
     assert told["action"] == "delete"
     digests = {o["key_sha256"] for o in told["objects"]}
     assert {hashlib.sha256(k.encode()).hexdigest() for k in objects} <= digests
-    kinds = {"rooms", "masks", "renders", "recipes", "batches", "plates", "generated", "exports"}
+    kinds = {"rooms", "masks", "renders", "batches", "plates", "generated", "exports"}
     assert {o["kind"] for o in told["objects"]} == kinds
     assert told["rows_removed"]["gateway.rooms"] == 1
     assert told["rows_removed"]["segmentation.refinements"] == 1
     assert told["rows_removed"]["compositor.batch_items"] == len(MATERIALS)
     assert told["rows_removed"]["compositor.renders"] == 3
+    assert told["rows_removed"]["compositor.recipes"] >= 3
     for mark in gone.marks:
         assert mark.encode() not in receipt.document
     # Whoever knows the subject finds it in the receipt; nobody else does.

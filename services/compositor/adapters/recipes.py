@@ -1,4 +1,4 @@
-"""Recipes in the object store, under their digest; which room each is of, in PostgreSQL."""
+"""Recipes in PostgreSQL, under their receipt."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import asyncpg
 
 from roomviz.errors import NotFound
+from roomviz.personal import digest_of
 from roomviz.runtime.database import reachable
 from roomviz.runtime.objects import Objects
 from roomviz.runtime.personal import PostgresPurged
@@ -15,62 +16,60 @@ from services.compositor.ports import Order
 _REMEMBERED = 100_000
 
 
-class PostgresReceipts:
-    def __init__(self, pool: asyncpg.Pool):
-        self._pool, self._purged = pool, PostgresPurged(pool)
+class PostgresRecipes:
+    """What was kept once is not written again, as far as this process remembers.
 
-    async def add(self, order: Order) -> None:
+    objects: where recipes lie that were kept before they had a place in rows.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, objects: Objects, read: Callable[[bytes], Order]):
+        self._pool, self._objects, self._read = pool, objects, read
+        self._purged = PostgresPurged(pool)
+        self._kept = OrderedDict[str, None]()
+
+    async def keep(self, order: Order) -> None:
+        receipt = order.receipt
+        if receipt in self._kept:
+            self._kept.move_to_end(receipt)
+            return
         with reachable():
-            await self._pool.execute(
-                "INSERT INTO recipes (receipt, tenant, room) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-                order.receipt,
+            new = await self._pool.fetchval(
+                """INSERT INTO recipes (receipt, tenant, room, recipe)
+                   SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM purged WHERE digest = $5)
+                   ON CONFLICT (receipt) DO UPDATE SET recipe = EXCLUDED.recipe WHERE recipes.recipe IS NULL
+                   RETURNING xmax = 0""",
+                receipt,
                 order.tenant,
                 order.spec.room,
+                order.recipe,
+                digest_of(order.spec.room),
             )
+        # Looked at once more: a purge that is not seen now has yet to begin, and will see the row. One that was there before
+        # is the purge's, which finds by it what was made up.
+        if await self._purged.has(order.spec.room):
+            if new:
+                await self.remove(receipt)
+            raise NotFound("ROOM_NOT_FOUND", "the room is gone")
+        self._kept[receipt] = None
+        if len(self._kept) > _REMEMBERED:
+            self._kept.popitem(last=False)
 
-    async def remove(self, order: Order) -> None:
+    async def get(self, receipt: str) -> Order | None:
         with reachable():
-            await self._pool.execute("DELETE FROM recipes WHERE receipt = $1", order.receipt)
+            recipe = await self._pool.fetchval("SELECT recipe FROM recipes WHERE receipt = $1", receipt)
+        try:
+            return self._read(await self._objects.get(of_receipt(receipt)[0]) if recipe is None else recipe)
+        except NotFound:
+            return None
 
-    async def late(self, order: Order) -> bool:
-        """Whether its room was purged."""
-        return await self._purged.has(order.spec.room)
+    async def remove(self, receipt: str) -> None:
+        with reachable():
+            await self._pool.execute("DELETE FROM recipes WHERE receipt = $1", receipt)
 
     async def of_rooms(self, tenant: str, rooms: Sequence[str]) -> list[str]:
+        """Receipts."""
         with reachable():
             rows = await self._pool.fetch(
                 "SELECT receipt FROM recipes WHERE tenant = $1 AND room = ANY ($2::text[])", tenant, list(rooms)
             )
         return [r["receipt"] for r in rows]
-
-
-class StoredRecipes:
-    """What was stored once is not stored again, as far as this process remembers."""
-
-    def __init__(self, objects: Objects, receipts: PostgresReceipts, read: Callable[[bytes], Order]):
-        self._objects, self._receipts, self._read = objects, receipts, read
-        self._stored = OrderedDict[str, None]()
-
-    async def keep(self, order: Order) -> None:
-        receipt = order.receipt
-        if receipt in self._stored:
-            self._stored.move_to_end(receipt)
-            return
-        # The row before, so that no recipe lies there that nobody finds; whether the room was purged, after: a purge
-        # that began before has seen neither, and one that begins later sees both.
-        await self._receipts.add(order)
-        key, _ = of_receipt(receipt)
-        await self._objects.put(key, order.recipe, "application/x-protobuf")
-        if await self._receipts.late(order):
-            await self._objects.remove(key)
-            await self._receipts.remove(order)
-            raise NotFound("ROOM_NOT_FOUND", "the room is gone")
-        self._stored[receipt] = None
-        if len(self._stored) > _REMEMBERED:
-            self._stored.popitem(last=False)
-
-    async def get(self, receipt: str) -> Order | None:
-        try:
-            return self._read(await self._objects.get(of_receipt(receipt)[0]))
-        except NotFound:
-            return None

@@ -25,14 +25,20 @@ HOLDINGS = Holdings(
             WITH_ROOM,
             "tenant = :tenant AND (operation = ANY (:operations) OR room = ANY (:rooms))",
         ),
-        # Last: without its row nobody finds the recipe's object again.
-        Table("recipes", "which room a receipt is of", WITH_ROOM, "tenant = :tenant AND room = ANY (:rooms)"),
+        # Last: without its row nobody finds again what was made up for a receipt.
+        Table(
+            "recipes",
+            "what a picture was made from, under its receipt",
+            WITH_ROOM,
+            "tenant = :tenant AND room = ANY (:rooms)",
+            messages={"recipe": "roomviz.internal.compositor.v1.Recipe"},
+        ),
         Table("purged", "digests of random ids: what was purged, so that late work on it is thrown away", "two days"),
         Table("alembic_version", "the version of the schema", "always"),
     ),
     (
         Objects("renders/{operation}…", "pictures: of exports, and of the items of batches", WITH_ROOM),
-        Objects("recipes/{digest}.bin", "what a picture was made from, under its receipt", WITH_ROOM),
+        Objects("recipes/{digest}.bin", "the same, as it was kept before it lay in its row", WITH_ROOM),
         Objects("plates/{room}/", "light, masks and planes of its surfaces, ready to lay products on", WITH_ROOM),
         Objects("generated/{digest}.…", "pictures that a generative model made up, under their receipts", WITH_ROOM),
         Objects("halved/", "smaller copies of products' textures: of no person", "always"),

@@ -9,7 +9,7 @@ from roomviz.internal.personal.v1 import personal_pb2
 from roomviz.personal import Scope
 from roomviz.runtime.objects import Objects, Stored
 from roomviz.runtime.personal import PostgresPersonal, PostgresPurged, found_under, removed_under
-from services.compositor.adapters.recipes import PostgresReceipts
+from services.compositor.adapters.recipes import PostgresRecipes
 from services.compositor.domain.personal import of_operation, of_receipt, of_room
 
 
@@ -18,7 +18,7 @@ class PersonalCases:
     pool: asyncpg.Pool
     tables: PostgresPersonal
     purged: PostgresPurged
-    receipts: PostgresReceipts
+    recipes: PostgresRecipes
     objects: Objects
 
     def rows(self, scope: Scope) -> AsyncIterator[personal_pb2.Row]:
@@ -29,8 +29,9 @@ class PersonalCases:
             yield found
 
     async def purge(self, scope: Scope) -> AsyncIterator[Stored]:
-        """Rows first: work that ends after that has nothing to be kept with, and removes what it wrote. Recipes are found
-        by their rows, which therefore go last; who writes one later finds that its room was purged."""
+        """Rows first: work that ends after that has nothing to be kept with, and removes what it wrote. What was made up for
+        a receipt is found by the recipe's row, which therefore goes last; who writes one later finds that its room was
+        purged."""
         await self.purged.add(scope)
         async with self.pool.acquire() as connection, connection.transaction():
             await self.tables.erase(connection, scope, leave={"recipes"})
@@ -44,9 +45,11 @@ class PersonalCases:
         prefixes = [of_operation(operation), *(of_receipt(receipt) if receipt else ())]
         async for _ in removed_under(self.objects, prefixes):
             pass
+        if receipt:
+            await self.recipes.remove(receipt)
 
     async def _prefixes(self, scope: Scope) -> list[str]:
-        receipts = await self.receipts.of_rooms(scope.tenant, scope.rooms)
+        receipts = await self.recipes.of_rooms(scope.tenant, scope.rooms)
         return [
             *map(of_operation, scope.operations),
             *map(of_room, scope.rooms),
