@@ -1,50 +1,36 @@
 """Turn trained roomseg weights into the served ONNX model, checked against PyTorch, with its card.
 
-python -m models.export --run .local/train/roomseg --repository model_repository
+python -m models.export --run .local/train/roomseg --level .local/train/level
 """
 
 import argparse
 import json
 import shutil
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from safetensors.torch import load_file
 
 from models import onnx_file
+from models.fold import Net, fold
 from models.onnx_file import PARITY_MAX
 from models.repository import ROOMSEG, config, versions
-from models.roomseg import pretrained
+from models.roomseg import pretrained, served
 from models.roomseg.level import Level
 from models.roomseg.network import INPUT, OUTPUTS, RoomSeg
 from models.roomseg.residual import Beside, Residual
 
-Net = TypeVar("Net", bound=torch.nn.Module)
-
 
 def load(weights: Path, net: Net) -> Net:
-    """The network in evaluation mode, its weights rounded to half precision as they are shipped."""
+    """The network as training wrote it, its weights rounded to half precision as they are shipped."""
+    net = fold(net.eval())
     net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return rounded(net)
 
 
 def rounded(net: Net) -> Net:
-    net = fuse(net.eval())
+    net = fold(net.eval())
     onnx_file.round_weights(net)
-    return net
-
-
-def fuse(net: Net) -> Net:
-    """Fold each batch normalisation into the convolution before it."""
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    from models.roomseg.network import Conv
-
-    for module in net.modules():
-        if isinstance(module, Conv):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])
-            module[1] = torch.nn.Identity()
     return net
 
 
@@ -75,7 +61,9 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--run", type=Path, required=True)
     p.add_argument("--repository", type=Path, default=Path("model_repository"))
-    p.add_argument("--beside", type=Path, nargs="*", default=[], help="weights of roomseg 2's network")
+    p.add_argument(
+        "--beside", type=Path, help="model.onnx of a version that has roomseg 2's network beside its own: it stays"
+    )
     p.add_argument("--level", type=Path, help="folder of models.level")
     p.add_argument("--version", type=int, help="default: the next; older ones stay for tenants that are pinned to them")
     a = p.parse_args()
@@ -83,12 +71,15 @@ def main() -> None:
     version = a.version or 1 + max((int(file.parent.name) for file in versions(folder)), default=0)
     path = folder / str(version) / "model.onnx"
     first = load(a.run / "weights.pt", RoomSeg())
-    members, more = [a.run / "weights.pt", *a.beside], {}
+    members, more = [a.run / "weights.pt"], {}
     if a.level:
         members.append(a.level / "level.safetensors")
         more["level"] = json.loads((a.level / "level.json").read_text())
         with_level(first, members[-1])
-    net = Beside(first, [load(w, Residual()) for w in a.beside]).eval() if a.beside else first
+    net = first
+    if a.beside:
+        members.append(a.beside)
+        net = Beside(first, [served.read(a.beside, Residual(), member=1)]).eval()
     export(net, path)
     worst = parity(net, path)
     if worst > PARITY_MAX:

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models import onnx_file
 from models.fastsam.checkpoint import Refused
-from models.fastsam.network import INPUT, OUTPUTS, Conv, FastSam
+from models.fastsam.network import INPUT, OUTPUTS, FastSam
 from models.fastsam.weights import LICENCE, load
+from models.fold import fold
 from models.repository import FASTSAM, config
 
 AXES: onnx_file.Axes = {
@@ -22,20 +21,11 @@ AXES: onnx_file.Axes = {
 }
 
 
-def fuse(net: FastSam) -> FastSam:
-    """Fold each batch normalisation into the convolution before it, in place."""
-    for module in net.modules():
-        if isinstance(module, Conv) and isinstance(module.bn, nn.BatchNorm2d):
-            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
-            module.bn = nn.Identity()
-    return net
-
-
 def export(net: FastSam, path: Path) -> FastSam:
     """Write the ONNX file; returns the network as it is in the file (fused, weights rounded)."""
     if net.classes != 1:
         raise Refused(f"the weights know {net.classes} classes; the contract of fastsam has one score")
-    net = fuse(net.eval())
+    net = fold(net.eval())
     onnx_file.round_weights(net)
     onnx_file.write(net, path, [INPUT], OUTPUTS, AXES)
     return net

@@ -17,7 +17,7 @@ from models.rooms import GENERATOR_VERSION
 from models.rooms.labels import CEILING, FLOOR, WALL
 from models.rooms.sample import Sample, develop, render_sample
 
-LONG_SIDE = 384
+LONG_SIDE = 512
 GREY_CARD = 0.35  # albedo: in the middle of what floors and walls are made of
 DEFAULT_ROOT = Path(os.environ.get("ROOMVIZ_STATE", ".local")) / "cache" / "rooms"
 

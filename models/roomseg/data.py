@@ -9,7 +9,9 @@ from torch.utils.data import Dataset
 from models.rooms.cache import _write, folder
 from models.rooms.labels import CEILING
 
-SHAPES = ((256, 384), (256, 384), (288, 384), (320, 320), (384, 256))  # (height, width) of a batch
+# (height, width) of a batch: small ones, of which there are more in the same time, and ones as large as photos are served.
+SHAPES = ((256, 384), (288, 384), (320, 320), (384, 256), (384, 512), (352, 512), (512, 352))
+AREA = 256 * 384  # that has `batch` pictures; a larger one has fewer
 
 
 def load(root: Path, seed: int, index: int) -> dict[str, np.ndarray]:
@@ -24,7 +26,7 @@ def load(root: Path, seed: int, index: int) -> dict[str, np.ndarray]:
 
 def _below_ceiling(label: np.ndarray) -> int:
     """The first row below the ceiling, a multiple of 4; 0 where too little would be left."""
-    rows = np.flatnonzero((label == CEILING).mean(1) > 0.02)
+    rows = np.flatnonzero(np.count_nonzero(label == CEILING, 1) > 0.02 * label.shape[1])
     top = -(-(int(rows[-1]) + 1) // 4) * 4 if len(rows) else 0
     return top if top < 0.6 * label.shape[0] else 0
 
@@ -54,8 +56,9 @@ def crop(sample: dict[str, np.ndarray], shape: tuple[int, int], rng: np.random.G
     }
     out["grey"] = cv2.resize(sample["grey"][quarter], small, interpolation=cv2.INTER_NEAREST)
     bits = cv2.resize(sample["junction"][window], size, interpolation=cv2.INTER_NEAREST)
-    planes = np.stack([(bits >> k) & 1 for k in range(3)])
-    out["junction"] = planes.reshape(3, height // 4, 4, width // 4, 4).max((2, 4)).astype(np.float32)
+    planes = cv2.merge([(bits & (1 << k)) * np.uint8(255 >> k) for k in range(3)])
+    seen = cv2.resize(planes, small, interpolation=cv2.INTER_AREA) > 0  # one of the four by four is enough
+    out["junction"] = seen.transpose(2, 0, 1).astype(np.float32)
     if rng.random() < 0.5:
         out = {k: np.ascontiguousarray(v[..., ::-1] if k == "junction" else v[:, ::-1]) for k, v in out.items()}
         out["normal"][..., 0] *= -1
@@ -88,7 +91,8 @@ def degrade(image: np.ndarray, grey: np.ndarray, rng: np.random.Generator) -> tu
     table = tone[:, None] * np.exp(rng.normal(0, 0.07, 3))
     x, card = (cv2.LUT(i, table[:, None].astype(np.float32)) for i in (image, grey))
     saturation = 0.0 if rng.random() < 0.08 else rng.uniform(0.2, 1.5)
-    x, card = (g + (i - g) * saturation for i, g in ((i, i.mean(2, keepdims=True)) for i in (x, card)))
+    mix = (saturation * np.eye(3) + (1 - saturation) / 3).astype(np.float32)
+    x, card = (cv2.transform(i, mix) for i in (x, card))
     if rng.random() < 0.6:  # slow changes of light over the picture
         strength = 0.15 if rng.random() < 0.7 else 0.4  # strong: a floor that the window bleaches
         field = rng.normal(0, strength, (4, 5, 1)) + rng.normal(0, 0.03, (4, 5, 3))
@@ -121,10 +125,16 @@ def degrade(image: np.ndarray, grey: np.ndarray, rng: np.random.Generator) -> tu
 
 
 class Batches(Dataset):
-    """Item i is batch i of the run: a function of (seed, i), so that a resumed run goes on as if never stopped."""
+    """Item i is batch i of the run: a function of (seed, i), so that a resumed run goes on as if never stopped.
 
-    def __init__(self, root: Path, seed: int, count: int, batch: int, length: int, first: int = 0):
+    Of `parts` processes each gets its part of every batch, of the same shape; together they are the batch.
+    """
+
+    def __init__(
+        self, root: Path, seed: int, count: int, batch: int, length: int, first: int = 0, part: int = 0, parts: int = 1
+    ):
         self.root, self.seed, self.count, self.batch, self.length, self.first = root, seed, count, batch, length, first
+        self.part, self.parts = part, parts
 
     def __len__(self) -> int:
         return self.length - self.first
@@ -132,19 +142,9 @@ class Batches(Dataset):
     def __getitem__(self, item: int) -> dict[str, np.ndarray]:
         cv2.setNumThreads(1)
         step = item + self.first
-        rng = np.random.default_rng([self.seed, step])
-        shape = SHAPES[rng.integers(len(SHAPES))]
-        picked = []
-        for k in range(self.batch):
-            position = step * self.batch + k
-            epoch, offset = divmod(position, self.count)
-            # The first epoch goes in order, so that a renderer running ahead keeps ahead.
-            index = (
-                offset if epoch == 0 else int(np.random.default_rng([self.seed, epoch, offset]).integers(self.count))
-            )
-            s = crop(load(self.root, self.seed, index), shape, rng)
-            s["image"], s["grey"] = degrade(s["image"], s["grey"], rng)
-            picked.append(s)
+        height, width = SHAPES[np.random.default_rng([self.seed, step]).integers(len(SHAPES))]
+        each = max(1, round(self.batch * AREA / (height * width) / self.parts))
+        picked = [self._picture(step, k, (height, width)) for k in range(self.part, each * self.parts, self.parts)]
         return {
             "image": np.stack([s["image"] for s in picked]),
             "label": np.stack([s["label"] for s in picked]).astype(np.int64),
@@ -152,3 +152,12 @@ class Batches(Dataset):
             "normal": np.stack([s["normal"] for s in picked]).transpose(0, 3, 1, 2).copy(),
             "grey": np.stack([s["grey"] for s in picked]).transpose(0, 3, 1, 2).copy(),
         }
+
+    def _picture(self, step: int, k: int, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng([self.seed, step, 1 + k])  # [seed, step, 0] is [seed, step], which drew the shape
+        epoch, offset = divmod(step * self.batch + k, self.count)
+        # The first epoch goes in order, so that a renderer running ahead keeps ahead.
+        index = offset if epoch == 0 else int(rng.integers(self.count))
+        s = crop(load(self.root, self.seed, index), shape, rng)
+        s["image"], s["grey"] = degrade(s["image"], s["grey"], rng)
+        return s

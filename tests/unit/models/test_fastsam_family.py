@@ -13,8 +13,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training packages are not installed: make setup-models")
 pytest.importorskip("tflite", reason="training packages are not installed: make setup-models")
 
-from models.fastsam.export import fuse
 from models.fastsam.network import Conv, FastSam
+from models.fold import fold
 from tests.unit.models.tflite_graph import Graph, Node
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -53,7 +53,7 @@ def mapped(graph: Graph) -> FastSam:
     prototypes = chain(graph, next(n for n in convolutions if reaches(graph, n, graph.outputs[1])))
     classes = shape[graph.outputs[0]][1] - 36
 
-    net = fuse(FastSam("n", classes).eval())
+    net = fold(FastSam("n", classes).eval())
     head = net.model[22]
     pairs: list[tuple[torch.nn.Module, Node]] = [(head.proto.cv1.conv, into), (head.proto.upsample, up)]
     pairs += list(zip((head.proto.cv2.conv, head.proto.cv3.conv), prototypes[-2:], strict=True))

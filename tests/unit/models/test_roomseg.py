@@ -1,5 +1,8 @@
 """The network and its way to ONNX. Needs `make setup-models`."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,14 +13,20 @@ torch = pytest.importorskip("torch", reason="training packages are not installed
 
 from safetensors.torch import save_file
 
-from models.export import PARITY_MAX, export, parity, rounded, with_level
+from models.digest import digest
+from models.export import PARITY_MAX, export, load, parity, rounded, with_level
+from models.failure import Failure
 from models.level import errors, fit, truth
+from models.repository import versions
 from models.rooms.cache import fill
 from models.roomseg.data import SHAPES, Batches, degrade
 from models.roomseg.level import Level, developed, log_luminance, scene_light
 from models.roomseg.network import STRIDE, RoomSeg
 from models.roomseg.residual import Beside, Residual
+from models.roomseg.served import read
 from models.train import losses
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +70,17 @@ def test_batches_are_a_function_of_seed_and_step(tmp_path: Path):
         np.testing.assert_array_equal(a[name], b[name])
     assert a["image"].shape[1:3] in SHAPES
     assert all(d % STRIDE == 0 for shape in SHAPES for d in shape)
+
+
+def test_the_parts_of_a_batch_are_together_the_batch(tmp_path: Path):
+    fill(tmp_path, seed=3, count=4, workers=2)
+
+    whole = Batches(tmp_path, 3, 4, 4, 10)[6]
+    even, odd = (Batches(tmp_path, 3, 4, 4, 10, part=part, parts=2)[6] for part in range(2))
+
+    for name in whole:
+        np.testing.assert_array_equal(even[name], whole[name][::2])
+        np.testing.assert_array_equal(odd[name], whole[name][1::2])
 
 
 def test_a_step_of_training_lowers_the_loss(tmp_path: Path, net):
@@ -111,6 +131,89 @@ def test_a_network_with_an_older_one_beside_it_is_served_as_one(tmp_path: Path):
     assert torch.allclose(normal.square().sum(1), torch.ones(1, 24, 32), atol=1e-2)
     assert torch.equal(grey, both.members[0](image)[3])
     assert parity(both, path) <= PARITY_MAX
+
+
+def _seen(net):
+    """The network, folded, after it has seen pictures: no two of its tensors are the same."""
+    net.train()(torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)))
+    return rounded(net)
+
+
+OLDER = {"widths": (8, 16, 24, 32, 48), "depths": (1, 1, 1, 1), "pyramid": 16}
+
+
+def test_networks_are_read_out_of_the_file_that_serves_them(tmp_path: Path):
+    both = Beside(_seen(RoomSeg(pyramid=16, top=32)), [_seen(Residual(**OLDER))]).eval()
+    export(both, tmp_path / "model.onnx")
+    image = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), np.uint8))
+
+    first = read(tmp_path / "model.onnx", RoomSeg(pyramid=16, top=32))
+    second = read(tmp_path / "model.onnx", Residual(**OLDER), member=1)
+
+    for mine, theirs in zip(
+        (*first(image), *second(image)), (*both.members[0](image), *both.members[1](image)), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6)
+
+
+def test_a_network_of_another_shape_is_not_read_out_of_a_file(tmp_path: Path):
+    export(_seen(RoomSeg(pyramid=16, top=32)), tmp_path / "model.onnx")
+
+    with pytest.raises(Failure, match="lateral"):
+        read(tmp_path / "model.onnx", RoomSeg(pyramid=24, top=32))
+    with pytest.raises(Failure, match="no context"):
+        read(tmp_path / "model.onnx", Residual(**OLDER))
+
+
+def test_training_can_go_on_from_what_is_shipped():
+    import onnxruntime
+
+    newest = versions(ROOT / "model_repository" / "roomseg")[-1]
+    image = np.random.default_rng(0).integers(0, 256, (1, 256, 320, 3), np.uint8)
+    session = onnxruntime.InferenceSession(str(newest), providers=["CPUExecutionProvider"])
+
+    with torch.no_grad():
+        ours = read(newest, RoomSeg())(torch.from_numpy(image))
+
+    junction, normals = session.run(["junction_logits", "normals"], {"image": image})
+    assert ours[1].shape == junction.shape
+    assert float((ours[2] * torch.from_numpy(normals)).sum(1).mean()) > 0.8
+
+
+def _trained(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    few = ["--count", "4", "--batch", "4", "--evaluate", "2", "--every", "1", "--cache", str(folder / "rooms")]
+    command = [sys.executable, "-m", "models.train", "--out", str(folder / "run"), *few, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+
+
+def test_training_goes_on_from_what_is_shipped_in_two_processes(tmp_path: Path):
+    newest = versions(ROOT / "model_repository" / "roomseg")[-1]
+    begin = ["--init", str(newest), "--processes", "2", "--steps"]
+
+    first, second = _trained(tmp_path, *begin, "1"), _trained(tmp_path, *begin, "2")
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "resumed at step 1" in second.stdout
+    about = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert about["steps"] == 2
+    assert about["init"] == digest(newest)
+    assert about["before"] == json.loads(newest.with_name("card.json").read_text())["training"]
+    begun, trained = read(newest, RoomSeg()), load(tmp_path / "run" / "weights.pt", RoomSeg())
+    assert 0 < (begun.head.weight - trained.head.weight).abs().max() < 0.1
+    other = _trained(tmp_path, "--steps", "3")  # from an encoder: another run
+    assert other.returncode == 1
+    assert "did not begin from" in other.stderr
+
+
+def test_training_from_an_encoder_ends_in_weights_that_are_served_folded(tmp_path: Path):
+    save_file(RoomSeg().encoder.state_dict(), tmp_path / "encoder.safetensors")
+
+    done = _trained(tmp_path, "--encoder", str(tmp_path / "encoder.safetensors"), "--steps", "1", "--processes", "1")
+
+    assert done.returncode == 0, done.stderr
+    net = load(tmp_path / "run" / "weights.pt", RoomSeg())
+    assert isinstance(net.neck[1], torch.nn.Identity)
+    assert all(torch.isfinite(p).all() for p in net.parameters())
 
 
 def measured(level: Level, image: np.ndarray) -> tuple[torch.Tensor, ...]:
