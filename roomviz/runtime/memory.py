@@ -1,7 +1,8 @@
 """What was needed lately, kept in memory within a budget of bytes."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Generic, Protocol, TypeVar
 
 
@@ -19,6 +20,23 @@ class Memory(Generic[V]):
     def __init__(self, bytes_max: int):
         self._max, self._held = bytes_max, 0
         self._values: OrderedDict[Hashable, V] = OrderedDict()
+        self._making: dict[Hashable, asyncio.Task[V]] = {}
+
+    async def once(self, key: Hashable, make: Callable[[], Coroutine[None, None, V]]) -> V:
+        """What is kept, or is made now: once for all who ask for it at the same time."""
+        kept = self.get(key)
+        if kept is not None:
+            return kept
+        task = self._making.get(key)
+        if task is None:
+            task = self._making[key] = asyncio.create_task(self._made(key, make))
+            task.add_done_callback(lambda _: self._making.pop(key, None))
+        return await asyncio.shield(task)  # whoever asked first may go away
+
+    async def _made(self, key: Hashable, make: Callable[[], Coroutine[None, None, V]]) -> V:
+        value = await make()
+        self.put(key, value)
+        return value
 
     def get(self, key: Hashable) -> V | None:
         value = self._values.get(key)

@@ -1,7 +1,7 @@
 """Stored pictures, decoded in threads, with the latest kept in memory up to a number of bytes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVarTuple
 
@@ -18,23 +18,22 @@ class CachedPictures:
     def __init__(self, objects: Objects, cpu: Executor, bytes_max: int):
         self._objects, self._cpu = objects, cpu
         self._kept = Memory[Image](bytes_max)
-        self._loading: dict[Hashable, asyncio.Task[Image]] = {}
 
     async def rgb(self, key: str) -> Image:
-        return await self._once(key, lambda: self._load(key, decode_rgb))
+        return await self._kept.once(key, lambda: self._load(key, decode_rgb))
 
     async def sized(self, key: str, height: int, width: int) -> Image:
         kept = self._kept.get((key, height, width))
         whole = await self.rgb(key) if kept is None else kept
         if whole.shape[:2] == (height, width):
             return whole
-        return await self._once((key, height, width), lambda: self._run(resize, whole, height, width))
+        return await self._kept.once((key, height, width), lambda: self._run(resize, whole, height, width))
 
     async def grey(self, key: str) -> Image:
-        return await self._once(key, lambda: self._load(key, decode_grey))
+        return await self._kept.once(key, lambda: self._load(key, decode_grey))
 
     async def rgba(self, key: str) -> Image:
-        return await self._once(key, lambda: self._load(key, decode_rgba))
+        return await self._kept.once(key, lambda: self._load(key, decode_rgba))
 
     def forget(self, which: Callable[[str], bool]) -> None:
         """Drop what is in memory of these rooms."""
@@ -43,24 +42,10 @@ class CachedPictures:
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         await self._objects.put(key, data, content_type)
 
-    async def _once(self, key: Hashable, make: Callable[[], Coroutine[None, None, Image]]) -> Image:
-        kept = self._kept.get(key)
-        if kept is not None:
-            return kept
-        task = self._loading.get(key)
-        if task is None:  # once for all who ask at the same time
-            task = self._loading[key] = asyncio.create_task(self._keep(key, make))
-            task.add_done_callback(lambda _: self._loading.pop(key, None))
-        return await asyncio.shield(task)
-
-    async def _keep(self, key: Hashable, make: Callable[[], Coroutine[None, None, Image]]) -> Image:
-        image = await make()
-        image.setflags(write=False)
-        self._kept.put(key, image)
-        return image
-
     async def _load(self, key: str, decode: Callable[[bytes], Image]) -> Image:
         return await self._run(decode, await self._objects.get(key))
 
     async def _run(self, function: Callable[[*Given], Image], *arguments: *Given) -> Image:
-        return await asyncio.get_running_loop().run_in_executor(self._cpu, function, *arguments)
+        image = await asyncio.get_running_loop().run_in_executor(self._cpu, function, *arguments)
+        image.setflags(write=False)
+        return image

@@ -51,16 +51,18 @@ class StoredPlates:
         self._writes: set[asyncio.Task[None]] = set()
 
     async def get(self, room: str, key: Hashable) -> Plate | None:
-        kept = self._memory.get((room, key))
-        if kept is not None or self._objects is None:
-            return kept
+        objects = self._objects
+        if objects is None:
+            return self._memory.get((room, key))
+
+        async def read() -> Plate:
+            data = await objects.get(stored_at(room, key))
+            return await asyncio.get_running_loop().run_in_executor(self._cpu, unpacked, data)
+
         try:
-            data = await self._objects.get(stored_at(room, key))
-            plate = await asyncio.get_running_loop().run_in_executor(self._cpu, unpacked, data)
+            return await self._memory.once((room, key), read)
         except (RoomvizError, ValueError, KeyError, EOFError, BadZipFile):
             return None
-        self._memory.put((room, key), plate)
-        return plate
 
     def put(self, room: str, key: Hashable, plate: Plate) -> None:
         """Keep it; the store gets it while others go on."""

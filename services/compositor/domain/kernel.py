@@ -110,8 +110,11 @@ def _wrapped(level: MatLike) -> NDArray[np.uint16]:
     height, width = level.shape[:2]
     if max(height, width) > SIDE_MAX:
         raise ValueError(f"a texture has at most {SIDE_MAX} texels a side, not {width} x {height}")
-    whole = cv2.copyMakeBorder(cv2.cvtColor(level, cv2.COLOR_RGB2RGBA), 0, 1, 0, 1, cv2.BORDER_WRAP)
-    return np.asarray(whole, np.uint16)
+    whole = np.empty((height + 1, width + 1, 4), np.uint16)
+    cv2.cvtColor(level, cv2.COLOR_RGB2RGBA, dst=whole[:-1, :-1])
+    whole[-1, :-1] = whole[0, :-1]
+    whole[:, -1] = whole[:, 0]
+    return whole
 
 
 @dataclass(frozen=True)

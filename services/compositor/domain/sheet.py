@@ -56,7 +56,11 @@ class Grid:
 
 def grey_sheet(grid: Grid) -> Image:
     """(H, W, 3) uint8: a grey tile in every place, white lines between, white where there is none."""
-    out = np.full((*grid.size, 3), WHITE, np.uint8)
-    for index in range(grid.count):
-        out[grid.place(index)] = GREY
+    out = np.full((*grid.size, 3), GREY, np.uint8)
+    for y in range(grid.tile_height, len(out), grid.tile_height + grid.gap):
+        out[y : y + grid.gap] = WHITE
+    for x in range(grid.tile_width, out.shape[1], grid.tile_width + grid.gap):
+        out[:, x : x + grid.gap] = WHITE
+    for index in range(grid.count, grid.rows * grid.columns):
+        out[grid.place(index)] = WHITE
     return out

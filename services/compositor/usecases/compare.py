@@ -69,7 +69,7 @@ class Compare:
                 {"pixels_max": str(SHEET_PIXELS_MAX)},
             )
         encode.check_output("jpeg", *grid.size, transparent=False)
-        sheet = grey_sheet(grid)
+        sheet = await self.make.renderer.run(grey_sheet, grid)
         gate = asyncio.Semaphore(AT_A_TIME)
 
         async def tile(index: int, slot: Order | RoomvizError) -> Tile:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound, unwrap
-from roomviz.imaging.codec import Image, encode_png, preview_size, resize
+from roomviz.imaging.codec import Image, preview_size, resize
+from roomviz.imaging.codec import encode as encode_image
 from roomviz.imaging.color import linear_from_rgb24
 from roomviz.imaging.homography import Matrix, scaled
 from roomviz.runtime.memory import Memory
@@ -191,12 +192,12 @@ class Renderer:
 
     async def jpeg(self, made: Composed, photo_key: str) -> bytes:
         """The picture as a JPEG; what the layers do not touch is encoded once a photo and size."""
-        key = (photo_key, made.photo.shape)
-        base = self.tiles.get(key)
-        if base is None:
-            height, width = made.photo.shape[:2]
-            base = await self.run(splice.tiles, splice.padded(made.photo), height, width, PREVIEW_QUALITY)
-            self.tiles.put(key, base)
+        height, width = made.photo.shape[:2]
+
+        async def untouched() -> Tiles:
+            return await self.run(splice.tiles, splice.padded(made.photo), height, width, PREVIEW_QUALITY)
+
+        base = await self.tiles.once((photo_key, made.photo.shape), untouched)
         chosen = splice.changed(base, made.touched)
         parts = (self.run(splice.encoded, base, made.whole, part) for part in np.array_split(chosen, self.threads))
         return splice.spliced(base, chosen, list(chain.from_iterable(await asyncio.gather(*parts))))
@@ -277,14 +278,13 @@ class Renderer:
                 continue
             pieces = _pieces(layer.laid)
             key = (*_plate_key(spec, photo_key, photo, layer), pieces)
-            found = self.layouts.get(key)
-            if found is None:
-                rows = [on.box[3] * k // self.threads for k in range(self.threads + 1)]
-                parts = (self.run(layout_plate, on, pieces, *part) for part in pairwise(rows))
-                found = joined(await asyncio.gather(*parts))
-                self.layouts.put(key, found)
+            found = await self.layouts.once(key, partial(self._laid_out, on, pieces))
             out.append(Joined(found, linear_from_rgb24(layer.laid.grout_rgb)))
         return out
+
+    async def _laid_out(self, on: Plate, pieces: Pieces) -> LayoutPlate:
+        rows = [on.box[3] * k // self.threads for k in range(self.threads + 1)]
+        return joined(await asyncio.gather(*(self.run(layout_plate, on, pieces, *part) for part in pairwise(rows))))
 
     async def _light(self, spec: RenderSpec, photo: Image) -> Callable[[Box], Light]:
         if spec.light_key:
@@ -316,23 +316,22 @@ class Renderer:
         return await self._kept(digest, small=False)
 
     async def _kept(self, digest: str, small: bool) -> Texels:
-        found = self.textures.get((digest, small))
-        if found is None:
-            found = await self.run(_make_texels, await self._texture(digest, small))
-            self.textures.put((digest, small), found)
-        return found
+        async def texels() -> Texels:
+            return await self.run(_make_texels, await self._texture(digest, small))
+
+        return await self.textures.once((digest, small), texels)
 
     async def _texture(self, digest: str, small: bool) -> Image:
         """A texture, or its copy of half the size. Whoever needs that first, keeps it for all."""
         if not small:
             return await self.pictures.rgb(f"textures/{digest}.png")
-        # The name of a renderer stands for its bytes, whoever halved.
-        key = f"halved/{version.renderer().replace('/', '-')}/{digest}.png"
+        # The name of a renderer stands for its bytes, whoever halved. Uncompressed: it is read more often than written.
+        key = f"halved/{version.renderer().replace('/', '-')}/{digest}.bmp"
         try:
             return await self.pictures.rgb(key)
         except NotFound:
             half = await self.run(halved, await self.pictures.rgb(f"textures/{digest}.png"))
-            await self.pictures.put(key, await self.run(encode_png, half), "image/png")
+            await self.pictures.put(key, await self.run(encode_image, half, ".bmp"), "image/bmp")
             return half
 
     async def run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:

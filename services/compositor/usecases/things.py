@@ -114,13 +114,11 @@ class Staging:
         return pose(on, thing.mount, at, size, thing.rotation_deg, (spec.height, spec.width), told)
 
     async def _sheet(self, thing: ThingSpec) -> Sheet:
-        key = (thing.image_digest, thing.mirrored)
-        found = self.sheets.get(key)
-        if found is None:
+        async def made() -> Sheet:
             image = await self.pictures.rgba(f"cutouts/{thing.image_digest}.png")
-            found = await self._run(sheet, image, thing.mirrored)
-            self.sheets.put(key, found)
-        return found
+            return await self._run(sheet, image, thing.mirrored)
+
+        return await self.sheets.once((thing.image_digest, thing.mirrored), made)
 
     async def _mask(self, surface: MaskedSurface, working: Image) -> Image:
         return await self._run(resize, await self.pictures.grey(surface.mask_key), *working.shape[:2])
@@ -136,12 +134,11 @@ class Staging:
     ) -> Backdrop:
         masked = _masked(spec, surface_id)
         key = (photo_key, size, working.shape, spec.light_key or spec.white_mask_keys, masked.mask_key)
-        found = self.backdrops.get(key)
-        if found is None:
-            alpha = await self._mask(masked, working)
-            found = await self._run(_lit, working, alpha, masked.kind, light)
-            self.backdrops.put(key, found)
-        return found
+
+        async def made() -> Backdrop:
+            return await self._run(_lit, working, await self._mask(masked, working), masked.kind, light)
+
+        return await self.backdrops.once(key, made)
 
     async def _open(self, spec: RenderSpec, thing: ThingSpec, on: Backdrop, working: Image) -> Image:
         """Where nothing of the room lies over a surface, (h, w) uint8. A new picture may hang over an old one."""
@@ -156,13 +153,13 @@ class Staging:
         if floor is None or not pieces:
             return Furniture(())
         key = (working.shape, floor.mask_key, *(p.mask_key for p in pieces))
-        found = self.furniture.get(key)
-        if found is None:
+
+        async def made() -> Furniture:
             # One after the other: at the photo's own size each may be as large as the photo.
             masks = [await self._mask(p, working) for p in pieces]
-            found = Furniture(tuple(await self._run(occluders, masks, await self._mask(floor, working))))
-            self.furniture.put(key, found)
-        return found
+            return Furniture(tuple(await self._run(occluders, masks, await self._mask(floor, working))))
+
+        return await self.furniture.once(key, made)
 
     async def _run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self.cpu, function, *arguments)
