@@ -34,6 +34,11 @@ def reachable() -> Iterator[None]:
         raise Unavailable("DATABASE_UNAVAILABLE", "the database does not answer; try again") from error
 
 
+async def _as_it_is(connection: asyncpg.Connection) -> None:
+    """No statement of ours leaves anything behind in a session (open transactions are rolled back all the same): to clean it
+    each time would be as many round trips as all else."""
+
+
 @asynccontextmanager
 async def pool(settings: ServiceSettings, schema: str) -> AsyncIterator[asyncpg.Pool]:
     """A pool whose connections look into `schema` alone; waits for a database that is starting."""
@@ -46,6 +51,7 @@ async def pool(settings: ServiceSettings, schema: str) -> AsyncIterator[asyncpg.
                 max_size=settings.postgres_pool_size,
                 command_timeout=10,
                 timeout=5,
+                reset=_as_it_is,
                 server_settings={"search_path": schema, "application_name": f"roomviz-{schema}"},
             )
     try:
