@@ -1,13 +1,11 @@
 """The `roomviz-models` command: weights in, served models out. Nothing here runs in production."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from models.failure import Failure
+from models.failure import told
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,19 +15,6 @@ app = typer.Typer(
 )
 
 Repository = Annotated[Path, typer.Option(help="The model repository.")]
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Expected failures as one line; a missing package as what to do."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        typer.echo(f"{error.name} is not installed: run make setup-models", err=True)
-        raise typer.Exit(1) from error
-    except (Failure, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
 
 
 @app.command("import-fastsam")

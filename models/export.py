@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from models import onnx_file
+from models.failure import Failure, told
 from models.fold import Net, fold
 from models.onnx_file import PARITY_MAX
 from models.repository import ROOMSEG, config, versions
@@ -83,7 +84,7 @@ def main() -> None:
     export(net, path)
     worst = parity(net, path)
     if worst > PARITY_MAX:
-        raise SystemExit(f"PyTorch and ONNX Runtime differ by {worst:.2e}")
+        raise Failure(f"PyTorch and ONNX Runtime differ by {worst:.2e}")
     card = onnx_file.card(
         path,
         "roomseg",
@@ -102,4 +103,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told():
+        main()

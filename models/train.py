@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 
 from models.curve import plot
 from models.digest import digest
+from models.failure import Failure, told
 from models.fold import fold
 from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import DEFAULT_ROOT
@@ -254,10 +255,11 @@ def main() -> None:
     a.rate = a.rate or (4e-4 if a.init else 1.5e-3)
     a.begun = {}
     if a.init:
+        read(a.init, RoomSeg())  # fails here, and not in each process
         a.begun = {"init": digest(a.init), "before": json.loads(a.init.with_name("card.json").read_text())["training"]}
-    told = a.out / ABOUT
-    if told.exists() and json.loads(told.read_text()).get("init") != a.begun.get("init"):
-        raise SystemExit(f"{a.out}: the run there did not begin from {a.init or a.encoder}")
+    about = a.out / ABOUT
+    if about.exists() and json.loads(about.read_text()).get("init") != a.begun.get("init"):
+        raise Failure(f"{a.out}: the run there did not begin from {a.init or a.encoder}")
     a.out.mkdir(parents=True, exist_ok=True)
     if a.processes == 1:
         train(0, a, "")
@@ -268,4 +270,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told():
+        main()

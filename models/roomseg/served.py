@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor
 
@@ -21,9 +22,12 @@ def read(path: Path, net: Net, member: int = 0) -> Net:
         member: which, where several are served as one.
 
     Raises:
-        Failure: the file lacks a tensor of the network, or has one of another shape.
+        Failure: the file is no ONNX model, lacks a tensor of the network, or has one of another shape.
     """
-    graph = onnx.load(path).graph
+    try:
+        graph = onnx.load(path).graph
+    except DecodeError as error:
+        raise Failure(f"{path} is no ONNX model") from error
     found = {i.name.removesuffix("_f16"): _tensor(i) for i in graph.initializer}
     several = any(name.startswith("members.") for name in found)
     prefix = f"members.{member}." if several else ""

@@ -165,6 +165,13 @@ def test_a_network_of_another_shape_is_not_read_out_of_a_file(tmp_path: Path):
         read(tmp_path / "model.onnx", Residual(**OLDER))
 
 
+def test_what_is_no_model_is_not_read(tmp_path: Path):
+    (tmp_path / "model.onnx").write_bytes(b"something else")
+
+    with pytest.raises(Failure, match="no ONNX model"):
+        read(tmp_path / "model.onnx", RoomSeg())
+
+
 def test_training_can_go_on_from_what_is_shipped():
     import onnxruntime
 
