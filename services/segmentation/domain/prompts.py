@@ -95,18 +95,14 @@ def points(
         best = _first(-gain, -proposals.scores, areas)
         include.append(best)
         covered |= holds[best]
-    for point in np.flatnonzero(~covered):
-        if covered[point]:
+    for candidate in np.lexsort((areas, -proposals.scores)):
+        if not (holds[candidate] & ~covered).any():
             continue
-        for candidate in np.lexsort((areas, -proposals.scores)):
-            if not holds[candidate, point]:
-                continue
-            cut = _cut(candidate, holds, holds_not, areas)
-            if cut is not None:
-                include.append(int(candidate))
-                exclude |= cut
-                covered |= holds[candidate]
-                break
+        cut = _cut(candidate, holds, holds_not, areas)
+        if cut is not None:
+            include.append(int(candidate))
+            exclude |= cut
+            covered |= holds[candidate]
     if not include:
         return NOTHING
     score = float(covered.mean() * proposals.scores[include].mean())

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -111,6 +111,8 @@ def test_positive_points_are_in_the_mask_and_negative_ones_are_not(seed, positiv
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1))
+@example(247)
+@example(424)
 def test_the_order_of_the_points_does_not_matter(seed):
     rng = np.random.default_rng(seed)
     found = random_proposals(seed, count=8)
