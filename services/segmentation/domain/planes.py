@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.homography import project
 from services.segmentation.domain.camera import Camera, Vectors
-from services.segmentation.domain.labels import CEILING, FLOOR
+from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, OTHER, WALL, WINDOW
 
 # Where nothing in the photo tells the scale: photos of rooms are taken from chest or eye height.
 # Medians and standard deviations of the logarithm.
 CAMERA_HEIGHT_M, CAMERA_HEIGHT_SPREAD = 1.38, 0.22
 ROOM_HEIGHT_M, ROOM_HEIGHT_SPREAD = 2.65, 0.10
 _WALL_DISTANCE_M = 3.5
+IN_WALL = (OTHER, WALL, WINDOW, DOOR)  # what hangs on it or is let into it hides neither of its ends
 INTERVAL = 2.6  # standard deviations to each side
 
 
@@ -100,7 +101,7 @@ def _height_ratio(camera: Camera, label: NDArray[np.uint8]) -> tuple[float, floa
         if len(floor) == 0 or len(ceiling) == 0 or floor[0] <= ceiling[-1]:
             continue
         between = column[ceiling[-1] + 1 : floor[0]]
-        if len(between) < height * 0.08 or (between == 2).mean() < 0.9:
+        if len(between) < height * 0.08 or np.isin(between, IN_WALL).mean() < 0.9:
             continue
         rays = camera.rays(np.array([[x + 0.5, ceiling[-1] + 1], [x + 0.5, floor[0]]]) * scale)
         climb = rays @ camera.up

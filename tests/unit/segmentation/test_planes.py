@@ -3,7 +3,7 @@ import pytest
 
 from roomviz.imaging.homography import project
 from services.segmentation.domain.camera import Camera, _rotation
-from services.segmentation.domain.labels import CEILING, FLOOR, WALL
+from services.segmentation.domain.labels import CEILING, FLOOR, FURNITURE, WALL, WINDOW
 from services.segmentation.domain.planes import (
     CAMERA_HEIGHT_M,
     Room,
@@ -73,6 +73,16 @@ def test_the_height_of_the_ceiling_is_read_from_a_wall_seen_from_floor_to_ceilin
     assert abs(room.above_m / room.below_m - 1.2 / CAMERA_HEIGHT_M) < 0.04
     assert room.scale_source == "room_height"
     assert room.scale_range[0] < 1 < room.scale_range[1]
+
+
+@pytest.mark.parametrize(("between", "source"), [(WINDOW, "room_height"), (FURNITURE, "camera_height")])
+def test_a_window_hides_neither_end_of_its_wall_and_a_cupboard_may(between: int, source: str):
+    label = np.full((350, 500), WALL, np.uint8)
+    top, bottom = (int(pixel((0, 4.0, z))[1] / 2) for z in (1.2, -CAMERA_HEIGHT_M))
+    label[bottom:], label[:top] = FLOOR, CEILING
+    label[top + 20 : bottom - 20] = between
+
+    assert measure_room(CAMERA, label).scale_source == source
 
 
 def test_a_ceiling_in_the_photo_makes_the_scale_surer():
