@@ -13,9 +13,11 @@ torch = pytest.importorskip("torch", reason="training packages are not installed
 
 from safetensors.torch import save_file
 
+from models.average import mean
 from models.digest import digest
 from models.export import PARITY_MAX, export, load, parity, rounded, with_level
 from models.failure import Failure
+from models.fold import fold
 from models.level import errors, fit, truth
 from models.repository import versions
 from models.rooms.cache import fill
@@ -210,6 +212,18 @@ def test_training_goes_on_from_what_is_shipped_in_two_processes(tmp_path: Path):
     other = _trained(tmp_path, "--steps", "3")  # from an encoder: another run
     assert other.returncode == 1
     assert "did not begin from" in other.stderr
+
+
+def test_the_mean_of_runs_lies_between_them():
+    first, second, other = (fold(RoomSeg(pyramid=n, top=32).eval()).state_dict() for n in (16, 16, 24))
+
+    between = fold(RoomSeg(pyramid=16, top=32).eval())
+    between.load_state_dict(mean([first, second]))
+
+    name = "head.weight"
+    torch.testing.assert_close(between.state_dict()[name], (first[name] + second[name]) / 2)
+    with pytest.raises(Failure, match="not of one network"):
+        mean([first, other])
 
 
 def test_training_from_an_encoder_ends_in_weights_that_are_served_folded(tmp_path: Path):
