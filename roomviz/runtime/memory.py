@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 
@@ -14,24 +15,38 @@ class Sized(Protocol):
 V = TypeVar("V", bound=Sized)
 
 
+@dataclass
+class _Making(Generic[V]):
+    task: asyncio.Task[V]
+    askers: int = 0
+
+
 class Memory(Generic[V]):
     """The least lately used goes first. What is larger than the whole budget is not kept."""
 
     def __init__(self, bytes_max: int):
         self._max, self._held = bytes_max, 0
         self._values: OrderedDict[Hashable, V] = OrderedDict()
-        self._making: dict[Hashable, asyncio.Task[V]] = {}
+        self._making: dict[Hashable, _Making[V]] = {}
 
     async def once(self, key: Hashable, make: Callable[[], Coroutine[None, None, V]]) -> V:
-        """What is kept, or is made now: once for all who ask for it at the same time."""
+        """What is kept, or is made now: once for all who ask for it at the same time, as long as one of them waits."""
         kept = self.get(key)
         if kept is not None:
             return kept
-        task = self._making.get(key)
-        if task is None:
-            task = self._making[key] = asyncio.create_task(self._made(key, make))
-            task.add_done_callback(lambda _: self._making.pop(key, None))
-        return await asyncio.shield(task)  # whoever asked first may go away
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = _Making(asyncio.create_task(self._made(key, make)))
+        making.askers += 1
+        try:
+            return await asyncio.shield(making.task)  # whoever asked first may go away
+        finally:
+            making.askers -= 1
+            if not making.askers:  # it is done, or nobody wants it any more
+                if self._making.get(key) is making:
+                    del self._making[key]
+                making.task.cancel()
+                await asyncio.wait([making.task])
 
     async def _made(self, key: Hashable, make: Callable[[], Coroutine[None, None, V]]) -> V:
         value = await make()

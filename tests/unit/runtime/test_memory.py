@@ -51,6 +51,21 @@ async def test_who_asked_first_may_go_away():
     assert first.cancelled()
 
 
+async def test_what_nobody_waits_for_any_more_is_given_up():
+    memory, work = Memory[np.ndarray](1000), Work()
+    asking = [asyncio.create_task(memory.once("a", work)) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    for one in asking:
+        one.cancel()
+    await asyncio.wait(asking)
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    work.go.set()
+    assert await memory.once("a", work) is VALUE
+    assert work.begun == 2
+
+
 async def test_what_failed_is_tried_again():
     memory, work = Memory[np.ndarray](1000), Work(OSError("no"))
     asking = [asyncio.create_task(memory.once("a", work)) for _ in range(2)]
