@@ -153,8 +153,8 @@ def network(path: str) -> InferenceSession:
 
 def found_card(photo: np.ndarray, model: str) -> np.ndarray | None:
     """The card as the segmentation service finds it."""
-    (grey,) = network(model).run(["grey_card"], {"image": labels.network_input(photo)})
-    return labels.mean_grey_card(grey)
+    small, large = (network(model).run(["grey_card"], {"image": image})[0] for image in labels.network_inputs(photo))
+    return labels.mean_grey_card(labels.together(small, large))
 
 
 def psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:
@@ -200,7 +200,7 @@ def edge_error(index: int, side: int) -> float | None:
     h, w = s.label.shape
     if fine.label.shape != (2 * h, 2 * w):
         return None
-    size = tuple(n // 2 for n in labels.network_input(s.image).shape[1:3])  # of the network's answer
+    size = tuple(n // 2 for n in labels.network_inputs(s.image)[1].shape[1:3])  # of the network's answer
     p = np.stack(
         [cv2.resize((s.label == k).astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA) for k in range(7)]
     )

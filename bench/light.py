@@ -36,9 +36,9 @@ def titled(picture: Image, title: str) -> Image:
 def sheet(photo: Image, model: str, sku: str) -> Image:
     """Four finishes of a floor, and the last of them in three lights."""
     working = surfaces.working_copy(photo)
-    logits, junctions, normals, grey = network(model).run(
-        ["surface_logits", "junction_logits", "normals", "grey_card"], {"image": labels.network_input(working)}
-    )
+    names = ["surface_logits", "junction_logits", "normals", "grey_card"]
+    answers = (network(model).run(names, {"image": image}) for image in labels.network_inputs(working))
+    logits, junctions, normals, grey = (labels.together(a, b) for a, b in zip(*answers, strict=True))
     found = surfaces.analyze(working, working, surfaces.layout(working, logits, normals, junction_logits=junctions))
     card = labels.mean_grey_card(grey)
     floor = next(s for s in found.surfaces if s.kind == "floor" and s.plane is not None)

@@ -52,7 +52,7 @@ class Profile:
 
 
 PROFILES = {
-    "roomseg": Profile((1, 64, 64, 3), (2, 384, 512, 3), (BATCH_MAX, 512, 512, 3)),
+    "roomseg": Profile((1, 64, 64, 3), (1, 480, 640, 3), (BATCH_MAX, 640, 640, 3)),
     "fastsam": Profile((1, 32, 32, 3), (1, 768, 1024, 3), (BATCH_MAX, 1024, 1024, 3)),
 }
 

@@ -41,7 +41,7 @@ ROOMSEG = Contract(
         Tensor("normals", "TYPE_FP32", (3, -1, -1)),
         Tensor("grey_card", "TYPE_FP32", (3, -1, -1)),
     ),
-    (384, 512),
+    (480, 640),
 )
 FASTSAM = Contract(
     (Tensor("predictions", "TYPE_FP32", (37, -1)), Tensor("prototypes", "TYPE_FP32", (32, -1, -1))), (768, 1024)

@@ -12,17 +12,32 @@ Float = NDArray[np.float32]
 OTHER, FLOOR, WALL, CEILING, FURNITURE, WINDOW, DOOR = range(7)
 KINDS = ("other", "floor", "wall", "ceiling", "furniture", "window", "door")
 
-NETWORK_LONG_SIDE = 512
+# Long sides of the photo and of its mirror image as the network takes them: what a thing is, its surroundings tell, of
+# which it sees more in a small picture; where a border or a leg runs, it sees in a large one.
+LONG_SIDES = (448, 640)
 STRIDE = 32
 
 
-def network_input(photo: Image) -> NDArray[np.uint8]:
-    """The photo and its mirror image as the network takes them: (2, h, w, 3) uint8, h and w multiples of 32."""
+def network_inputs(photo: Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The photo, and larger its mirror image, as the network takes them: (1, h, w, 3) uint8 each, h and w multiples of 32."""
+    small, large = (_at(photo, side) for side in LONG_SIDES)
+    return small[None], np.ascontiguousarray(large[None, :, ::-1])
+
+
+def _at(photo: Image, long_side: int) -> Image:
     height, width = photo.shape[:2]
-    scale = NETWORK_LONG_SIDE / max(height, width)
+    scale = long_side / max(height, width)
     h, w = (max(STRIDE * 2, round(d * scale / STRIDE) * STRIDE) for d in (height, width))
-    small = cv2.resize(photo, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return np.stack([small, small[:, ::-1]]).astype(np.uint8)
+    shown = cv2.resize(photo, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.asarray(shown, np.uint8)
+
+
+def together(small: Float, large: Float) -> Float:
+    """What the network tells of the photo (1, C, h, w) and of its larger mirror image (1, C, h', w') as one array
+    (2, C, h', w')."""
+    size = large.shape[3], large.shape[2]
+    enlarged = np.stack([cv2.resize(channel, size, interpolation=cv2.INTER_LINEAR) for channel in small[0]])
+    return np.asarray(np.concatenate([enlarged[None], large]), np.float32)
 
 
 # Photos people take show less bare wall and more floor than the generator's rooms: odds are shifted from the

@@ -1,16 +1,19 @@
 """Analyze a room: photo in, surfaces out, in the order it happens."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image, decode_rgb, encode_png
 from roomviz.runtime.metrics import stage
 from services.segmentation.domain import features, labels, proposals, surfaces
 from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
 from services.segmentation.domain.surfaces import Analysis
-from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Proposer, Write
+from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Prediction, Proposer, Write
 
 PROPOSALS_LONG_SIDE = 640
 
@@ -47,13 +50,13 @@ class AnalyzeRoom:
             data = await self.objects.get(photo_key)
             photo = await run(self.cpu, decode_rgb, data)
             working = await run(self.cpu, surfaces.working_copy, photo)
-            images = await run(self.cpu, labels.network_input, working)
+            inputs = await run(self.cpu, labels.network_inputs, working)
             letter, box = await run(self.cpu, proposals.network_input, working, PROPOSALS_LONG_SIDE)
         await progress("segment", 25)
         with stage("segment"):
             pin = await self.pins.get(tenant)
             prediction, raw = await asyncio.gather(
-                self.network.predict(images, pin.version if pin else ""), self.proposer.propose(letter)
+                self._predicted(inputs, pin.version if pin else ""), self.proposer.propose(letter)
             )
         await progress("geometry", 50)
         with stage("geometry"):
@@ -108,6 +111,23 @@ class AnalyzeRoom:
             width=width,
         )
         return record, self.analyses.save(tenant, operation, asked, record)
+
+    async def _predicted(self, inputs: Sequence[NDArray[np.uint8]], version: str) -> Prediction:
+        """What the network tells of the photo and of its mirror image, both by the same version."""
+        small, large = await asyncio.gather(*(self.network.predict(image, version) for image in inputs))
+        if small.model != large.model:  # a newer one was loaded in between
+            small = await self.network.predict(inputs[0], large.model.rpartition("/")[2])
+        return await asyncio.get_running_loop().run_in_executor(self.cpu, _together, small, large)
+
+
+def _together(small: Prediction, large: Prediction) -> Prediction:
+    return Prediction(
+        labels.together(small.surface_logits, large.surface_logits),
+        labels.together(small.junction_logits, large.junction_logits),
+        labels.together(small.normals, large.normals),
+        labels.together(small.grey_card, large.grey_card),
+        large.model,
+    )
 
 
 def _features(working: Image, probability: features.Float, normals: features.Float) -> bytes:

@@ -175,7 +175,11 @@ def test_profiles_take_what_the_service_sends(kind):
     height, width = CONTRACTS[kind].warm
     small = np.zeros((40, 3000, 3), np.uint8)
     sent = {
-        "roomseg": [labels.network_input(np.zeros((700, 900, 3), np.uint8)).shape, labels.network_input(small).shape],
+        "roomseg": [
+            image.shape
+            for photo in (np.zeros((700, 900, 3), np.uint8), small)
+            for image in labels.network_inputs(photo)
+        ],
         "fastsam": [proposals.network_input(np.zeros((700, 900, 3), np.uint8))[0].shape, (1, 32, 1024, 3)],
     }[kind]
 

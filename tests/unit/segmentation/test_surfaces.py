@@ -254,12 +254,27 @@ def test_refined_probabilities_stay_a_partition(seed: int):
     assert refined.shape == (7, 96, 128)
 
 
-def test_the_network_sees_the_photo_and_its_mirror_image_in_steps_of_32():
-    batch = labels.network_input(np.random.default_rng(0).integers(0, 256, (700, 1100, 3), np.uint8))
+def test_the_network_sees_the_photo_and_larger_its_mirror_image_in_steps_of_32():
+    photo = cv2.resize(np.random.default_rng(0).integers(0, 256, (7, 11, 3), np.uint8), (1100, 700))
 
-    assert batch.shape[0] == 2
-    assert batch.shape[1] % 32 == batch.shape[2] % 32 == 0
-    np.testing.assert_array_equal(batch[1], batch[0][:, ::-1])
+    small, large = labels.network_inputs(photo)
+
+    assert small.shape == (1, 288, 448, 3)
+    assert large.shape == (1, 416, 640, 3)
+    alike = cv2.resize(large[0, :, ::-1], (448, 288), interpolation=cv2.INTER_AREA)
+    assert np.abs(alike.astype(int) - small[0]).mean() < 3
+
+
+def test_answers_of_both_sizes_come_to_the_larger():
+    small, large = np.zeros((1, 3, 6, 8), np.float32), np.ones((1, 3, 12, 16), np.float32)
+    small[:, 1, :, :4] = 5
+
+    answer = labels.together(small, large)
+
+    assert answer.shape == (2, 3, 12, 16)
+    np.testing.assert_array_equal(answer[1], large[0])
+    assert (answer[0, 1, :, :7] == 5).all()
+    assert not answer[0, 1, :, 9:].any()
 
 
 def test_the_grey_card_is_the_mean_of_the_photos_and_its_mirror_images():
