@@ -22,6 +22,7 @@ from models.roomseg.level import Level
 SURFACES, JUNCTIONS, NORMAL, GREY = 7, 3, 3, 3
 DETAIL = 2
 STRIDE = 32
+HEAD, DEPTH = 32, 3  # channels of each head, and number, of the blocks that see the whole picture
 INPUT = "image"
 OUTPUTS = ("surface_logits", "junction_logits", "normals", "grey_card")
 
@@ -75,11 +76,40 @@ class Wide(nn.Module):
         return x + self.body(self.norm(self.depthwise(x)))
 
 
+class Transformer(nn.Module):
+    """Every place asks all others (Vaswani et al., 2017, eq. 1), then its neighbours, which tells it where it is (Xie et
+    al., 2021, eq. 3). New, it gives back what it is given: a trained network that it is put into answers as before."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.heads = channels // HEAD
+        self.ask = nn.Conv2d(channels, 3 * channels, 1)
+        self.answer = nn.Conv2d(channels, channels, 1)
+        self.widen = nn.Conv2d(channels, 2 * channels, 1)
+        self.near = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
+        self.narrow = nn.Conv2d(2 * channels, channels, 1)
+        for last in (self.answer, self.narrow):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.ask(_even(x)).flatten(2).unflatten(1, (3, self.heads, HEAD)).unbind(1)
+        share = (query.transpose(2, 3) @ key * HEAD**-0.5).softmax(3)
+        x = x + self.answer((value @ share.transpose(2, 3)).flatten(1, 2).view_as(x))
+        return x + self.narrow(F.gelu(self.near(self.widen(_even(x)))))
+
+
+def _even(x: Tensor) -> Tensor:
+    """Each place's channels of mean square 1 (Zhang & Sennrich, 2019, eq. 4)."""
+    return x * (x.square().mean(1, keepdim=True) + 1e-6).rsqrt()
+
+
 class RoomSeg(nn.Module):
     def __init__(self, pyramid: int = 96, top: int = 256):
         super().__init__()
         self.encoder = Encoder()
         self.top = nn.Sequential(Conv(CHANNELS[-1], top, 1), Wide(top), Context(top), Wide(top))
+        self.whole = nn.Sequential(*(Transformer(top) for _ in range(DEPTH)))
         self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in (*CHANNELS[1:-1], top))
         self.smooth = nn.ModuleList([Conv(pyramid, pyramid), Block(pyramid, pyramid), Block(pyramid, pyramid)])
         self.fine = nn.Conv2d(CHANNELS[0], pyramid, 3, 2, 1)
@@ -101,7 +131,7 @@ class RoomSeg(nn.Module):
     def _heads(self, image: Tensor) -> tuple[Tensor, ...]:
         x = image.permute(0, 3, 1, 2).to(self.head.weight.dtype) / 127.5 - 1.0
         half, *features, last = self.encoder(x)
-        features.append(self.top(last))
+        features.append(self.whole(self.top(last)))
         y = self.lateral[-1](features[-1])
         for i in range(len(features) - 2, -1, -1):
             y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + self.lateral[i](features[i])

@@ -12,6 +12,9 @@ from torch import Tensor
 from models.failure import Failure
 from models.fold import Net, fold
 
+# What networks that were trained before it came lack; new, it changes nothing.
+LATER = "whole."
+
 
 def read(path: Path, net: Net, member: int = 0) -> Net:
     """`net`, its normalisations folded away, with the weights of one member of a served roomseg.
@@ -33,6 +36,8 @@ def read(path: Path, net: Net, member: int = 0) -> Net:
     prefix = f"members.{member}." if several else ""
     net = fold(net.eval())
     mine = net.state_dict()
+    if not any(name.startswith(prefix + LATER) for name in found):
+        mine = {name: tensor for name, tensor in mine.items() if not name.startswith(LATER)}
     state = {name: found[prefix + name] for name in mine if prefix + name in found}
     # A normalisation that the exporter folded took its convolution's name away; the graph's order is the network's.
     lacking = iter([name for name in mine if name not in state])
@@ -46,7 +51,7 @@ def read(path: Path, net: Net, member: int = 0) -> Net:
     for name, tensor in state.items():
         if tensor.shape != mine[name].shape:
             raise Failure(f"{path}: {name} is {tuple(tensor.shape)}, not {tuple(mine[name].shape)}")
-    net.load_state_dict(state)
+    net.load_state_dict(state, strict=False)
     return net
 
 

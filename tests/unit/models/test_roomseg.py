@@ -23,7 +23,7 @@ from models.repository import versions
 from models.rooms.cache import fill
 from models.roomseg.data import SHAPES, Batches, degrade
 from models.roomseg.level import Level, developed, log_luminance, scene_light
-from models.roomseg.network import STRIDE, RoomSeg
+from models.roomseg.network import STRIDE, RoomSeg, Transformer
 from models.roomseg.residual import Beside, Residual
 from models.roomseg.served import read
 from models.train import losses
@@ -137,6 +137,8 @@ def test_a_network_with_an_older_one_beside_it_is_served_as_one(tmp_path: Path):
 
 def _seen(net):
     """The network, folded, after it has seen pictures: no two of its tensors are the same."""
+    for p in net.whole.parameters() if isinstance(net, RoomSeg) else ():
+        torch.nn.init.normal_(p, 0, 0.05)  # new, some are zero
     net.train()(torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)))
     return rounded(net)
 
@@ -156,6 +158,35 @@ def test_networks_are_read_out_of_the_file_that_serves_them(tmp_path: Path):
         (*first(image), *second(image)), (*both.members[0](image), *both.members[1](image)), strict=True
     ):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6)
+
+
+def test_what_a_network_got_later_changes_nothing_until_it_is_trained(tmp_path: Path):
+    before = _seen(RoomSeg(pyramid=16, top=32))
+    before.whole = torch.nn.Identity()
+    export(before, tmp_path / "model.onnx")
+    image = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), np.uint8))
+
+    now = read(tmp_path / "model.onnx", RoomSeg(pyramid=16, top=32))
+
+    assert len(list(now.whole.parameters())) > 0
+    for mine, theirs in zip(now(image), before(image), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6)
+
+
+def test_a_place_far_away_is_seen():
+    """A corner changes what is told of the opposite one."""
+    torch.manual_seed(0)
+    block = Transformer(64).eval()
+    for p in block.parameters():
+        torch.nn.init.normal_(p, 0, 0.3)
+    x = torch.randn(1, 64, 12, 16)
+    y = x.clone()
+    y[..., 0, 0] *= -1
+
+    with torch.no_grad():
+        changed = (block(x) - block(y))[..., -1, -1].abs().max()
+
+    assert changed > 1e-3
 
 
 def test_a_network_of_another_shape_is_not_read_out_of_a_file(tmp_path: Path):
