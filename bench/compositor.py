@@ -200,7 +200,9 @@ def edge_error(index: int, side: int) -> float | None:
     h, w = s.label.shape
     if fine.label.shape != (2 * h, 2 * w):
         return None
-    size = tuple(n // 2 for n in labels.network_inputs(s.image)[1].shape[1:3])  # of the network's answer
+    size = tuple(
+        n // 2 for n in labels.network_input(s.image, max(labels.LONG_SIDES)).shape[1:3]
+    )  # of the network's answer
     p = np.stack(
         [cv2.resize((s.label == k).astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA) for k in range(7)]
     )

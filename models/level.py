@@ -28,7 +28,7 @@ from models.rooms.cache import DEFAULT_ROOT, GREY_CARD
 from models.roomseg.data import degrade, load
 from models.roomseg.level import SURFACES, Level, log_luminance, scene_light
 from models.roomseg.network import RoomSeg
-from services.segmentation.domain.labels import network_inputs
+from services.segmentation.domain.labels import LONG_SIDES, network_input
 
 VALIDATION_SEED = 7
 WINDOW = (0.75, 1.0)  # parts of the picture's sides
@@ -45,7 +45,7 @@ def view(sample: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, n
     y, x = (4 * int(rng.integers((whole - cut) // 4 + 1)) for whole, cut in ((h, ch), (w, cw)))
     window = (slice(y, y + ch), slice(x, x + cw))
     quarter = (slice(y // 4, (y + ch) // 4), slice(x // 4, (x + cw) // 4))
-    image = network_inputs(sample["image"][window])[int(rng.integers(2))][0]
+    image = network_input(sample["image"][window], LONG_SIDES[int(rng.integers(2))])[0]
     height, width = image.shape[:2]
     out = {
         "image": image,

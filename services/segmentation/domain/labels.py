@@ -20,16 +20,17 @@ STRIDE = 32
 
 def network_inputs(photo: Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The photo, and larger its mirror image, as the network takes them: (1, h, w, 3) uint8 each, h and w multiples of 32."""
-    small, large = (_at(photo, side) for side in LONG_SIDES)
-    return small[None], np.ascontiguousarray(large[None, :, ::-1])
+    small, large = (network_input(photo, side) for side in LONG_SIDES)
+    return small, np.ascontiguousarray(large[:, :, ::-1])
 
 
-def _at(photo: Image, long_side: int) -> Image:
+def network_input(photo: Image, long_side: int) -> NDArray[np.uint8]:
+    """The photo as the network takes it: (1, h, w, 3) uint8, h and w multiples of 32, the longer about `long_side`."""
     height, width = photo.shape[:2]
     scale = long_side / max(height, width)
     h, w = (max(STRIDE * 2, round(d * scale / STRIDE) * STRIDE) for d in (height, width))
     shown = cv2.resize(photo, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return np.asarray(shown, np.uint8)
+    return np.asarray(shown[None], np.uint8)
 
 
 def together(small: Float, large: Float) -> Float:

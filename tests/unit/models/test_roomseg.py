@@ -18,7 +18,7 @@ from models.digest import digest
 from models.export import PARITY_MAX, export, load, parity, rounded, with_level
 from models.failure import Failure
 from models.fold import fold
-from models.level import errors, fit, truth
+from models.level import errors, fit, truth, view
 from models.repository import versions
 from models.rooms.cache import fill
 from models.roomseg.data import SHAPES, Batches, degrade
@@ -343,6 +343,21 @@ def test_a_network_that_moves_its_card_is_exported_as_one(tmp_path: Path):
     torch.testing.assert_close(together[3][1:], alone[3], rtol=0, atol=1e-4)
     assert parity(net, path) <= PARITY_MAX
     assert plain.level is None
+
+
+def test_a_view_shows_what_its_truth_tells():
+    label = np.repeat(np.repeat(np.random.default_rng(0).integers(1, 7, (6, 8), np.uint8), 64, 0), 64, 1)
+    grey = np.repeat(40 * label[::4, ::4, None], 3, 2)
+    sizes = set()
+
+    for seed in range(16):
+        s = view({"image": np.repeat(40 * label[..., None], 3, 2), "label": label, "grey": grey},
+                 np.random.default_rng(seed))  # fmt: skip
+        sizes.add(max(s["label"].shape))
+        assert (s["image"][..., 0] == 40 * s["label"]).mean() > 0.9
+        assert (s["grey"][..., 0] == 40 * s["label"][2::4, 2::4]).mean() > 0.9
+
+    assert sizes == {448, 640}
 
 
 def test_the_truth_of_a_surface_is_left_out_where_the_card_is_clipped():
