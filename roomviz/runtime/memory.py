@@ -43,8 +43,7 @@ class Memory(Generic[V]):
         finally:
             making.askers -= 1
             if not making.askers:  # it is done, or nobody wants it any more
-                if self._making.get(key) is making:
-                    del self._making[key]
+                del self._making[key]
                 making.task.cancel()
                 await asyncio.wait([making.task])
 
