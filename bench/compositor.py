@@ -153,8 +153,9 @@ def network(path: str) -> InferenceSession:
 
 def found_card(photo: np.ndarray, model: str) -> np.ndarray | None:
     """The card as the segmentation service finds it."""
-    small, large = (network(model).run(["grey_card"], {"image": image})[0] for image in labels.network_inputs(photo))
-    return labels.mean_grey_card(labels.together(small, large))
+    answers = (network(model).run(["grey_card"], {"image": image}) for image in labels.network_inputs(photo))
+    (grey,) = labels.together(*answers)
+    return labels.mean_grey_card(grey)
 
 
 def psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:

@@ -38,7 +38,7 @@ def sheet(photo: Image, model: str, sku: str) -> Image:
     working = surfaces.working_copy(photo)
     names = ["surface_logits", "junction_logits", "normals", "grey_card"]
     answers = (network(model).run(names, {"image": image}) for image in labels.network_inputs(working))
-    logits, junctions, normals, grey = (labels.together(a, b) for a, b in zip(*answers, strict=True))
+    logits, junctions, normals, grey = labels.together(*answers)
     found = surfaces.analyze(working, working, surfaces.layout(working, logits, normals, junction_logits=junctions))
     card = labels.mean_grey_card(grey)
     floor = next(s for s in found.surfaces if s.kind == "floor" and s.plane is not None)

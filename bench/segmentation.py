@@ -72,7 +72,7 @@ class OpenVino:
 
 def told(network: Callable[[np.ndarray], Answer], inputs: Sequence[np.ndarray]) -> Answer:
     """Of the photo and its mirror image, each at its own size."""
-    return Answer(*(labels.together(a, b) for a, b in zip(*map(network, inputs), strict=True)))
+    return Answer(*labels.together(*map(network, inputs)))
 
 
 def runtimes(path: Path, samples: list[Sample], rounds: int = 12) -> list[tuple[str, str, str]]:

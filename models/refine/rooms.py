@@ -56,7 +56,7 @@ def network() -> Any:
 def predicted(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The network's answer on a photo and its mirror image: logits (2, 7, h, w) and normals (2, 3, h, w)."""
     answers = (network().run(["surface_logits", "normals"], {"image": i}) for i in labels.network_inputs(photo))
-    logits, normals = (labels.together(a, b) for a, b in zip(*answers, strict=True))
+    logits, normals = labels.together(*answers)
     return logits, normals
 
 

@@ -51,7 +51,7 @@ def read(path: Path, net: Net, member: int = 0) -> Net:
     for name, tensor in state.items():
         if tensor.shape != mine[name].shape:
             raise Failure(f"{path}: {name} is {tuple(tensor.shape)}, not {tuple(mine[name].shape)}")
-    net.load_state_dict(state, strict=False)
+    net.load_state_dict(net.state_dict() | state)
     return net
 
 

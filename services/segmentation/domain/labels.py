@@ -1,5 +1,7 @@
 """From the network's logits to soft labels at full resolution."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +35,15 @@ def network_input(photo: Image, long_side: int) -> NDArray[np.uint8]:
     return np.asarray(shown[None], np.uint8)
 
 
-def together(small: Float, large: Float) -> Float:
-    """What the network tells of the photo (1, C, h, w) and of its larger mirror image (1, C, h', w') as one array
-    (2, C, h', w')."""
-    size = large.shape[3], large.shape[2]
-    enlarged = np.stack([cv2.resize(channel, size, interpolation=cv2.INTER_LINEAR) for channel in small[0]])
-    return np.asarray(np.concatenate([enlarged[None], large]), np.float32)
+def together(small: Sequence[Float], large: Sequence[Float]) -> list[Float]:
+    """The network's outputs for the photo (1, C, h, w) and for its larger mirror image (1, C, h', w'), each pair as one
+    array (2, C, h', w')."""
+    out = []
+    for photo, mirrored in zip(small, large, strict=True):
+        size = mirrored.shape[3], mirrored.shape[2]
+        enlarged = [cv2.resize(channel, size, interpolation=cv2.INTER_LINEAR) for channel in photo[0]]
+        out.append(np.asarray(np.concatenate([np.stack(enlarged)[None], mirrored]), np.float32))
+    return out
 
 
 # Photos people take show less bare wall and more floor than the generator's rooms: odds are shifted from the

@@ -121,13 +121,9 @@ class AnalyzeRoom:
 
 
 def _together(small: Prediction, large: Prediction) -> Prediction:
-    return Prediction(
-        labels.together(small.surface_logits, large.surface_logits),
-        labels.together(small.junction_logits, large.junction_logits),
-        labels.together(small.normals, large.normals),
-        labels.together(small.grey_card, large.grey_card),
-        large.model,
-    )
+    outputs = ((p.surface_logits, p.junction_logits, p.normals, p.grey_card) for p in (small, large))
+    surface_logits, junction_logits, normals, grey_card = labels.together(*outputs)
+    return Prediction(surface_logits, junction_logits, normals, grey_card, large.model)
 
 
 def _features(working: Image, probability: features.Float, normals: features.Float) -> bytes:

@@ -269,7 +269,7 @@ def test_answers_of_both_sizes_come_to_the_larger():
     small, large = np.zeros((1, 3, 6, 8), np.float32), np.ones((1, 3, 12, 16), np.float32)
     small[:, 1, :, :4] = 5
 
-    answer = labels.together(small, large)
+    (answer,) = labels.together([small], [large])
 
     assert answer.shape == (2, 3, 12, 16)
     np.testing.assert_array_equal(answer[1], large[0])
