@@ -1,7 +1,7 @@
 """From the network's answer to the surfaces of a room: the steps, in order.
 
 probabilities -> camera -> horizon vote -> sunlit floor -> specks and islands -> wall facets -> planes
--> soft masks at full size -> straight junctions
+-> soft masks at full size -> legs of furniture -> straight junctions
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from roomviz.imaging.homography import scaled
 from services.segmentation.domain import junctions, labels, planes
 from services.segmentation.domain.camera import Camera, estimate
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
+from services.segmentation.domain.legs import with_legs
 from services.segmentation.domain.planes import Plane
 from services.segmentation.domain.proposals import Proposals
 from services.segmentation.domain.quality import Quality, assess
@@ -105,7 +106,7 @@ def layout(
 def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
     """Soft masks at the photo's size from the layout on the working copy."""
     height, width = photo.shape[:2]
-    refined = labels.with_legs(labels.refine(found.probability, working), working)
+    refined = with_legs(labels.refine(found.probability, working), working)
     label = refined.argmax(0).astype(np.uint8)
     # Which part a pixel belongs to: of its kind, the one that is nearest at the network's size.
     index = _spread(found, label)

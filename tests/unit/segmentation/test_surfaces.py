@@ -191,29 +191,6 @@ def test_a_patch_of_sun_on_the_floor_is_floor():
     assert sunny_scene((172, 128, 82), 0.8) == FLOOR
 
 
-def leg_scene(color: int, top: int) -> np.ndarray:
-    """Refined labels of a table with one leg, from row `top` down, on a floor; the network saw no leg."""
-    photo = np.full((300, 400, 3), 140, np.uint8)
-    photo[80:120, 100:300] = 60
-    photo[top:220, 150:157] = color
-    p = np.full((7, 300, 400), 0.005, np.float32)
-    p[FLOOR] = 0.97
-    p[:, 80:120, 100:300] = 0.005
-    p[FURNITURE, 80:120, 100:300] = 0.97
-    return labels.with_legs(p, photo).argmax(0)
-
-
-def test_a_leg_under_a_table_stays_in_front_of_the_floor():
-    for color in (60, 230):
-        label = leg_scene(color, 120)
-        assert (label[130:215, 151:156] == FURNITURE).all()
-        assert (label[130:215, 170:300] == FLOOR).all()
-
-
-def test_a_streak_that_hangs_on_nothing_is_floor():
-    assert (leg_scene(60, 160)[165:215, 153] == FLOOR).all()
-
-
 def test_a_white_worktop_over_a_grey_floor_is_no_sun():
     photo = np.full((60, 80, 3), 110, np.uint8)
     photo[20:30, 20:60] = 190
