@@ -77,6 +77,8 @@ def legs(floor: Float, furniture: Float, photo: Image, long_side: int) -> NDArra
 
 def _hanging(mask: NDArray[Any], hangs: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The long components of a mask that touch `hangs`; none unless they are most: the floor may be streaked that way."""
+    if not mask.any():
+        return np.zeros(mask.shape, bool)
     count, components, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     tall, area = stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]
     long = tall >= 2.0 * area / tall
