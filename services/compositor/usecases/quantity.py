@@ -247,8 +247,7 @@ def _counted(ask: QuantityAsk, covered: Patches, open_border: float, scale: Inte
     pattern = layout.pattern.field.pattern if isinstance(layout.pattern, Bordered) else layout.pattern
     of = articles(pattern)
     _check_size(covered.scaled(scale.high), float(of.length_m.min()), float(of.width_m.min()))
-    # What its box holds is not said apart: as many of each kind.
-    per_box = (max(1, sold.pieces_per_box // len(of.length_m)),) * len(of.length_m)
+    per_box = of.per_box(sold.pieces_per_box)
     best = _bought(layout, covered, scale.value, per_box, ask.tiles)
     ends = [_bought(layout, covered, k, per_box, ask.tiles).boxes for k in {scale.low, scale.high} - {scale.value}]
     findings = check(pattern, ask.rectified) if ask.tiles else []  # type: ignore[arg-type]
@@ -258,7 +257,7 @@ def _counted(ask: QuantityAsk, covered: Patches, open_border: float, scale: Inte
     )
 
 
-def _bought(layout: Layout, covered: Patches, factor: float, per_box: tuple[int, ...], turnable: bool) -> Boxes:
+def _bought(layout: Layout, covered: Patches, factor: float, per_box: tuple[float, ...], turnable: bool) -> Boxes:
     """Boxes for a surface that is so many times as large as stated; a border's outline grows with it."""
     if not isinstance(layout.pattern, Bordered):
         return boxes(layout, covered.scaled(factor), per_box, turnable)

@@ -1,6 +1,6 @@
 """What a pattern's pieces are cut from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from services.compositor.domain.layout import (
     Planks,
     Versailles,
 )
+from services.compositor.domain.layout.versailles import TILES
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Articles:
     turns: by how many equal parts of a full turn about its middle an article comes upon itself.
     rectangular: whether articles fill their bounding rectangles.
     end_to_end: boards whose ends join: a piece cut off one end may come from a board of another length.
+    shares: of each article, how many the pattern takes beside the others'; none: as many of each.
     """
 
     of_kind: tuple[int, ...]
@@ -36,6 +38,12 @@ class Articles:
     turns: tuple[int, ...]
     rectangular: bool = True
     end_to_end: bool = False
+    shares: tuple[int, ...] = ()
+
+    def per_box(self, pieces: int) -> tuple[float, ...]:
+        """Of a box of so many pieces, how many are of each article: in the mean, where that is no whole number."""
+        shares = self.shares or (1,) * len(self.length_m)
+        return tuple(pieces * share / sum(shares) for share in shares)
 
 
 def _rectangles(of_kind: tuple[int, ...], sizes: list[tuple[float, float]], end_to_end: bool = False) -> Articles:
@@ -61,7 +69,8 @@ def articles(pattern: Pattern) -> Articles:
             return _rectangles((0, 0), [(pattern.length_m, pattern.width_m)])
         case Versailles():
             one, two, three = pattern.side_m(np.arange(1, 4)).tolist()
-            return _rectangles((0, 1, 2, 3), [(one, one), (two, one), (two, two), (three, two)])
+            of = _rectangles((0, 1, 2, 3), [(one, one), (two, one), (two, two), (three, two)])
+            return replace(of, shares=tuple(sum(tile[1] == kind for tile in TILES) for kind in of.of_kind))
         case Planks():
             sizes = [(length, pattern.width_m) for length in pattern.lengths_m]
             return _rectangles(tuple(range(len(sizes))), sizes, end_to_end=True)

@@ -51,13 +51,13 @@ class Boxes:
 
 
 def boxes(
-    layout: Layout, surface: Surface | Patches, per_box: tuple[int, ...], turnable: bool = True, kerf_m: float = 0.003
+    layout: Layout, surface: Surface | Patches, per_box: tuple[float, ...], turnable: bool = True, kerf_m: float = 0.003
 ) -> Boxes:
     """Lay the layout on the surface and count. A border is cut from the largest article of its field.
 
     Args:
         per_box: pieces of each article in a box: of each length of plank, each size of Versailles, each hand of
-            chevron; else one number.
+            chevron; else one number. In the mean, where boxes differ.
         turnable: whether cut pieces may be turned to fit; False for boards with tongues and grooves.
         kerf_m: width of the saw's cut, metres.
 
@@ -68,7 +68,7 @@ def boxes(
     field = border.field if border else layout
     of = articles(field.pattern)
     require(len(per_box) == len(of.length_m), f"a box of this pattern holds {len(of.length_m)} articles")
-    require(min(per_box) > 0, "a box holds one or more of each article")
+    require(min(per_box) > 0, "boxes hold some of each article")
     require(kerf_m >= 0, "a saw's cut is at least 0 wide")
     along = pieces(border, _patches(surface)) if border else Counter[tuple[float, float]]()
     inside = field_of(border, _patches(surface)) if border else surface
@@ -77,7 +77,7 @@ def boxes(
     needed = cuts(field, inside, len(of.of_kind))
     shelf = cut(needed, of, per_box, turnable, kerf_m)
     used = articles_needed(needed, shelf, of) + articles_for(along, of, turnable, kerf_m)
-    count = int(np.ceil(used / np.array(per_box)).max())
+    count = int(np.ceil(used / np.array(per_box) - 1e-9).max())
     piece_m2 = of.area_m2
     whole_m2 = float((needed.whole * piece_m2[np.array(of.of_kind)]).sum())
     laid = whole_m2 + float(shapely.area(needed.part).sum()) + sum(a * b * n for (a, b), n in along.items())

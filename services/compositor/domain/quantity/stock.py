@@ -69,7 +69,7 @@ def places(part: shapely.Polygon, article: int, of: Articles, turnable: bool, ke
     return [Place(a, p, shapely.buffer(p, margin, join_style="mitre")) for a, p in moved]
 
 
-def cut(needed: Cuts, of: Articles, per_box: tuple[int, ...], turnable: bool, kerf_m: float) -> list[Stock]:
+def cut(needed: Cuts, of: Articles, per_box: tuple[float, ...], turnable: bool, kerf_m: float) -> list[Stock]:
     """Cut all parts; returns the pieces they were cut from.
 
     Args:
