@@ -447,7 +447,15 @@ def render(
         list[str] | None,
         typer.Option("--surface", help="floor, wall, ceiling …, or the id of one surface. Once for each material."),
     ] = None,
-    material: Annotated[list[str] | None, typer.Option("--material", help="SKU. Once for each surface.")] = None,
+    material: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--material",
+            metavar="SKU[@FINISH]",
+            help="SKU, or paint of any colour: '#RRGGBB' or lab:L/A/B; a finish after it: matte, eggshell, satin, gloss, "
+            "polished. Once for each surface.",
+        ),
+    ] = None,
     place: Annotated[
         list[str] | None,
         typer.Option(
@@ -506,16 +514,17 @@ def render(
     staging = Client.staging([corners_of(text) for text in corners or []], reference_of(reference), relight, placements)
     shown: visualizations_pb2.PreviewVisualizationResponse | None = None
     with gateway() as client:
-        for sku in material:
-            client.product(sku)
+        for text in material:
+            if not is_color(text):
+                client.product(text.partition("@")[0])
         found = uploaded(client, room, as_json)
         have = [s.surface_id for s in found.surfaces]
         for name in surface:
             if name not in KINDS and name not in have:
                 raise NotFound("SURFACE_NOT_FOUND", f"the room has no surface {name}; it has {', '.join(have)}")
         wanted = [
-            client.apply(sku, "" if name in KINDS else name, name if name in KINDS else "", rotate, layout)
-            for name, sku, layout in zip(surface, material, layouts, strict=True)
+            covering(text, "" if name in KINDS else name, name if name in KINDS else "", rotate, layout)
+            for name, text, layout in zip(surface, material, layouts, strict=True)
         ]
         if preview:
             shown = client.preview_details(found.room, wanted, staging)
@@ -553,7 +562,7 @@ def render(
     out.print(str(compare or after), highlight=False)
     for c in shown.colors if shown else []:
         out.print(
-            f"{c.surface_id}: {c.product.rpartition('/')[2]} #{c.asked_rgb:06x} is seen as #{c.shown_rgb:06x} "
+            f"{c.surface_id}: {c.product.rpartition('/')[2] or 'paint'} #{c.asked_rgb:06x} is seen as #{c.shown_rgb:06x} "
             f"(ΔE00 {c.delta_e00:.1f}) in light #{c.illuminant_rgb:06x}",
             highlight=False,
         )
@@ -594,8 +603,28 @@ def designs(texts: list[str], rotate: float, have: list[str]) -> list[list[visua
             if name not in KINDS and name not in have:
                 raise NotFound("SURFACE_NOT_FOUND", f"the room has no surface {name}; it has {', '.join(have)}")
             kind = name in KINDS
-            out[-1].append(Client.apply(sku, "" if kind else name, name if kind else "", rotate))
+            out[-1].append(covering(sku, "" if kind else name, name if kind else "", rotate))
     return out
+
+
+def covering(
+    text: str, surface_id: str, kind: str, rotate: float, layout: layouts_pb2.Layout | None = None
+) -> visualizations_pb2.Application:
+    """A material as in "PNT-SKY", "#a3b1c2" or "lab:52/10/-20", with a finish after it or not, as in "#a3b1c2@eggshell"."""
+    name, _, finish = text.partition("@")
+    if not is_color(name):
+        return Client.apply(name, surface_id, kind, rotate, layout, finish)
+    try:
+        if name.startswith("#"):
+            return Client.paint(int(name.removeprefix("#"), 16), surface_id, kind, finish)
+        l, a, b = (float(v) for v in name.removeprefix("lab:").split("/"))
+        return Client.paint((l, a, b), surface_id, kind, finish)
+    except ValueError as error:
+        raise InvalidArgument("COLOR_INVALID", f"{text!r}: a colour is #RRGGBB or lab:L/A/B") from error
+
+
+def is_color(text: str) -> bool:
+    return text.startswith(("#", "lab:"))
 
 
 @app.command()

@@ -63,6 +63,7 @@ PAGE_SIZE = 200  # the most that a list answers with
 R = TypeVar("R")
 
 PATTERNS = {name.removeprefix("PATTERN_").lower(): value for name, value in layouts_pb2.Pattern.items() if value}
+FINISHES = [name.removeprefix("FINISH_").lower() for name, value in products_pb2.Finish.items() if value]
 KINDS = {name.removeprefix("SURFACE_KIND_").lower(): value for name, value in rooms_pb2.SurfaceKind.items() if value}
 
 VIEWS = {name.removeprefix("VIEW_").lower(): value for name, value in visualizations_pb2.View.items() if value}
@@ -346,18 +347,38 @@ class Client:
         kind: str = "",
         rotation_deg: float = 0.0,
         layout: layouts_pb2.Layout | None = None,
+        finish: str = "",
     ) -> visualizations_pb2.Application:
         """A product on one surface (`surface_id`) or on all of a kind (`floor`, `wall` …); see `layout`."""
-        out = Client.target(surface_id, kind, rotation_deg, layout)
+        out = Client.target(surface_id, kind, rotation_deg, layout, finish)
         out.product = f"products/{sku}"
         return out
 
     @staticmethod
-    def target(
-        surface_id: str = "", kind: str = "", rotation_deg: float = 0.0, layout: layouts_pb2.Layout | None = None
+    def paint(
+        color: int | tuple[float, float, float], surface_id: str = "", kind: str = "", finish: str = ""
     ) -> visualizations_pb2.Application:
-        """Where the products of a batch go, and how they are laid."""
-        out = visualizations_pb2.Application(rotation_deg=rotation_deg, layout=layout)
+        """Paint of any colour, sRGB as 0xRRGGBB or CIELAB (D65), on one surface or on all of a kind."""
+        out = Client.target(surface_id, kind, finish=finish)
+        if isinstance(color, int):
+            out.color.rgb = color
+        else:
+            out.color.lab.l, out.color.lab.a, out.color.lab.b = color
+        return out
+
+    @staticmethod
+    def target(
+        surface_id: str = "",
+        kind: str = "",
+        rotation_deg: float = 0.0,
+        layout: layouts_pb2.Layout | None = None,
+        finish: str = "",
+    ) -> visualizations_pb2.Application:
+        """Where the products of a batch go, how they are laid, and how they throw light back (`matte`, `eggshell` …)."""
+        if finish and finish not in FINISHES:
+            raise InvalidArgument("FINISH_INVALID", f"a finish is one of {', '.join(FINISHES)}")
+        name = f"FINISH_{(finish or 'unspecified').upper()}"
+        out = visualizations_pb2.Application(rotation_deg=rotation_deg, layout=layout, finish=name)
         if surface_id:
             out.surface_id = surface_id
         elif kind in KINDS:

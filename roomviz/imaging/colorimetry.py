@@ -27,6 +27,15 @@ def lab(linear: NDArray[np.floating]) -> Vector:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
 
 
+def linear(lab: Sequence[float] | Vector) -> Vector:
+    """Linear RGB (..., 3) of CIELAB (..., 3) under D65, beyond 0 to 1 where sRGB has no such colour. The inverse of `lab`."""
+    light, a, b = np.moveaxis(np.asarray(lab, np.float64), -1, 0)
+    y = (light + 16) / 116
+    f = np.stack([y + a / 500, y, y - b / 200], -1)
+    t = np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
+    return np.asarray(t * WHITE @ np.linalg.inv(XYZ_FROM_RGB).T)
+
+
 def delta_e00(one: Sequence[float] | Vector, other: Sequence[float] | Vector) -> float:
     """CIEDE2000 between two colours in CIELAB, all three weights 1 (Sharma, Wu & Dalal, "The CIEDE2000
     Color-Difference Formula", 2005, eq. 2 to 22)."""

@@ -1055,6 +1055,32 @@ def test_a_preview_tells_how_true_its_colors_are(client: Client, analyzed: rooms
 
 
 @covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.VisualizationService/ExportVisualization")
+def test_walls_can_have_any_color_in_any_finish(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    sage = client.product("PNT-SAGE").material
+
+    def shown(application: visualizations_pb2.Application) -> visualizations_pb2.PreviewVisualizationResponse:
+        return client.preview_details(analyzed.room, [application])
+
+    paint = shown(client.paint(sage.color_rgb, kind="wall"))
+    eggshell = shown(client.paint(sage.color_rgb, kind="wall", finish="eggshell"))
+    grey = shown(client.paint((53.59, 0, 0), kind="wall"))  # L*a*b* of 0x808080
+
+    product = shown(client.apply("PNT-SAGE", kind="wall", finish="matte"))
+    np.testing.assert_array_equal(decode_rgb(paint.image), decode_rgb(product.image))
+    assert (decode_rgb(eggshell.image) != decode_rgb(paint.image)).any()
+    assert {(c.product, c.asked_rgb) for c in paint.colors} == {("", sage.color_rgb)}
+    assert {c.asked_rgb for c in grey.colors} == {0x808080}
+    made = client.export(analyzed.room, [client.paint(0xA3B1C2, kind="wall", finish="gloss")])
+    assert made.applications[0].color.rgb == 0xA3B1C2
+    with pytest.raises(InvalidArgument) as both:
+        client.preview(
+            analyzed.room,
+            [visualizations_pb2.Application(kind="SURFACE_KIND_WALL", product="products/PNT-SAGE", color={"rgb": 1})],
+        )
+    assert both.value.reason == "APPLICATIONS_INVALID"
+
+
+@covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.VisualizationService/ExportVisualization")
 def test_a_room_can_be_seen_in_other_light(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
     photo = decode_rgb(client.photo(analyzed.room)).astype(int)
 

@@ -104,7 +104,7 @@ def check_visualization(body: dict[str, Any]) -> None:
     }
     assert LINK.fullmatch(body["imageUrl"])
     for applied in body["appliedProducts"]:
-        assert set(applied) == {"productId", "surfaceLabel", "productName", "productPrice", "productImage"}
+        assert set(applied) == {*("productId", "color", "surfaceLabel", "productName", "productPrice", "productImage")}
 
 
 # --- the flow of web shops --------------------------------------------------------------------------
@@ -271,8 +271,15 @@ def test_a_visitor_tries_a_photo_and_the_same_photo_again_is_answered_from_what_
     for field in ("segments", "ai_description", "processing_time", "output_image_url"):
         assert first[field] == second[field]
     # The second one was answered before its own room was analyzed, and is shown in another material all the same.
-    asked = {"sessionId": session_id, "applications": [{"productId": "FLR-WALNUT", "surfaceLabel": "floor"}]}
-    check_visualization(ok(anybody.post("/api/visualize", json=asked, headers=mine)))
+    paint = {"color": "#A3B1C2", "finish": "eggshell", "surfaceLabel": "wall"}
+    asked = {
+        "sessionId": session_id,
+        "applications": [{"productId": "FLR-WALNUT", "surfaceLabel": "floor"}, paint],
+    }
+    made = ok(anybody.post("/api/visualize", json=asked, headers=mine))
+    check_visualization(made)
+    told = [(a["productId"], a["color"], a["productName"]) for a in made["appliedProducts"]]
+    assert told == [("FLR-WALNUT", None, "American walnut plank"), ("", "#A3B1C2", None)]
     rooms = [b["input_image_url"].split("/")[4] for b in answers]
     count = "SELECT count(*) FROM gateway.operations WHERE subject = $1 AND verb = 'analyze'"
     assert [running.rows(count, f"rooms/{room}")[0]["count"] for room in rooms] == [1, 1]
@@ -396,6 +403,9 @@ def test_bodies_are_checked_against_their_shape_and_their_limit(web: httpx.Clien
     applications = {"sessionId": "a", "applications": [{"productId": "b", "maskId": "c", "surfaceLabel": "floor"}]}
     wrong = problem(web.post("/api/visualize", json=applications), 400, "REQUEST_INVALID")
     assert wrong["violations"][0]["field"] == "applications[0]"
+    for covering in ({}, {"productId": "b", "color": "#000000"}, {"color": "red"}):
+        applications = {"sessionId": "a", "applications": [covering | {"surfaceLabel": "floor"}]}
+        problem(web.post("/api/visualize", json=applications), 400, "REQUEST_INVALID")
     problem(
         web.post("/api/analyze", content=b"{", headers={"Content-Type": "application/json"}), 400, "REQUEST_INVALID"
     )

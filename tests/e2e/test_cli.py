@@ -91,6 +91,24 @@ def test_several_surfaces_in_one_picture_and_a_preview(running: Running, tmp_pat
     assert image(after).shape == image(ROOM).shape
 
 
+def test_walls_are_painted_in_any_color(running: Running, tmp_path: Path):
+    after = tmp_path / "after.jpg"
+    paint = ("--surface", "wall", "--out", after, "--preview", "--json", "--material")
+
+    done = running.roomviz("render", ROOM, *paint, "#A3B1C2@eggshell")
+
+    assert done.returncode == 0, done.stderr
+    assert {(c.get("product", ""), c["asked_rgb"]) for c in json.loads(done.stdout)["colors"]} == {("", 0xA3B1C2)}
+    for wrong, reason in (
+        ("#red", "COLOR_INVALID"),
+        ("lab:50/0/-120", "COLOR_INVALID"),
+        ("#A3B1C2@shiny", "FINISH_INVALID"),
+    ):
+        done = running.roomviz("render", ROOM, *paint, wrong)
+        assert done.returncode == 1
+        assert json.loads(done.stdout)["error"]["reason"] == reason
+
+
 def test_light_and_perspective_are_corrected_and_told(running: Running, tmp_path: Path):
     after = tmp_path / "after.jpg"
     height, width = image(ROOM).shape[:2]

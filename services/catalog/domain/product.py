@@ -13,6 +13,7 @@ from roomviz.imaging.color import to_linear, to_srgb
 
 class Finish(StrEnum):
     MATTE = "matte"
+    EGGSHELL = "eggshell"
     SATIN = "satin"
     GLOSS = "gloss"
     POLISHED = "polished"

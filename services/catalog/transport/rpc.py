@@ -12,6 +12,7 @@ from services.catalog.usecases import Catalog, Pattern, Patterns
 
 _FINISH = {
     Finish.MATTE: products_pb2.FINISH_MATTE,
+    Finish.EGGSHELL: products_pb2.FINISH_EGGSHELL,
     Finish.SATIN: products_pb2.FINISH_SATIN,
     Finish.GLOSS: products_pb2.FINISH_GLOSS,
     Finish.POLISHED: products_pb2.FINISH_POLISHED,

@@ -120,7 +120,7 @@ def surface(
         light: in a box of `photo`.
         pixel_from_plane: metres to pixels of the picture.
         painted: paint keeps the relief of what it is on.
-        finish: of the products that will be laid: `matte`, `satin`, `gloss` or `polished`.
+        finish: of the products that will be laid: `matte`, `eggshell`, `satin`, `gloss` or `polished`.
         focal_length_px: of the picture; 0 where it is not known.
     """
     height, width = alpha.shape

@@ -32,8 +32,9 @@ class Gloss:
     kept: float
 
 
-# Gloss meters read about 5, 25, 70 and 90 units at 60 degrees (ISO 2813) on what is sold under these names.
+# Gloss meters read about 12, 25, 70 and 90 units at 60 degrees (ISO 2813) on what is sold under these names, 5 on matte.
 FINISHES = {
+    "eggshell": Gloss(0.6, 0.15, 0.15),
     "satin": Gloss(0.35, 0.35, 0.35),
     "gloss": Gloss(0.10, 0.75, 0.8),
     "polished": Gloss(0.025, 1.0, 1.0),

@@ -211,7 +211,9 @@ def _check(request: visualizations_pb2.BatchVisualizationsRequest) -> None:
         raise InvalidArgument("PRODUCTS_INVALID", "a product stands in a batch once")
     if len(request.staging.placements) > PLACEMENTS_MAX:
         raise InvalidArgument("PLACEMENTS_INVALID", f"at most {PLACEMENTS_MAX} things go into a picture")
-    if request.application.product:
-        raise InvalidArgument("APPLICATIONS_INVALID", "leave application.product empty: products takes its place")
+    if request.application.product or request.application.HasField("color"):
+        raise InvalidArgument(
+            "APPLICATIONS_INVALID", "leave application.product and color empty: products takes their place"
+        )
     if request.long_side_px and not SIDE_MIN <= request.long_side_px <= SIDE_MAX:
         raise InvalidArgument("BATCH_SIZE_INVALID", f"long_side_px is 0, or {SIDE_MIN} to {SIDE_MAX}")

@@ -18,6 +18,7 @@ from services.gateway.domain.happenings import Event, Type
 from services.gateway.domain.records import Operation, Room, Visualization
 from services.gateway.ports import Calls, Happenings, Objects, Operations, Visualizations
 from services.gateway.usecases.caller import caller
+from services.gateway.usecases.coverings import covering
 from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import Find, finder
@@ -182,13 +183,7 @@ class VisualizationCases:
         for application in applications:
             if not math.isfinite(application.rotation_deg):
                 raise InvalidArgument("ROTATION_INVALID", "rotation_deg must be a number of degrees")
-            product = await find(application.product)
-            if not product.HasField("material"):
-                raise InvalidArgument(
-                    "PRODUCT_NOT_A_MATERIAL",
-                    f"{product.sku} is a thing; place it instead of applying it",
-                    {"product": application.product[:80]},
-                )
+            product = await covering(application, find)
             layout = layout_of(application.layout if application.HasField("layout") else None, product)
             for surface, key in _targets(application, found):
                 spec.layers.add(
@@ -214,7 +209,7 @@ class VisualizationCases:
 
 def _applied(spec: compositor_pb2.RenderSpec) -> list[Event]:
     """That its products were shown, once for each kind of surface."""
-    shown = {(layer.product, layer.surface.kind) for layer in spec.layers}
+    shown = {(layer.product, layer.surface.kind) for layer in spec.layers if layer.product}
     shown |= {(thing.placement.product, thing.surface.kind) for thing in spec.things}
     tenant, owner, store = current().tenant, caller().subject, caller().store
     return [

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from roomviz.imaging.color import linear_from_rgb24
-from roomviz.imaging.colorimetry import WHITE, XYZ_FROM_RGB, adaptation, delta_e00, lab, white_of
+from roomviz.imaging.colorimetry import WHITE, XYZ_FROM_RGB, adaptation, delta_e00, lab, linear, white_of
 
 # Sharma, Wu & Dalal, "The CIEDE2000 Color-Difference Formula: Implementation Notes, Supplementary Test Data, and
 # Mathematical Observations", 2005, table 1.
@@ -70,6 +70,12 @@ def test_lights_have_their_published_chromaticity(kelvin: float, x: float, y: fl
     white = white_of(kelvin)
 
     np.testing.assert_allclose(white[:2] / white.sum(), [x, y], atol=6e-4)
+
+
+def test_a_color_is_the_same_after_lab_and_back():
+    rgb = np.random.default_rng(0).uniform(0, 1, (200, 3)) ** 3  # dark ones too
+
+    np.testing.assert_allclose(linear(lab(rgb)), rgb, atol=1e-12)
 
 
 def test_adaptation_takes_one_white_to_the_other_and_back():

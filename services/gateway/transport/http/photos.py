@@ -154,7 +154,9 @@ def photos(
             format=_FORMATS[body.format],
             applications=[
                 visualizations_pb2.Application(
-                    product=f"products/{a.product_id}",
+                    product=f"products/{a.product_id}" if a.product_id else "",
+                    color=visualizations_pb2.Color(rgb=int(a.color[1:], 16)) if a.color else None,
+                    finish=f"FINISH_{(a.finish or 'unspecified').upper()}",
                     rotation_deg=a.rotation,
                     **({"surface_id": a.mask_id} if a.mask_id else {"kind": show.kind_value(a.surface_label or "")}),
                 )

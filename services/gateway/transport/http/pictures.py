@@ -31,7 +31,7 @@ class Pictures:
 
     async def details(self, found: Sequence[Visualization]) -> list[shapes.VisualizationDetail]:
         messages = [visualizations_pb2.Visualization.FromString(v.message) for v in found]
-        products = await self._products({a.product for m in messages for a in m.applications})
+        products = await self._products({a.product for m in messages for a in m.applications if a.product})
         return [self._detail(v, m, products) for v, m in zip(found, messages, strict=True)]
 
     async def _products(self, names: set[str]) -> dict[str, Any]:

@@ -86,10 +86,15 @@ class RefineAsked(Camel):
 # --- visualizations ---
 
 
-class ApplicationAsked(Camel):
-    """A product on one surface (`maskId`) or on all of a kind (`surfaceLabel`)."""
+Finish = Literal["matte", "eggshell", "satin", "gloss", "polished"]
 
-    product_id: Annotated[str, Field(min_length=1, max_length=64)]
+
+class ApplicationAsked(Camel):
+    """A product, or paint of any colour, on one surface (`maskId`) or on all of a kind (`surfaceLabel`)."""
+
+    product_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    color: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$", description="sRGB, in place of a product.")] | None = None
+    finish: Finish | None = Field(default=None, description="Absent: the product's own; of a colour, matte.")
     mask_id: Id | None = None
     surface_label: Literal["floor", "wall", "ceiling", "furniture", "window", "door", "other"] | None = None
     rotation: float = Field(default=0.0, description="Degrees.")
@@ -98,6 +103,8 @@ class ApplicationAsked(Camel):
     def _one_target(self) -> "ApplicationAsked":
         if (self.mask_id is None) == (self.surface_label is None):
             raise ValueError("name either maskId or surfaceLabel")
+        if (self.product_id is None) == (self.color is None):
+            raise ValueError("name either productId or color")
         return self
 
 
@@ -110,7 +117,8 @@ class VisualizeAsked(Camel):
 class AppliedProduct(Camel):
     """A product as the picture shows it. The name, the price and the picture of one that is gone are absent."""
 
-    product_id: str
+    product_id: str = Field(description="Empty for paint of a colour of its own.")
+    color: str | None = Field(description="That colour, #RRGGBB.")
     surface_label: str = Field(description="The surface, such as `floor-1`, or all of a kind, such as `floor`.")
     product_name: str | None
     product_price: float | None

@@ -91,6 +91,7 @@ def applied(
         found.append(
             shapes.AppliedProduct(
                 product_id=a.product.removeprefix("products/"),
+                color=f"#{a.color.rgb:06X}" if a.color.WhichOneof("value") == "rgb" else None,
                 surface_label=a.surface_id or kind(a.kind),
                 product_name=p.display_name if p else None,
                 product_price=price(p) if p else None,
