@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from roomviz.imaging.codec import Image, decode_rgb, encode_png
+from roomviz.errors import NotFound
+from roomviz.imaging.codec import Image, decode_grey, decode_rgb, encode_png
 from roomviz.runtime.metrics import stage
 from services.segmentation.domain import features, labels, proposals, surfaces
+from services.segmentation.domain.identity import Known, kept_ids
 from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
 from services.segmentation.domain.surfaces import Analysis
 from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Prediction, Proposer, Write
@@ -80,6 +82,11 @@ class AnalyzeRoom:
             )
         await progress("store", 85)
         with stage("store"):
+            former = await self._former(tenant, room)
+            named = [(s.surface_id, s.alpha) for s in analysis.surfaces]
+            ids = await run(self.cpu, kept_ids, former, named)
+            renamed = [replace(s, surface_id=i) for s, i in zip(analysis.surfaces, ids, strict=True)]
+            analysis = replace(analysis, surfaces=renamed)
             prefix = f"masks/{room.removeprefix('rooms/')}/{operation}-{attempt}"
             keys = [f"{prefix}/{s.surface_id}.png" for s in analysis.surfaces]
 
@@ -111,6 +118,19 @@ class AnalyzeRoom:
             width=width,
         )
         return record, self.analyses.save(tenant, operation, asked, record)
+
+    async def _former(self, tenant: str, room: str) -> list[Known]:
+        """Ids and masks of the room's former analysis, so that surfaces keep their ids; none where it is the first."""
+        record = await self.analyses.get(tenant, room)
+
+        async def known(surface: SurfaceRecord) -> Known:
+            try:
+                mask = await self.objects.get(surface.mask_key)
+            except NotFound:  # its id is still no other surface's
+                return surface.surface_id, np.zeros((1, 1), np.uint8)
+            return surface.surface_id, await asyncio.get_running_loop().run_in_executor(self.cpu, decode_grey, mask)
+
+        return list(await asyncio.gather(*(known(s) for s in record.surfaces))) if record else []
 
     async def _predicted(self, inputs: Sequence[NDArray[np.uint8]], version: str) -> Prediction:
         """What the network tells of the photo and of its mirror image, both by the same version."""
