@@ -405,12 +405,12 @@ def side_by_side(before: codec.Image, after: codec.Image) -> codec.Image:
 
 
 def asked_layout(
-    pattern: str, grout_mm: float | None, grout_color: str, offset: float, match: str, seed: int
+    pattern: str, grout_mm: float | None, grout_color: str, offset: float, match: str, seed: int, shortest: float = 0.0
 ) -> layouts_pb2.Layout | None:
     """None where the material says it all."""
     if pattern == "-":
         return None
-    fields: dict[str, Any] = {"offset": offset, "seed": seed}
+    fields: dict[str, Any] = {"offset": offset, "seed": seed, "min_length_m": shortest}
     if grout_mm is not None:
         try:
             color = int(grout_color, 16)
@@ -476,6 +476,10 @@ def render(
     grout_mm: Annotated[float | None, typer.Option(help="Width of the joints where a pattern is given.")] = None,
     grout_color: Annotated[str, typer.Option(metavar="RRGGBB", help="Their colour.")] = "b4b0a8",
     offset: Annotated[float, typer.Option(help="Shift of the rows of a running bond, a part of a piece.")] = 0.0,
+    shortest: Annotated[
+        float,
+        typer.Option(metavar="METRES", help="Of planks of random lengths the shortest; the longest is the piece's."),
+    ] = 0.0,
     match: Annotated[str, typer.Option(help="How strips of wallpaper meet: straight, half_drop, random.")] = "",
     seed: Annotated[int, typer.Option(help="Of what is random in a layout.")] = 0,
     relight: Annotated[str, typer.Option(help="Other light than the photo's: day, warm or cool.")] = "",
@@ -500,7 +504,9 @@ def render(
         raise InvalidArgument("APPLICATIONS_INVALID", "give one --material for each --surface")
     if pattern and len(pattern) != len(material):
         raise InvalidArgument("APPLICATIONS_INVALID", "give one --pattern for each --material, or none")
-    layouts = [asked_layout(p, grout_mm, grout_color, offset, match, seed) for p in pattern or ["-"] * len(material)]
+    layouts = [
+        asked_layout(p, grout_mm, grout_color, offset, match, seed, shortest) for p in pattern or ["-"] * len(material)
+    ]
     kind = format or FORMATS.get(after.suffix.lower(), "")
     if kind not in FORMATS.values() or (compare and compare.suffix.lower() not in FORMATS):
         raise InvalidArgument(

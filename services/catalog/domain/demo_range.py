@@ -1,7 +1,7 @@
 """The demonstration range: materials that `make up` puts into the demo tenant's catalogue."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import numpy as np
@@ -83,6 +83,7 @@ def _plank(
     w: float = 0.18,
     length: float = 1.2,
     figure: float = 1.0,
+    shortest: float = 0.0,
 ) -> Item:
     return Item(
         sku,
@@ -93,9 +94,9 @@ def _plank(
         (w, length),
         lambda rng: t.planks(colors, rng, w, length, figure=figure),
         draw_face=lambda rng: f.wood(colors, rng, length, 1.44, figure),
-        layout=_boards("plank"),
+        layout=replace(_boards("plank"), min_length_m=shortest),
         rectified=True,
-        packaging=_box(length, w, 2.0),
+        packaging=_box((length + (shortest or length)) / 2, w, 2.0),
     )
 
 
@@ -232,7 +233,7 @@ ITEMS: tuple[Item, ...] = (
     _plank("FLR-WALNUT", "American walnut plank", "79.00", WALNUT, Finish.SATIN, 0.15, 1.2),
     _plank("FLR-ASH", "White ash plank", "58.50", ASH, Finish.MATTE, 0.16, 1.1, 1.2),
     _plank("FLR-ASH-GREY", "Grey ash plank", "59.50", GREY_ASH, Finish.MATTE, 0.20, 1.2),
-    _plank("FLR-PINE-WIDE", "Wide pine board", "39.90", PINE, Finish.GLOSS, 0.25, 1.3, 1.3),
+    _plank("FLR-PINE-WIDE", "Wide pine board", "39.90", PINE, Finish.GLOSS, 0.25, 1.3, 1.3, 0.5),
     _herringbone("FLR-HERRINGBONE-OAK", "Oak herringbone", "72.00", OAK),
     _herringbone("FLR-HERRINGBONE-WALNUT", "Walnut herringbone", "94.00", WALNUT),
     _herringbone("FLR-HERRINGBONE-ASH", "Ash herringbone", "76.00", ASH),

@@ -30,6 +30,7 @@ class Layout:
     pattern: str
     offset: float = 0.0
     min_stagger_m: float = 0.0
+    min_length_m: float = 0.0
     angle_deg: float = 0.0
     match: str = ""
     reverse_hang: bool = False

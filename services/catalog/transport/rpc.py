@@ -31,6 +31,7 @@ def layout_to_proto(layout: Layout) -> layouts_pb2.Layout:
         pattern=f"PATTERN_{layout.pattern.upper()}",
         offset=layout.offset,
         min_stagger_m=layout.min_stagger_m,
+        min_length_m=layout.min_length_m,
         angle_deg=layout.angle_deg,
         match=f"WALLPAPER_MATCH_{layout.match.upper() or 'UNSPECIFIED'}",
         reverse_hang=layout.reverse_hang,

@@ -12,6 +12,7 @@ Pattern = Callable[[layouts_pb2.Layout, products_pb2.Material], d.Pattern]
 PLANK_DEG = 90.0
 # Parts of a piece, where a layout says nothing.
 OFFSET, STAGGER, ANGLE_DEG = 1 / 2, 1 / 3, 45.0
+LENGTHS = 6  # of boards of random lengths
 MATCHES = {
     layouts_pb2.WALLPAPER_MATCH_UNSPECIFIED: d.Match.STRAIGHT,
     layouts_pb2.WALLPAPER_MATCH_STRAIGHT: d.Match.STRAIGHT,
@@ -88,8 +89,11 @@ def _basket(p: layouts_pb2.Layout, m: products_pb2.Material) -> d.Pattern:
 
 
 def _planks(p: layouts_pb2.Layout, m: products_pb2.Material) -> d.Pattern:
-    stagger = p.min_stagger_m or m.piece_length_m * STAGGER
-    return d.Planks(m.piece_width_m, (m.piece_length_m,), stagger, p.grout.width_m)
+    longest, shortest = m.piece_length_m, p.min_length_m or m.piece_length_m
+    if not 0 < shortest <= longest:
+        raise ValueError(f"boards are {longest:g} m long at most: none of them is {shortest:g} m or longer")
+    lengths = d.lengths_between(shortest, longest, LENGTHS) if shortest < longest else (longest,)
+    return d.Planks(m.piece_width_m, lengths, p.min_stagger_m or min(longest * STAGGER, shortest / 2), p.grout.width_m)
 
 
 def _wallpaper(p: layouts_pb2.Layout, m: products_pb2.Material) -> d.Pattern:

@@ -7,11 +7,17 @@ from roomviz.errors import InvalidArgument
 from roomviz.v1 import layouts_pb2, products_pb2
 
 # Metres, but for the angle.
-RANGES = {"offset": (0, 1), "min_stagger_m": (0, 10), "angle_deg": (0, 90), "bevel_m": (0, 0.01)}
+RANGES = {
+    "offset": (0, 1),
+    "min_stagger_m": (0, 10),
+    "min_length_m": (0, 10),
+    "angle_deg": (0, 90),
+    "bevel_m": (0, 0.01),
+}
 GROUT_WIDTH_MAX_M, GROUT_DEPTH_MAX_M = 0.05, 0.02
 SURFACE_MAX_M = 1000
 CORNERS_MAX = 32
-BY_THE_PIECE = ("offset", "min_stagger_m", "angle_deg", "match", "reverse_hang")
+BY_THE_PIECE = ("offset", "min_stagger_m", "min_length_m", "angle_deg", "match", "reverse_hang")
 
 
 def layout_of(asked: layouts_pb2.Layout | None, product: products_pb2.Product) -> layouts_pb2.Layout | None:

@@ -67,6 +67,16 @@ def test_planks_run_down_the_picture():
     assert located.rotation == 90
 
 
+def test_boards_of_random_lengths_lie_no_shorter_than_the_shortest():
+    layout = laid("PLANK", min_length_m=0.3)
+
+    pattern = layout.pattern
+    assert isinstance(pattern, d.Planks)
+    assert (min(pattern.lengths_m), max(pattern.lengths_m)) == (0.3, 0.6)
+    laid_lengths = np.ptp(d.outlines(layout, (0, 0, 6, 6)).local[..., 0], axis=1)
+    np.testing.assert_allclose(np.unique(laid_lengths.round(4)), pattern.lengths_m, atol=1e-4)
+
+
 def test_a_mural_stands_on_the_floor_of_a_wall():
     located = d.locate(laid("MURAL"), np.array([0.0, 0.0, 0.0]), np.array([-0.01, -1.49, 0.01]))
 
@@ -88,6 +98,7 @@ def test_a_border_runs_around_its_field():
     [
         ("RUNNING_BOND", {"offset": 1.5}, "shifted by 0 to below 1"),
         ("PLANK", {"min_stagger_m": 0.5}, "half of the shortest board"),
+        ("PLANK", {"min_length_m": 0.7}, "0.6 m long at most"),
         ("CHEVRON", {"angle_deg": 80}, "at most 75"),
         ("GRID", {"border": layouts_pb2.Border(width_m=0.1, piece_length_m=0.2)}, "three corners"),
         ("GRID", {"origin": layouts_pb2.PlanePoint(x_m=float("nan"))}, "finite"),
