@@ -23,7 +23,8 @@ from models.rooms import GENERATOR_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.sample import Sample, render_sample
 from roomviz.imaging.homography import project
-from services.segmentation.domain import labels, planes, surfaces
+from services.compositor.domain import perspective
+from services.segmentation.domain import labels, surfaces
 from services.segmentation.domain.labels import CEILING, FLOOR, KINDS, WALL
 
 SEED = 900
@@ -219,12 +220,14 @@ class Rooms:
             a = floor_points(s, *ends.T)[0]
             end = floor_pixel(s, a + np.array([0.7, 0.7]))
             if end is not None:
-                fixed = planes.with_reference(
-                    surface.plane, np.round(np.vstack([ends[0], end])), float(np.hypot(0.7, 0.7))
-                )
+                clicked = np.round(np.vstack([ends[0], end])).tolist()
+                line = perspective.Reference("floor-1", *clicked, float(np.hypot(0.7, 0.7)))
+                stated = {"floor-1": perspective.Plane(tuple(ours.ravel().tolist()))}
+                (fixed,) = perspective.corrected(stated, (), line, (h, w), found.camera.focal).values()
+                pixel_from_plane = np.array(fixed.homography).reshape(3, 3)
                 step = project(
-                    fixed.pixel_from_plane,
-                    project(np.linalg.inv(fixed.pixel_from_plane), ends)
+                    pixel_from_plane,
+                    project(np.linalg.inv(pixel_from_plane), ends)
                     + np.array([[-0.15, 0], [0.15, 0], [0, -0.15], [0, 0.15]]),
                 )
                 truth = floor_points(s, step[:, 0], step[:, 1])

@@ -17,6 +17,7 @@ from roomviz.imaging.homography import Matrix
 Vectors = NDArray[np.float64]
 
 REFERENCE = "reference"
+ASSUMED_DISTANCE = "assumed_distance"
 # How well people read a tape along a line in a photo, and how well they hit a point, pixels.
 TAPE_ERROR, POINT_ERROR_PX = 0.02, 1.0
 LENGTH_MIN_M, LENGTH_MAX_M = 0.01, 100.0
@@ -38,7 +39,8 @@ FOCAL_LENGTH = 0.72
 @dataclass(frozen=True)
 class Plane:
     """homography: 9 numbers row by row, metres to pixels of the photo, empty where no plane was found. True metres
-    per stated metre lie in low .. high; source says whence: `camera_height`, `room_height`, `reference`, or nothing."""
+    per stated metre lie in low .. high; source says whence: `camera_height`, `room_height`, `assumed_distance`, `reference`,
+    or nothing."""
 
     homography: tuple[float, ...]
     source: str = ""
@@ -98,10 +100,18 @@ def corrected(
         return out
     if reference.surface_id in measured:
         raise _reference("the length lies on a surface whose corners have metres already; give one of them", reference)
-    ratio, error = _ratio(_plane_of(out, reference.surface_id), reference, size)
+    told = _plane_of(out, reference.surface_id)
+    ratio, error = _ratio(told, reference, size)
     for name, plane in out.items():
-        if plane.homography and name not in measured:
-            h = _matrix(plane) @ np.diag([1 / ratio, 1 / ratio, 1.0])
+        if not plane.homography or name in measured:
+            continue
+        mine = name == reference.surface_id
+        if not mine and told.source == ASSUMED_DISTANCE:
+            continue  # how far one wall is away says nothing of the others
+        h = _matrix(plane) @ np.diag([1 / ratio, 1 / ratio, 1.0])
+        if not mine and plane.source == ASSUMED_DISTANCE:
+            out[name] = replace(_plane(h), source=plane.source, low=plane.low, high=plane.high)
+        else:
             out[name] = replace(_plane(h), source=REFERENCE, low=1 - error, high=1 + error)
     return out
 

@@ -26,6 +26,7 @@ _SOURCES = {
     rooms_pb2.SCALE_SOURCE_CAMERA_HEIGHT: "camera height",
     rooms_pb2.SCALE_SOURCE_ROOM_HEIGHT: "room height",
     rooms_pb2.SCALE_SOURCE_REFERENCE: "reference",
+    rooms_pb2.SCALE_SOURCE_ASSUMED_DISTANCE: "assumed distance",
 }
 
 

@@ -6,13 +6,11 @@ x t + y g + O, and the homography is K [t g O] (Hartley & Zisserman, "Multiple V
 The axes look like the picture's: x to the right, y downwards.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roomviz.imaging.homography import project
 from services.segmentation.domain.camera import Camera, Vectors
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, OTHER, WALL, WINDOW
 
@@ -20,15 +18,16 @@ from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, OTHER, WAL
 # Medians and standard deviations of the logarithm.
 CAMERA_HEIGHT_M, CAMERA_HEIGHT_SPREAD = 1.38, 0.22
 ROOM_HEIGHT_M, ROOM_HEIGHT_SPREAD = 2.65, 0.10
-_WALL_DISTANCE_M = 3.5
 IN_WALL = (OTHER, WALL, WINDOW, DOOR)  # what hangs on it or is let into it hides neither of its ends
+ASSUMED_DISTANCE = "assumed_distance"  # how far a wall is away, what stands in front of it alone tells
 INTERVAL = 2.6  # standard deviations to each side
 
 
 @dataclass(frozen=True)
 class Plane:
     """normal (3,) towards the camera; pixel_from_plane (3, 3), positive third coordinate where the surface lies;
-    true metres per stated metre lie in scale_range; scale_source is `camera_height`, `room_height` or `reference`."""
+    true metres per stated metre lie in scale_range; scale_source is `camera_height`, `room_height` or
+    `assumed_distance`."""
 
     normal: Vectors
     pixel_from_plane: Vectors
@@ -58,10 +57,14 @@ class Room:
         right, forward, up = self.camera.axes
         return self._plane(-up, right, forward, self.above_m * up)
 
-    def wall(self, normal: Vectors, distance: float) -> Plane:
-        """A wall `distance` metres away; y = 0 at the floor."""
+    def wall(self, normal: Vectors, distance: float, doubt: float = 0.0, guessed: bool = False) -> Plane:
+        """A wall `distance` metres away; y = 0 at the floor. Its metres may be off by `doubt`, a logarithm, beyond the room's
+        own scale."""
         down = -self.camera.up
-        return self._plane(normal, np.cross(normal, down), down, -distance * normal + self.below_m * down)
+        plane = self._plane(normal, np.cross(normal, down), down, -distance * normal + self.below_m * down)
+        low, high = (float(np.exp(np.hypot(np.log(end), doubt))) for end in self.scale_range)
+        source = ASSUMED_DISTANCE if guessed else self.scale_source
+        return replace(plane, scale_source=source, scale_range=(1 / low, high))
 
 
 def measure_room(camera: Camera, label: NDArray[np.uint8]) -> Room:
@@ -117,42 +120,7 @@ def _height_ratio(camera: Camera, label: NDArray[np.uint8]) -> tuple[float, floa
     return float(np.median(ratios)), max(0.06, doubt), len(ratios)
 
 
-def with_reference(plane: Plane, pixels: Vectors, length_m: float) -> Plane:
-    """The plane with its metres set by two points on it, (2, 2) pixels, that are `length_m` apart.
-
-    The interval is what a pixel's error at each end makes of the length.
-    """
-    inverse = np.asarray(np.linalg.inv(plane.pixel_from_plane), np.float64)
-    metres = project(inverse, np.asarray(pixels, float))
-    ratio = length_m / max(float(np.linalg.norm(metres[1] - metres[0])), 1e-9)
-    error = 2.0 / max(float(np.linalg.norm(np.subtract(*pixels))), 2.0)
-    h = plane.pixel_from_plane @ np.diag([1 / ratio, 1 / ratio, 1.0])
-    return Plane(plane.normal, h / np.abs(h).max(), "reference", (1 - error, 1 + error))
-
-
 def wall_directions(camera: Camera) -> Vectors:
     """(4, 3) normals that a wall of this room can have, towards the camera's side."""
     right, forward, _ = camera.axes
     return np.stack([right, -right, forward, -forward])
-
-
-def wall_distance(room: Room, facet: NDArray[np.bool_], label: NDArray[np.uint8], normal: Vectors) -> float:
-    """Metres to the wall of `facet` (h, w): from where it stands on the floor, else from where it meets the ceiling."""
-    camera = room.camera
-    height, width = label.shape
-    scale = np.array([2 * camera.cx / width, 2 * camera.cy / height])
-    for kind, level in ((FLOOR, -room.below_m), (CEILING, room.above_m)):
-        touch = facet & (cv2.dilate((label == kind).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-        y, x = np.nonzero(touch)
-        if len(x) < 4:
-            continue
-        rays = camera.rays(np.column_stack([x + 0.5, y + 0.5]) * scale)
-        climb = rays @ camera.up
-        good = climb * level > 1e-3
-        if good.sum() < 4:
-            continue
-        points = rays[good] * (level / climb[good])[:, None]
-        distance = -(points @ normal)
-        if np.median(distance) > 0.2:
-            return float(np.median(distance))
-    return _WALL_DISTANCE_M

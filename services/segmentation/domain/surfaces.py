@@ -14,6 +14,7 @@ from roomviz.imaging.codec import Image, preview_size, resize
 from roomviz.imaging.homography import scaled
 from services.segmentation.domain import junctions, labels, planes
 from services.segmentation.domain.camera import Camera, estimate
+from services.segmentation.domain.distances import wall_distances
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
 from services.segmentation.domain.legs import with_legs
 from services.segmentation.domain.planes import Plane
@@ -94,8 +95,9 @@ def layout(
         if (label == kind).any():
             parts.append((kind, label == kind, plane))
     directions = planes.wall_directions(camera)
-    for k, facet in _facets(label == WALL, n, directions):
-        parts.append((WALL, facet, room.wall(directions[k], planes.wall_distance(room, facet, label, directions[k]))))
+    facets = [(facet, directions[k]) for k, facet in _facets(label == WALL, n, directions)]
+    for (facet, normal), away in zip(facets, wall_distances(room, facets, label), strict=True):
+        parts.append((WALL, facet, room.wall(normal, away.metres, away.doubt, away.guessed)))
     things, rest = _things(label == FURNITURE, proposals)
     parts += [(FURNITURE, thing, None) for thing in things]
     for kind, mask in ((FURNITURE, rest), *((k, label == k) for k in (WINDOW, DOOR, OTHER))):

@@ -17,7 +17,11 @@ _KIND = {
     "door": rooms_pb2.SURFACE_KIND_DOOR,
     "other": rooms_pb2.SURFACE_KIND_OTHER,
 }
-_SOURCE = {"camera_height": rooms_pb2.SCALE_SOURCE_CAMERA_HEIGHT, "room_height": rooms_pb2.SCALE_SOURCE_ROOM_HEIGHT}
+_SOURCE = {
+    "camera_height": rooms_pb2.SCALE_SOURCE_CAMERA_HEIGHT,
+    "room_height": rooms_pb2.SCALE_SOURCE_ROOM_HEIGHT,
+    "assumed_distance": rooms_pb2.SCALE_SOURCE_ASSUMED_DISTANCE,
+}
 
 
 def _quality_to_proto(r: AnalysisRecord) -> rooms_pb2.Quality:

@@ -225,3 +225,27 @@ def test_a_plane_that_ends_within_its_surface_is_refused():
         check_horizon(floor, mask, "floor-1")
     assert caught.value.reason == "CORNERS_INVALID"
     check_horizon(floor, np.zeros_like(mask), "floor-1")
+
+
+def test_a_wall_whose_distance_is_a_guess_takes_the_rooms_scale_and_keeps_its_doubt():
+    room = ROOM | {"wall-2": plane(seen(5, 10), "assumed_distance")}
+    ends = rectangle(np.array(FLOOR.homography).reshape(3, 3), 1.0, 0.5)[:2]
+
+    made = corrected(room, (), Reference("floor-1", *ends, 2.0), SIZE, FOCAL)
+
+    assert made["wall-1"].source == "reference"
+    assert (made["wall-2"].source, made["wall-2"].low, made["wall-2"].high) == ("assumed_distance", 0.8, 1.25)
+    assert metres(made["wall-2"], (300, 300), (400, 300)) == pytest.approx(
+        2 * metres(room["wall-2"], (300, 300), (400, 300)), rel=1e-6
+    )
+
+
+def test_a_length_on_such_a_wall_tells_of_that_wall_alone():
+    room = ROOM | {"wall-2": plane(seen(5, 10), "assumed_distance")}
+    length = metres(room["wall-2"], (300, 300), (400, 300))
+
+    made = corrected(room, (), Reference("wall-2", (300, 300), (400, 300), 3 * length), SIZE, FOCAL)
+
+    assert made["wall-2"].source == "reference"
+    assert metres(made["wall-2"], (300, 300), (400, 300)) == pytest.approx(3 * length, rel=1e-6)
+    assert {name: made[name] for name in ROOM} == ROOM

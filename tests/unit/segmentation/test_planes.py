@@ -9,8 +9,6 @@ from services.segmentation.domain.planes import (
     Room,
     measure_room,
     wall_directions,
-    wall_distance,
-    with_reference,
 )
 
 AXES = _rotation(np.array([0.0]), np.array([0.1]), np.array([0.0]))[0]
@@ -53,14 +51,13 @@ def test_a_side_wall_keeps_x_to_the_right():
     assert a[0] < b[0]
 
 
-@pytest.mark.parametrize("distance", [2.5, 4.0, 6.0])
-def test_the_distance_of_a_wall_is_read_where_it_stands_on_the_floor(distance: float):
-    label = np.full((350, 500), WALL, np.uint8)
-    label[int(pixel((0, distance, -1.4))[1] / 2) :] = FLOOR
+def test_a_wall_whose_distance_is_in_doubt_has_a_wider_interval_on_top_of_the_rooms():
+    sure, doubtful = ROOM.wall(-AXES[1], 4.0), ROOM.wall(-AXES[1], 4.0, 0.5, guessed=True)
 
-    found = wall_distance(ROOM, label == WALL, label, -AXES[1])
-
-    assert abs(found / distance - 1) < 0.03
+    assert sure.scale_range == pytest.approx(ROOM.scale_range)
+    assert doubtful.scale_range[0] < np.exp(-0.5)
+    assert doubtful.scale_range[1] > np.exp(0.5)
+    assert (sure.scale_source, doubtful.scale_source) == ("camera_height", "assumed_distance")
 
 
 def test_the_height_of_the_ceiling_is_read_from_a_wall_seen_from_floor_to_ceiling():
@@ -105,18 +102,6 @@ def test_a_low_camera_in_a_room_of_usual_height_is_found_to_be_low():
     room = measure_room(CAMERA, label)
 
     assert room.below_m == pytest.approx(0.8, rel=0.15)
-
-
-@pytest.mark.parametrize("length", [0.5, 1.0, 3.0])
-def test_a_reference_sets_the_metres_of_a_plane(length: float):
-    plane = ROOM.floor()
-    ends = project(plane.pixel_from_plane, np.array([[0.2, -3.0], [0.9, -3.4]]))
-
-    set_right = with_reference(plane, ends, length)
-
-    metres = project(np.linalg.inv(set_right.pixel_from_plane), ends)
-    assert np.linalg.norm(metres[1] - metres[0]) == pytest.approx(length)
-    assert set_right.scale_source == "reference"
 
 
 def test_walls_face_four_ways_towards_the_room():
