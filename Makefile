@@ -132,7 +132,7 @@ fuzz-http: up ## Send the HTTP API what it does and does not allow, for ten minu
 
 lock: ## Resolve the pinned requirements anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-	  --extra local --extra dev pyproject.toml -o requirements/app.lock
+	  --extra local --extra dev --extra heic --extra text pyproject.toml -o requirements/app.lock
 	@$(UV) pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  requirements/servers.in -o requirements/servers.lock
 

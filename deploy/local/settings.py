@@ -61,6 +61,8 @@ class LocalSettings(BaseSettings):
     model: str = "roomseg"
     proposal_model: str = "fastsam-room"
     prompt_model: str = ""
+    text_model: str = ""
+    text_tokenizer: str = ""
 
     demo_tenant: str = "demo"
 
@@ -128,6 +130,8 @@ class LocalSettings(BaseSettings):
             "MODEL": self.model,
             "PROPOSAL_MODEL": self.proposal_model,
             "PROMPT_MODEL": self.prompt_model,
+            "TEXT_MODEL": self.text_model,
+            "TEXT_TOKENIZER": self.text_tokenizer,
             "MODEL_REPOSITORY": ROOT / "model_repository",
             "UPLOAD_BYTES_MAX": self.upload_bytes_max,
             "UPLOAD_MEGAPIXELS_MAX": self.upload_megapixels_max,

@@ -1,8 +1,11 @@
 """Settings of the segmentation service."""
 
 from pathlib import Path
+from typing import Self
 
-from roomviz.runtime.settings import BusSettings
+from pydantic import FilePath, model_validator
+
+from roomviz.runtime.settings import BusSettings, all_or_none
 
 
 class Settings(BusSettings):
@@ -18,10 +21,16 @@ class Settings(BusSettings):
     # What its encoder made of the photos that were prompted lately, kept in memory: 4 to 16 MB each.
     prompt_memory_bytes_max: int = 256 << 20
     # CLIP brought by the user, for text prompts: `{text_model}-text` and `{text_model}-image` in the model repository.
-    text_model: str = ""
-    text_tokenizer: Path | None = None
+    # Both, or words are no prompts.
+    text_model: str | None = None
+    text_tokenizer: FilePath | None = None
     cpu_threads: int = 2
     job_concurrency: int = 2
 
     # What clicks need of the rooms that were corrected lately, kept in memory.
     refine_memory_bytes_max: int = 512 << 20
+
+    @model_validator(mode="after")
+    def _text_is_whole(self) -> Self:
+        all_or_none(self, "text_model", "text_tokenizer")
+        return self

@@ -3,6 +3,7 @@
 Needs `make setup-models`. The networks are look-alikes: no published weights are in this repository.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -25,7 +26,13 @@ from deploy.local.settings import ROOT
 from models.cli import app
 from roomviz.errors import Internal
 from roomviz.imaging.codec import decode_grey
-from services.segmentation.adapters.triton import TritonNetwork, TritonPrompter, TritonProposer, triton_client
+from services.segmentation.adapters.triton import (
+    TritonNetwork,
+    TritonPrompter,
+    TritonProposer,
+    TritonTextEncoder,
+    triton_client,
+)
 from services.segmentation.domain import proposals
 from services.segmentation.usecases.prompted import PromptedMasks
 from services.segmentation.usecases.proposals import Prompt, ProposalCases
@@ -42,6 +49,8 @@ SAM_2 = {
     "encoder": {"embedding": "image_embed", "high_res_0": "high_res_feats_0"},
     "decoder": {"embedding": "image_embed", "high_res_0": "high_res_feats_0"},
 }
+PAGE = ROOT / "docs" / "model-contract.md"
+CONFIGS = re.compile("```pbtxt\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +75,12 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoder, decoder = lookalikes.sam(folder / str(high), high)
         named = SAM_2 if high else {k: SAM_2[k] for k in ("mean", "std")}
         wrap("wrap-sam", named, "sam-2" if high else "sam", "--encoder", encoder, "--decoder", decoder)
+    towers = zip(("text", "image"), lookalikes.clip(folder), CONFIGS.findall(PAGE.read_text()), strict=True)
+    for tower, model, config in towers:
+        at = folder / "models" / f"clip-{tower}"
+        (at / "1").mkdir(parents=True)
+        model.rename(at / "1" / "model.onnx")
+        (at / "config.pbtxt").write_text(config)
     return folder / "models"
 
 
@@ -81,7 +96,7 @@ def ours(brought: Path, model: str, image: np.ndarray) -> list[np.ndarray]:
 
 
 def test_every_card_keeps_the_schema_of_the_page(brought: Path):
-    page = (ROOT / "docs" / "model-contract.md").read_text()
+    page = PAGE.read_text()
     schema = json.loads(page.partition("```json")[2].partition("```")[0])
     kinds = {"string": str, "integer": int, "number": (int, float), "null": type(None), "object": dict}
     cards = sorted(brought.glob("*/1/card.json"))
@@ -141,8 +156,12 @@ class Objects:
 
 
 class Analyses:
+    def __init__(self, told: dict[str, Any] | None = None):
+        known = {"photo_key": "photo", "proposals_key": "", "proposals_model": "", "height": 600, "width": 900}
+        self.record = SimpleNamespace(**known | (told or {}))
+
     async def get(self, tenant: str, room: str) -> Any:
-        return SimpleNamespace(photo_key="photo", proposals_key="", proposals_model="", height=600, width=900)
+        return self.record
 
 
 @pytest.mark.parametrize("model", ["sam", "sam-2"])
@@ -185,6 +204,38 @@ async def test_a_prompt_gets_the_originals_mask_at_the_photos_own_resolution(bro
         mask = np.zeros_like(truth)
         mask[y : y + h, x : x + w] = decode_grey(found.png) > 0
         assert (mask & truth).sum() / (mask | truth).sum() > 0.97
+
+
+async def test_words_choose_what_looks_like_them(port: int, tmp_path: Path):
+    pytest.importorskip("tokenizers", reason="the extra roomviz[text] is not installed")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 3, "red": 1, "yellow": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    photo = np.full((256, 320, 3), 90, np.uint8)
+    photo[32:64, 64:96] = (250, 20, 20)
+    photo[128:160, 160:192] = (220, 210, 20)
+    image, letter = proposals.network_input(photo, 320)
+
+    async with triton_client(f"127.0.0.1:{port}") as client:
+        found = await TritonProposer(client, "boxed").propose(image)
+        things = proposals.decode(found.predictions, found.prototypes, letter)
+        stored = {"photo": Objects(photo).photo, "proposals": things.to_bytes()}
+        objects = SimpleNamespace(get=lambda key: asyncio.sleep(0, stored[key]))
+        encoder = TritonTextEncoder(client, "clip", tmp_path / "tokenizer.json")
+        with ThreadPoolExecutor(1) as cpu:
+            record = Analyses({"proposals_key": "proposals", "height": 256, "width": 320})
+            cases = ProposalCases(objects, record, encoder, cpu, None)
+            red, yellow = [
+                (await cases.propose("t", "rooms/a", Prompt(words=f"a {colour} chair"), 0))[0]
+                for colour in ("red", "yellow")
+            ]
+
+    for (mask,), (x, y) in ((red, (80, 48)), (yellow, (176, 144))):
+        left, top, width, height = mask.bbox
+        assert left <= x < left + width
+        assert top <= y < top + height
 
 
 async def test_a_model_that_is_not_served_is_a_clear_failure(port: int):

@@ -215,3 +215,26 @@ def sam(
         answers = ["masks", "iou_predictions", "low_res_masks"]
     dynamic = {} if frozen else dynamic
     return encoder, export(SamDecoder(high, grouped), folder / "decoder.onnx", given, inputs, answers, dynamic)
+
+
+class ClipText(nn.Module):
+    """The colours that words name: ids 1 red, 2 yellow, all others nothing."""
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        red, yellow = torch.tensor([2.0, -1, -1]), torch.tensor([1.0, 1, -2])
+        return ((input_ids == 1)[..., None] * red + (input_ids == 2)[..., None] * yellow).sum(1)
+
+
+class ClipImage(nn.Module):
+    """The colour of a crop: how far its mean channels differ."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        mean = image.mean((2, 3))
+        return mean - mean.mean(1, keepdim=True)
+
+
+def clip(folder: Path) -> tuple[Path, Path]:
+    """Both towers, as CLIP's are exported."""
+    ids, crops = torch.zeros(1, 77, dtype=torch.int64), torch.rand(2, 3, 224, 224)
+    text = export(ClipText(), folder / "text.onnx", [ids], ["input_ids"], ["embedding"])
+    return text, export(ClipImage(), folder / "image.onnx", [crops], ["image"], ["embedding"], {"image": {0: "n"}})
