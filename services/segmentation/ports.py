@@ -32,8 +32,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ModelPin:
-    """version: of the surface network; empty where the tenant follows the newest."""
+    """Which network finds a tenant's surfaces. version: empty where it follows the newest; model: empty for the one that is
+    served where nobody is pinned."""
 
+    model: str
     version: str
     update_time: datetime
 
@@ -87,11 +89,15 @@ class Prompter(Protocol):
 
 
 class Network(Protocol):
-    async def predict(self, images: NDArray[np.uint8], version: str = "") -> Prediction:
-        """images (N, h, w, 3) uint8 sRGB, h and w multiples of 32; version: empty for the newest."""
+    async def predict(self, images: NDArray[np.uint8], model: str = "", version: str = "") -> Prediction:
+        """images (N, h, w, 3) uint8 sRGB, h and w multiples of 32; model: empty for the one that is served where nobody is
+        pinned; version: empty for its newest."""
 
     async def serves(self, model: str, version: str) -> bool:
         """Whether this version is ready."""
+
+    async def finds_surfaces(self, model: str, version: str) -> bool:
+        """Whether what is served under this name tells surfaces, junctions, normals and light."""
 
 
 class Cards(Protocol):
@@ -103,8 +109,8 @@ class ModelPins(Protocol):
 
     async def get(self, tenant: str) -> ModelPin | None: ...
 
-    async def set(self, tenant: str, version: str) -> ModelPin:
-        """version: empty to follow the newest."""
+    async def set(self, tenant: str, model: str, version: str) -> ModelPin:
+        """Both empty to follow the newest."""
 
 
 class Objects(Protocol):

@@ -126,6 +126,17 @@ async def test_a_query_model_finds_surfaces(brought: Path, port: int):
     assert (found.surface_logits.argmax(1) == logits.argmax(1)).mean() > 0.97
 
 
+async def test_a_tenant_can_be_pinned_to_whatever_finds_surfaces(port: int):
+    images = np.zeros((1, 64, 96, 3), np.uint8)
+
+    async with triton_client(f"127.0.0.1:{port}") as client:
+        network = TritonNetwork(client, "roomseg")
+
+        assert (await network.predict(images, "rooms", "1")).model == "rooms/1"
+        told = {m: await network.finds_surfaces(m, "1") for m in ("rooms", "boxed", "sam-encoder", "none")}
+    assert told == {"rooms": True, "boxed": False, "sam-encoder": False, "none": False}
+
+
 @pytest.mark.parametrize("model", ["queried", "boxed", "pasted"])
 async def test_instances_are_proposals(brought: Path, port: int, model: str):
     image = np.full((1, 256, 320, 3), 90, np.uint8)

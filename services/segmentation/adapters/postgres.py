@@ -25,18 +25,22 @@ class PostgresModelPins:
 
     async def get(self, tenant: str) -> ModelPin | None:
         with reachable():
-            row = await self._pool.fetchrow("SELECT version, update_time FROM model_pins WHERE tenant = $1", tenant)
-        return ModelPin(row["version"], row["update_time"]) if row else None
+            row = await self._pool.fetchrow(
+                "SELECT model, version, update_time FROM model_pins WHERE tenant = $1", tenant
+            )
+        return ModelPin(**row) if row else None
 
-    async def set(self, tenant: str, version: str) -> ModelPin:
+    async def set(self, tenant: str, model: str, version: str) -> ModelPin:
         with reachable():
             row = await self._pool.fetchrow(
-                """INSERT INTO model_pins (tenant, version) VALUES ($1, $2)
-                   ON CONFLICT (tenant) DO UPDATE SET version = $2, update_time = now() RETURNING version, update_time""",
+                """INSERT INTO model_pins (tenant, model, version) VALUES ($1, $2, $3)
+                   ON CONFLICT (tenant) DO UPDATE SET model = $2, version = $3, update_time = now()
+                   RETURNING model, version, update_time""",
                 tenant,
+                model,
                 version,
             )
-        return ModelPin(row["version"], row["update_time"])
+        return ModelPin(**row)
 
 
 class PostgresAnalyses:

@@ -33,24 +33,32 @@ async def triton_client(address: str) -> AsyncIterator[triton.InferenceServerCli
             await client.close()
 
 
+_SURFACES = ("surface_logits", "junction_logits", "normals", "grey_card")
+
+
 class TritonNetwork:
     """The surface network, and what is asked of the server as a whole."""
 
     def __init__(self, client: triton.InferenceServerClient, model: str):
         self._client, self._model = client, model
 
-    async def predict(self, images: NDArray[np.uint8], version: str = "") -> Prediction:
-        given = {"image": images}
-        found, served = await _infer(
-            self._client, self._model, version, given, ("surface_logits", "junction_logits", "normals", "grey_card")
-        )
+    async def predict(self, images: NDArray[np.uint8], model: str = "", version: str = "") -> Prediction:
+        model = model or self._model
+        found, served = await _infer(self._client, model, version, {"image": images}, _SURFACES)
         logits, junctions, normals, grey = found
         count, height, width = images.shape[:3]
         shapes = [(count, 7, height // stride, width // stride) for stride in (2, 4)]
         quarter = (count, 3, height // 4, width // 4)
         if logits.shape not in shapes or any(a.shape != quarter for a in (junctions, normals, grey)):
             raise Internal("MODEL_ANSWER_INVALID", "the model server answered with another shape")
-        return Prediction(logits, junctions, normals, grey, f"{self._model}/{served}")
+        return Prediction(logits, junctions, normals, grey, f"{model}/{served}")
+
+    async def finds_surfaces(self, model: str, version: str) -> bool:
+        try:
+            told = await self._client.get_model_metadata(model, version, client_timeout=2)
+        except InferenceServerException:
+            return False
+        return set(_SURFACES) <= {output.name for output in told.outputs}
 
     async def serves(self, model: str, version: str) -> bool:
         try:

@@ -32,7 +32,8 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
     def _pin(self, pin: ModelPin | None) -> models_pb2.ModelPin:
         if pin is None:
             return models_pb2.ModelPin()
-        out = models_pb2.ModelPin(model=f"models/{self._models.model}/versions/{pin.version}" if pin.version else "")
+        model = pin.model or self._models.model
+        out = models_pb2.ModelPin(model=f"models/{model}/versions/{pin.version}" if pin.version else "")
         out.update_time.FromDatetime(pin.update_time)
         return out
 

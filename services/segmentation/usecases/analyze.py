@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from roomviz.errors import NotFound
+from roomviz.errors import FailedPrecondition, NotFound
 from roomviz.imaging.codec import Image, decode_grey, decode_rgb, encode_png
 from roomviz.runtime.metrics import stage
 from services.segmentation.domain import features, labels, proposals, surfaces
@@ -56,9 +56,9 @@ class AnalyzeRoom:
             letter, box = await run(self.cpu, proposals.network_input, working, PROPOSALS_LONG_SIDE)
         await progress("segment", 25)
         with stage("segment"):
-            pin = await self.pins.get(tenant)
+            model, version = await self._pinned(tenant)
             prediction, raw = await asyncio.gather(
-                self._predicted(inputs, pin.version if pin else ""), self.proposer.propose(letter)
+                self._predicted(inputs, model, version), self.proposer.propose(letter)
             )
         await progress("geometry", 50)
         with stage("geometry"):
@@ -132,11 +132,26 @@ class AnalyzeRoom:
 
         return list(await asyncio.gather(*(known(s) for s in record.surfaces))) if record else []
 
-    async def _predicted(self, inputs: Sequence[NDArray[np.uint8]], version: str) -> Prediction:
+    async def _pinned(self, tenant: str) -> tuple[str, str]:
+        """Model and version that the tenant is pinned to; empty where it is to none.
+
+        Raises:
+            FailedPrecondition: MODEL_NOT_READY.
+        """
+        pin = await self.pins.get(tenant)
+        if pin is None or not pin.version:
+            return "", ""
+        if pin.model and not await self.network.serves(pin.model, pin.version):
+            name = f"models/{pin.model}/versions/{pin.version}"
+            message = f"{name}, which the tenant is pinned to, is not served; pin another, or none"
+            raise FailedPrecondition("MODEL_NOT_READY", message, {"model": name})
+        return pin.model, pin.version
+
+    async def _predicted(self, inputs: Sequence[NDArray[np.uint8]], model: str, version: str) -> Prediction:
         """What the network tells of the photo and of its mirror image, both by the same version."""
-        small, large = await asyncio.gather(*(self.network.predict(image, version) for image in inputs))
+        small, large = await asyncio.gather(*(self.network.predict(image, model, version) for image in inputs))
         if small.model != large.model:  # a newer one was loaded in between
-            small = await self.network.predict(inputs[0], large.model.rpartition("/")[2])
+            small = await self.network.predict(inputs[0], model, large.model.rpartition("/")[2])
         return await asyncio.get_running_loop().run_in_executor(self.cpu, _together, small, large)
 
 

@@ -10,7 +10,8 @@ from services.segmentation.ports import Cards, ModelPin, ModelPins, Network
 
 @dataclass(frozen=True)
 class ModelCases:
-    """model: the surface network's name; other networks are listed, but nobody is pinned to them."""
+    """model: the name of the surface network that is served where nobody is pinned. All networks are listed; tenants are pinned
+    to those that find surfaces."""
 
     model: str
     cards: Cards
@@ -39,10 +40,10 @@ class ModelCases:
 
     async def set_pin(self, tenant: str, name: str) -> ModelPin:
         if not name:
-            return await self.pins.set(tenant, "")
+            return await self.pins.set(tenant, "", "")
         card, served, _ = await self.get(name)
-        if card.model != self.model:
-            raise FailedPrecondition("MODEL_NOT_PINNABLE", f"{card.model} finds no surfaces; pin a {self.model}")
         if not served:
             raise FailedPrecondition("MODEL_NOT_READY", f"{name} is known but not served", {"model": name})
-        return await self.pins.set(tenant, card.version)
+        if not await self.network.finds_surfaces(card.model, card.version):
+            raise FailedPrecondition("MODEL_NOT_PINNABLE", f"{card.model} finds no surfaces; pin one that does")
+        return await self.pins.set(tenant, card.model, card.version)
