@@ -33,6 +33,7 @@ from services.compositor.adapters.plates import StoredPlates
 from services.compositor.domain.encode import TYPES, encode_as
 from services.compositor.ports import Order
 from services.compositor.transport.messages import order_from_recipe, order_of
+from services.compositor.usecases.budget import Budget
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.renderer import Renderer
 from services.compositor.usecases.things import Staging
@@ -151,7 +152,7 @@ def in_pieces(spec: compositor_pb2.RenderSpec, pattern: str) -> None:
 def maker(folder: Path, pool: ThreadPoolExecutor, keep: bool, threads: int = THREADS) -> MakePicture:
     files, memory = Files(folder, keep), [Memory(1 << 29 if keep else 0) for _ in range(7)]
     plates, staging = StoredPlates(memory[0], None, pool), Staging(files, pool, *memory[4:])
-    return MakePicture(Renderer(files, pool, threads, plates, *memory[1:4], staging), Forgotten())
+    return MakePicture(Renderer(files, pool, threads, plates, *memory[1:4], staging), Forgotten(), Budget(4 << 30))
 
 
 def peak_mb() -> float:

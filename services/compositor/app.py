@@ -41,6 +41,7 @@ from services.compositor.transport.jobs import ExportJob
 from services.compositor.transport.messages import order_from_recipe
 from services.compositor.transport.rpc import CompositorService
 from services.compositor.usecases.batch import RenderItem
+from services.compositor.usecases.budget import Budget
 from services.compositor.usecases.compare import Compare
 from services.compositor.usecases.export import ExportPicture
 from services.compositor.usecases.generate import Generate
@@ -90,7 +91,7 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
             if settings.generative_url
             else None
         )
-        make = MakePicture(renderer, recipes, Generate(renderer, backend, store))
+        make = MakePicture(renderer, recipes, Budget(settings.large_memory_bytes), Generate(renderer, backend, store))
         rerender = Rerender(make, recipes)
         box = await stack.enter_async_context(
             sandbox(

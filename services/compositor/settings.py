@@ -12,6 +12,8 @@ class Settings(BusSettings):
     compare_limit_s: float = 120.0
     job_concurrency: int = 1
     cache_bytes: int = 512 << 20
+    # What pictures of more than a preview's size may take together while they are made; who comes later waits.
+    large_memory_bytes: int = 5 << 29
     # What plates may take in the object store, where other workers find them; 0: they stay in memory.
     plate_store_bytes: int = 10 << 30
     # Pictures to verify are decoded in child processes within these limits.

@@ -11,6 +11,7 @@ from services.compositor.domain import encode, views, xmp
 from services.compositor.domain.encode import Rows
 from services.compositor.domain.perspective import Plane
 from services.compositor.ports import Order, PlacedThing, Recipes
+from services.compositor.usecases.budget import Budget, memory_of
 from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.renderer import Renderer, check
 from services.compositor.usecases.report import Color, colors_of, scales_of
@@ -39,10 +40,11 @@ class Made:
 @dataclass(frozen=True)
 class MakePicture:
     """Renders, writes, and keeps the recipe meanwhile. The same order gives the same bytes. `generate` is None where
-    nothing can be made up."""
+    nothing can be made up. Pictures of more than a preview's size share `budget`."""
 
     renderer: Renderer
     recipes: Recipes
+    budget: Budget
     generate: Generate | None = None
 
     async def __call__(self, order: Order, progress: Progress = quietly, report: bool = True) -> Made:
@@ -77,10 +79,12 @@ class MakePicture:
                 return Made(data, width, height, placed=made.placed, picture=made.picture)
             colors = await self.renderer.run(colors_of, spec, made)
             return Made(data, width, height, colors, scales_of(spec), made.placed, made.picture)
-        picture = await self._view(order, height, width)
-        await progress("encode", 70)
-        with stage("encode"):
-            data = await self.renderer.encoded(picture, output.format, packet)
+        async with self.budget.held(memory_of(output.format, output.view, height, width)):
+            picture = await self._view(order, height, width)
+            await progress("encode", 70)
+            with stage("encode"):
+                data = await self.renderer.encoded(picture, output.format, packet)
+            del picture
         return Made(data, 2 * width if output.view == "side_by_side" else width, height)
 
     async def _view(self, order: Order, height: int, width: int) -> Image | Rows:

@@ -24,6 +24,7 @@ from services.compositor.domain import xmp
 from services.compositor.domain.difference import Difference, difference
 from services.compositor.ports import Order
 from services.compositor.transport.messages import order_from_recipe, order_of
+from services.compositor.usecases.budget import Budget
 from services.compositor.usecases.compare import Compare
 from services.compositor.usecases.picture import MakePicture
 from services.compositor.usecases.receipts import Rerender, Verdict, Verify
@@ -121,7 +122,7 @@ def fresh():
                 *(Memory(1 << 28) for _ in range(3)),
                 staging,
             )
-            make = MakePicture(renderer, shelf)
+            make = MakePicture(renderer, shelf, Budget(1 << 30))
             again = Rerender(make, shelf)
             return make, again, Verify(again, shelf, Here())
 
@@ -394,7 +395,7 @@ async def test_a_picture_whose_parts_are_gone_cannot_be_proved(fresh: Callable):
     data = (await make(order_of("a", spec(), output("JPEG")))).data
     rerender = verify.rerender
     bare = Verify(
-        Rerender(MakePicture(replace(rerender.make.renderer, pictures=Gone()), rerender.recipes), rerender.recipes),
+        Rerender(replace(rerender.make, renderer=replace(rerender.make.renderer, pictures=Gone())), rerender.recipes),
         verify.recipes,
         verify.judge,
     )
