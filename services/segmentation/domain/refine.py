@@ -84,7 +84,6 @@ def apply(
     index: int,
     strokes: Sequence[Stroke],
     photo: tuple[int, int],
-    proposals: Sequence[Mask] = (),
 ) -> Step:
     """Correct layer `index` by strokes.
 
@@ -94,7 +93,6 @@ def apply(
         pins: of the corrections before.
         strokes: in pixels of the photo, checked.
         photo: (height, width) of the photo.
-        proposals: (h, w) bool masks of whole things that a network found where the strokes lie; evidence, no more.
     """
     size = masks.shape
     marked = pinned(pins, index, strokes, photo, size)
@@ -103,13 +101,13 @@ def apply(
     gains = losses = np.zeros(len(f.size), bool)
     if grown.any():
         q = question(f, masks, marked, index, True, grown, shrunk, limit)
-        gains = solve(f, q, _support(f, grown, proposals))
+        gains = solve(f, q)
     elif limit is not None and not shrunk.any():
         q = question(f, masks, marked, index, True, grown, shrunk, limit)
-        gains = boxed(f, q, f.means(limit) > 0.9, _support_of_box(f, limit, proposals))
+        gains = boxed(f, q, f.means(limit) > 0.9)
     if shrunk.any():
         q = question(f, masks, marked, index, False, shrunk, grown, limit)
-        losses = solve(f, q, _support(f, shrunk, proposals)) & ~gains
+        losses = solve(f, q) & ~gains
     # Where anything may change: what moves, and what the strokes mark.
     marks = [raster(s, photo, size).box for s in strokes if s.shape is not Shape.BOX]
     box = _hull([*marks, *_boxes(f, gains | losses)])
@@ -208,13 +206,6 @@ def _pinned_nodes(f: Features, pins: Pins, which: Flags) -> Flags:
     return out
 
 
-def _support(f: Features, seeds: Flags, proposals: Sequence[Mask]) -> Float:
-    """(N,) -1 to 1: how far proposals that hold the seeds hold each node too; 0 without any."""
-    shares = [f.means(p) for p in proposals]
-    kept = [s for s in shares if (f.size * s)[seeds].sum() > 0.6 * f.size[seeds].sum()]
-    return np.asarray(2 * np.mean(kept, 0) - 1 if kept else np.zeros(len(f.size)), np.float32)
-
-
 def question(
     f: Features, masks: Masks, pins: Pins, index: int, grows: bool, seeds: Flags, against: Flags, limit: Mask | None
 ) -> Question:
@@ -234,12 +225,6 @@ def question(
         fixed |= f.means(limit) < 0.5
     candidate = (share < INSIDE if grows else share > OUTSIDE) | seeds
     return Question(candidate, seeds, fixed & ~seeds, nodes.owner, index, masks.layers[index].kind, grows)
-
-
-def _support_of_box(f: Features, box: Mask, proposals: Sequence[Mask]) -> Float:
-    """(N,) -1 to 1: how far proposals that fill the box and stay in it hold each node; 0 without any."""
-    kept = [p for p in proposals if (p & box).sum() > 0.9 * p.sum() and p.sum() > 0.25 * box.sum()]
-    return np.asarray(2 * np.mean([f.means(p) for p in kept], 0) - 1 if kept else np.zeros(len(f.size)), np.float32)
 
 
 def _fallback(f: Features, masks: Masks, index: int, around: Flags) -> NDArray[np.int16]:

@@ -182,19 +182,11 @@ def cut(f: Features, q: Question, odds: Float, scale: float = 100.0) -> Flags:
     return moves[:n] & q.candidate
 
 
-PROPOSAL = 2.5  # log odds that a proposal which holds the seeds is worth
-
-
-def solve(f: Features, q: Question, support: Float | None = None) -> Flags:
-    """(N,) bool: the nodes that move with the seeds, all of them connected to a seed.
-
-    support (N,): -1 to 1, what else speaks for a node.
-    """
+def solve(f: Features, q: Question) -> Flags:
+    """(N,) bool: the nodes that move with the seeds, all of them connected to a seed."""
     x = evidence(f, q)
     odds = np.full(len(x), -8, np.float32)
     odds[q.candidate] = score(x[q.candidate], q.grows)
-    if support is not None:
-        odds += PROPOSAL * support
     odds[x[:, 1] * 5 >= WAY_MAX] = -8
     return connected(f, q, cut(f, q, odds))
 
@@ -214,7 +206,7 @@ def connected(f: Features, q: Question, moves: Flags) -> Flags:
 APART = 0.25  # border strength at which a region counts as a thing of its own
 
 
-def boxed(f: Features, q: Question, inside: Flags, support: Float) -> Flags:
+def boxed(f: Features, q: Question, inside: Flags) -> Flags:
     """(N,) bool: the nodes of the thing in a box.
 
     What lies in the box and belongs to what is around it comes together with the outside over weak borders; the thing
@@ -239,6 +231,6 @@ def boxed(f: Features, q: Question, inside: Flags, support: Float) -> Flags:
     size = (area[h.end] - area[h.begin])[region]
     thing = strength[nodes][(strength[nodes] * np.sqrt(size)).argmax()]
     odds = 2 * np.log((strength + 1e-4) / (min(APART, 0.5 * float(thing)) + 1e-4))
-    odds = odds.astype(np.float32) + PROPOSAL * support
+    odds = odds.astype(np.float32)
     moved = cut(f, Question(q.candidate, q.seed, q.fixed | ~leaves, q.owner, q.index, q.kind, True), odds)
     return moved & leaves
