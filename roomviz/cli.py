@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -621,7 +622,7 @@ def covering(
     if not is_color(name):
         return Client.apply(name, surface_id, kind, rotate, layout, finish)
     try:
-        if name.startswith("#"):
+        if re.fullmatch("#[0-9A-Fa-f]{6}", name):
             return Client.paint(int(name.removeprefix("#"), 16), surface_id, kind, finish)
         l, a, b = (float(v) for v in name.removeprefix("lab:").split("/"))
         return Client.paint((l, a, b), surface_id, kind, finish)

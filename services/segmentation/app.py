@@ -61,6 +61,7 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
         if settings.text_model and settings.text_tokenizer:
             encoder = TritonTextEncoder(server_client, settings.text_model, settings.text_tokenizer)
         analyses, pins = PostgresAnalyses(pool), PostgresModelPins(pool)
+        await pins.named(settings.model)
         models = ModelCases(settings.model, RepositoryCards(settings.model_repository), pins, network)
         # No network is handed to corrections, and jobs do not keep them waiting: they have threads of their own.
         clicks = stack.enter_context(FairThreads(settings.cpu_threads, "click"))

@@ -96,6 +96,9 @@ class Network(Protocol):
     async def serves(self, model: str, version: str) -> bool:
         """Whether this version is ready."""
 
+    async def probe(self) -> str:
+        """What serves; raises Unavailable where the server, or the model that is served where nobody is pinned, is not ready."""
+
     async def finds_surfaces(self, model: str, version: str) -> bool:
         """Whether what is served under this name tells surfaces, junctions, normals and light."""
 

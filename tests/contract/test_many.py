@@ -212,7 +212,8 @@ def test_the_pictures_of_a_batch_share_things_and_light(client: Client, analyzed
         placements=[client.place("RUG-JUTE-ROUND")], relight=visualizations_pb2.RELIGHT_WARM
     )
 
-    batch = client.start_batch(analyzed.room, client.target(kind="floor"), SKUS[:2], long_side_px=640, staging=rug)
+    floor = client.target(kind="floor", finish="polished")
+    batch = client.start_batch(analyzed.room, floor, SKUS[:2], long_side_px=640, staging=rug)
 
     assert client.finish_batch(batch).succeeded == 2
     for item, sku in zip(client.batch_items(batch), SKUS[:2], strict=True):
@@ -220,12 +221,19 @@ def test_the_pictures_of_a_batch_share_things_and_light(client: Client, analyzed
         assert made.staging == rug
         picture = decode_rgb(client.picture(item.visualization)).astype(int)
 
-        def off(staging: visualizations_pb2.Staging | None, sku: str = sku, picture: np.ndarray = picture) -> float:
-            preview = decode_rgb(client.preview(analyzed.room, [client.apply(sku, kind="floor")], staging))
+        def off(
+            staging: visualizations_pb2.Staging | None,
+            finish: str = "polished",
+            sku: str = sku,
+            picture: np.ndarray = picture,
+        ) -> float:
+            laid = client.apply(sku, kind="floor", finish=finish)
+            preview = decode_rgb(client.preview(analyzed.room, [laid], staging))
             small = cv2.resize(preview, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
             return float(np.abs(small.astype(int) - picture).mean())
 
         assert off(rug) < 4 < off(None)
+        assert off(rug) < off(rug, "matte")
 
 
 @covers("roomviz.v1.VisualizationService/BatchVisualizations", "roomviz.v1.VisualizationService/GetVisualization")

@@ -101,6 +101,7 @@ def test_walls_are_painted_in_any_color(running: Running, tmp_path: Path):
     assert {(c.get("product", ""), c["asked_rgb"]) for c in json.loads(done.stdout)["colors"]} == {("", 0xA3B1C2)}
     for wrong, reason in (
         ("#red", "COLOR_INVALID"),
+        ("#fff", "COLOR_INVALID"),
         ("lab:50/0/-120", "COLOR_INVALID"),
         ("#A3B1C2@shiny", "FINISH_INVALID"),
     ):

@@ -77,7 +77,8 @@ def corrected(
     focal_length_px: float,
 ) -> dict[str, Plane]:
     """Planes of a room as somebody set them right. Corners first, then the length, which scales every plane but those
-    whose corners came with metres of their own.
+    whose corners came with metres of their own. Walls whose distance is assumed keep their intervals, and a length on one
+    of them scales that one alone.
 
     Args:
         planes: of all surfaces, by surface id.

@@ -1,7 +1,6 @@
 """Memory that large pictures share, whoever asks for them: exports, batches, receipts rendered again."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,17 +15,20 @@ def memory_of(format: str, view: str, height: int, width: int) -> int:
 
 
 class Budget:
-    """So many bytes; who needs more than is left waits, first come, first served. More than all of it has it alone."""
+    """So many bytes; who needs more than is left waits, first come, first served, those that nobody waits for last. More than
+    all of it has it alone."""
 
     def __init__(self, size: int):
         self._size = self._left = size
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
-    async def held(self, wanted: int) -> AsyncIterator[None]:
+    async def held(self, wanted: int, background: bool = False) -> AsyncIterator[None]:
         wanted = min(wanted, self._size)
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((wanted, turn))
+        entry = (background, wanted, turn)
+        others = [later for later, _, _ in self._waiting]
+        self._waiting.insert(len(others) if background else others.count(False), entry)
         self._admit()
         try:
             await turn
@@ -35,14 +37,14 @@ class Budget:
             if turn.done() and not turn.cancelled():
                 self._left += wanted
             else:
-                self._waiting.remove((wanted, turn))
+                self._waiting.remove(entry)
             self._admit()
 
     def _admit(self) -> None:
         while self._waiting:
-            wanted, turn = self._waiting[0]
+            _, wanted, turn = self._waiting[0]
             if turn.cancelled() or wanted > self._left:  # who gave up takes itself out, and admits the next
                 return
-            self._waiting.popleft()
+            self._waiting.pop(0)
             self._left -= wanted
             turn.set_result(None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from roomviz.errors import FailedPrecondition, unwrap
 from roomviz.imaging.codec import Image, preview_size
+from roomviz.runtime.context import known
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode, views, xmp
 from services.compositor.domain.encode import Rows
@@ -79,13 +80,19 @@ class MakePicture:
                 return Made(data, width, height, placed=made.placed, picture=made.picture)
             colors = await self.renderer.run(colors_of, spec, made)
             return Made(data, width, height, colors, scales_of(spec), made.placed, made.picture)
-        async with self.budget.held(memory_of(output.format, output.view, height, width)):
-            picture = await self._view(order, height, width)
-            await progress("encode", 70)
-            with stage("encode"):
-                data = await self.renderer.encoded(picture, output.format, packet)
-            del picture
+        if output.view == "after" and output_fits_preview(order):
+            data = await self._written(order, height, width, progress, packet)
+        else:
+            asked, wanted = known(), memory_of(output.format, output.view, height, width)
+            async with self.budget.held(wanted, background=asked is None or asked.background):
+                data = await self._written(order, height, width, progress, packet)
         return Made(data, 2 * width if output.view == "side_by_side" else width, height)
+
+    async def _written(self, order: Order, height: int, width: int, progress: Progress, packet: bytes) -> bytes:
+        picture = await self._view(order, height, width)
+        await progress("encode", 70)
+        with stage("encode"):
+            return await self.renderer.encoded(picture, order.output.format, packet)
 
     async def _view(self, order: Order, height: int, width: int) -> Image | Rows:
         spec, view = order.spec, order.output.view

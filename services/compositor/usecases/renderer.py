@@ -335,8 +335,15 @@ class Renderer:
             return half
 
     async def run(self, function: Callable[[*Given], Result], *arguments: *Given) -> Result:
-        """In a thread of its own."""
-        return await asyncio.get_running_loop().run_in_executor(self.cpu, function, *arguments)
+        """In a thread of its own. A thread that has begun cannot be stopped: who gives up waits for its end, so that nobody takes
+        its memory for free."""
+        work = self.cpu.submit(function, *arguments)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            if work.running():
+                await asyncio.gather(asyncio.wrap_future(work), return_exceptions=True)
+            raise
 
 
 def around_corners(spec: RenderSpec) -> tuple[LayerSpec, ...]:

@@ -16,6 +16,7 @@ from roomviz.v1 import products_pb2, visualizations_pb2
 from services.gateway.domain.records import Operation, OperationState, Room, Visualization
 from services.gateway.ports import Calls, Objects, Operations
 from services.gateway.usecases.caller import caller
+from services.gateway.usecases.coverings import covering
 from services.gateway.usecases.layouts import layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import finder_among
@@ -163,9 +164,8 @@ class BatchCases:
         for name in request.products:
             item = plan.items.add(product=name)
             try:
-                product = await find(name)
-                if not product.HasField("material"):
-                    raise InvalidArgument("PRODUCT_NOT_A_MATERIAL", f"{name} covers no surface", {"product": name[:64]})
+                laid = visualizations_pb2.Application(product=name, finish=request.application.finish)
+                product = await covering(laid, find)
                 layout = layout_of(
                     request.application.layout if request.application.HasField("layout") else None, product
                 )

@@ -1,7 +1,5 @@
 """What an application lays: a product, or paint of any colour, in the finish that is asked for."""
 
-import math
-
 import numpy as np
 
 from roomviz.errors import InvalidArgument
@@ -12,6 +10,7 @@ from services.gateway.usecases.products import Find
 
 # CIEDE2000 between a colour and the nearest of sRGB: one that eyes tell apart side by side is another colour.
 OUTSIDE = 1.0
+AB_MAX = 128  # colours of surfaces lie within
 
 
 async def covering(application: visualizations_pb2.Application, find: Find) -> products_pb2.Product:
@@ -28,7 +27,7 @@ async def covering(application: visualizations_pb2.Application, find: Find) -> p
         if application.product:
             raise InvalidArgument("APPLICATIONS_INVALID", "an application has a product or a color, not both")
         out.sku = "color"
-        out.material.color_rgb = _rgb(application.color)
+        out.material.color_rgb = rgb_of(application.color)
         out.material.finish = products_pb2.FINISH_MATTE
     else:
         out.CopyFrom(await find(application.product))
@@ -43,17 +42,18 @@ async def covering(application: visualizations_pb2.Application, find: Find) -> p
     return out
 
 
-def _rgb(color: visualizations_pb2.Color) -> int:
+def rgb_of(color: visualizations_pb2.Color) -> int:
     """sRGB 0xRRGGBB."""
     if color.WhichOneof("value") == "rgb":
         if not 0 <= color.rgb <= 0xFFFFFF:
             raise InvalidArgument("COLOR_INVALID", "rgb is 0 to 0xFFFFFF")
         return color.rgb
     asked = (color.lab.l, color.lab.a, color.lab.b)
-    if color.WhichOneof("value") is None or not all(math.isfinite(v) for v in asked):
-        raise InvalidArgument("COLOR_INVALID", "a color is rgb, or lab of three numbers")
+    told = color.WhichOneof("value") is not None
+    if not told or not (0 <= asked[0] <= 100 and all(abs(v) <= AB_MAX for v in asked[1:])):  # nor what is not a number
+        raise InvalidArgument("COLOR_INVALID", f"a color is rgb, or lab: 0 to 100, and twice -{AB_MAX} to {AB_MAX}")
     nearest = np.clip(linear(asked), 0, 1)
-    if not 0 <= asked[0] <= 100 or delta_e00(asked, lab(nearest)) > OUTSIDE:
+    if delta_e00(asked, lab(nearest)) > OUTSIDE:
         raise InvalidArgument("COLOR_INVALID", "sRGB has no such colour: screens could not show it")
     red, green, blue = to_srgb(nearest.astype(np.float32)).tolist()
     return int(red << 16 | green << 8 | blue)

@@ -23,6 +23,11 @@ class PostgresModelPins:
     def __init__(self, pool: asyncpg.Pool):
         self._pool = pool
 
+    async def named(self, model: str) -> None:
+        """Pins from before they had names were to this model."""
+        with reachable():
+            await self._pool.execute("UPDATE model_pins SET model = $1 WHERE model = '' AND version <> ''", model)
+
     async def get(self, tenant: str) -> ModelPin | None:
         with reachable():
             row = await self._pool.fetchrow(

@@ -33,6 +33,7 @@ async def triton_client(address: str) -> AsyncIterator[triton.InferenceServerCli
             await client.close()
 
 
+_AWAY = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
 _SURFACES = ("surface_logits", "junction_logits", "normals", "grey_card")
 
 
@@ -56,7 +57,9 @@ class TritonNetwork:
     async def finds_surfaces(self, model: str, version: str) -> bool:
         try:
             told = await self._client.get_model_metadata(model, version, client_timeout=2)
-        except InferenceServerException:
+        except InferenceServerException as error:
+            if error.status() in _AWAY:
+                raise Unavailable("MODEL_SERVER_UNAVAILABLE", "the model server does not answer; try again") from error
             return False
         return set(_SURFACES) <= {output.name for output in told.outputs}
 
@@ -168,7 +171,7 @@ async def _answer(
     try:
         answer = await client.infer(model, inputs, model_version=version, outputs=outputs, client_timeout=_TIMEOUT_S)
     except InferenceServerException as error:
-        if error.status() in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED"):
+        if error.status() in _AWAY:
             raise Unavailable("MODEL_SERVER_UNAVAILABLE", "the model server does not answer; try again") from error
         raise Internal("MODEL_FAILED", "the model server refused the picture") from error
     response = answer.get_response()

@@ -29,12 +29,10 @@ PIXELS_MIN, EDGE_MIN = 8, 0.05  # that two walls share, and part of the picture'
 
 @dataclass(frozen=True)
 class Distance:
-    """metres; doubt: a logarithm, 0 where the wall is seen to meet what tells its distance; guessed: what is in front
-    alone tells it."""
+    """metres; doubt: a logarithm, 0 where the wall is seen to stand on the floor or to meet the ceiling."""
 
     metres: float
     doubt: float = 0.0
-    guessed: bool = False
 
 
 def wall_distances(room: Room, facets: Sequence[Facet], label: NDArray[np.uint8]) -> list[Distance]:
@@ -109,11 +107,18 @@ def _by_limits(room: Room, facet: Facet, label: NDArray[np.uint8]) -> Distance:
     farthest = [
         float(np.quantile(limits, 0.1))
         for y, level in ((lowest, -room.below_m), (highest, room.above_m))
-        if len(limits := _at_level(_rays(room, mask.shape, columns, y), level, room.camera.up, normal))
+        if len(limits := _before(_at_level(_rays(room, mask.shape, columns, y), level, room.camera.up, normal)))
     ]
     floor = label == FLOOR
     over = columns[floor[:, columns].any(0)]
-    before = _at_level(_rays(room, mask.shape, over, floor.argmax(0)[over]), -room.below_m, room.camera.up, normal)
+    before = _before(
+        _at_level(_rays(room, mask.shape, over, floor.argmax(0)[over]), -room.below_m, room.camera.up, normal)
+    )
     nearest = float(np.quantile(before, 0.9)) if len(before) else 0.0
     metres = HIDDEN * min(farthest) if farthest else DISTANCE_M
-    return Distance(max(metres, nearest, NEAREST_M), GUESSED, guessed=True)
+    return Distance(max(metres, nearest, NEAREST_M), GUESSED)
+
+
+def _before(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Those of a wall in front of the camera: beyond its vanishing point, where slivers of it may lie, are none."""
+    return distances[distances > NEAREST_M]

@@ -1,6 +1,6 @@
 """Which surface of a room is which, from one analysis to the next: what callers know by an id keeps it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
@@ -12,12 +12,13 @@ LONG_SIDE = 256  # that masks are compared at
 Known = tuple[str, NDArray[np.uint8]]  # surface id and mask
 
 
-def kept_ids(former: Sequence[Known], new: Sequence[Known]) -> list[str]:
+def kept_ids(former: Sequence[Known], new: Sequence[Known], retired: Collection[str] = ()) -> list[str]:
     """The ids of new surfaces: those of the former ones of the same kind that they overlap most, one to one; what is new
-    gets numbers that no former one had.
+    gets numbers that none had.
 
     Args:
-        former, new: ids as in `wall-1` and (H, W) uint8 masks, all of one photo.
+        former, new: ids as in `wall-1` and (H, W) uint8 masks, all of one photo, of any size.
+        retired: ids of surfaces that were there before the former ones.
     """
     if not former or not new:
         return [surface_id for surface_id, _ in new]
@@ -30,7 +31,7 @@ def kept_ids(former: Sequence[Known], new: Sequence[Known]) -> list[str]:
         if _kind(surface_id) == _kind(new[-k][0]) and not ids[-k] and surface_id not in taken:
             ids[-k] = surface_id
             taken.add(surface_id)
-    used = {surface_id for surface_id, _ in former}
+    used = {surface_id for surface_id, _ in former} | set(retired)
     for k, (surface_id, _) in enumerate(new):
         if not ids[k]:
             number = 1
@@ -41,15 +42,21 @@ def kept_ids(former: Sequence[Known], new: Sequence[Known]) -> list[str]:
     return ids
 
 
+def small(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A mask as large as it is compared."""
+    height, width = mask.shape
+    scale = min(1.0, LONG_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def _kind(surface_id: str) -> str:
     return surface_id.rpartition("-")[0]
 
 
 def _overlaps(former: Sequence[NDArray[np.uint8]], new: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """(former, new) intersection over union."""
-    height, width = new[0].shape
-    scale = min(1.0, LONG_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = small(new[0]).shape[::-1]
     a, b = (
         np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA).ravel() for m in masks]).astype(np.float32) / 255
         for masks in (former, new)

@@ -39,7 +39,9 @@ def with_legs(p: Float, photo: Image) -> Float:
     x, y, w, h = cv2.boundingRect((floor > 0.3).astype(np.uint8))
     if w < 8 or h < 8:
         return p
-    window = slice(y, y + h), slice(x, x + w)
+    # Legs may hang on furniture that stands higher in the picture than any floor.
+    reach = _odd(REACH * max(size), 5)
+    window = slice(max(0, y - reach), y + h), slice(max(0, x - 2), x + w + 2)
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
     found = np.zeros((size[1], size[0]), np.float32)
     found[window] = legs(floor[window], furniture[window], small[window], max(size))

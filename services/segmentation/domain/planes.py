@@ -19,7 +19,7 @@ from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, OTHER, WAL
 CAMERA_HEIGHT_M, CAMERA_HEIGHT_SPREAD = 1.38, 0.22
 ROOM_HEIGHT_M, ROOM_HEIGHT_SPREAD = 2.65, 0.10
 IN_WALL = (OTHER, WALL, WINDOW, DOOR)  # what hangs on it or is let into it hides neither of its ends
-ASSUMED_DISTANCE = "assumed_distance"  # how far a wall is away, what stands in front of it alone tells
+ASSUMED_DISTANCE = "assumed_distance"  # of walls that are not seen to meet floor or ceiling
 INTERVAL = 2.6  # standard deviations to each side
 
 
@@ -57,13 +57,13 @@ class Room:
         right, forward, up = self.camera.axes
         return self._plane(-up, right, forward, self.above_m * up)
 
-    def wall(self, normal: Vectors, distance: float, doubt: float = 0.0, guessed: bool = False) -> Plane:
+    def wall(self, normal: Vectors, distance: float, doubt: float = 0.0) -> Plane:
         """A wall `distance` metres away; y = 0 at the floor. Its metres may be off by `doubt`, a logarithm, beyond the room's
         own scale."""
         down = -self.camera.up
         plane = self._plane(normal, np.cross(normal, down), down, -distance * normal + self.below_m * down)
         low, high = (float(np.exp(np.hypot(np.log(end), doubt))) for end in self.scale_range)
-        source = ASSUMED_DISTANCE if guessed else self.scale_source
+        source = ASSUMED_DISTANCE if doubt else self.scale_source
         return replace(plane, scale_source=source, scale_range=(1 / low, high))
 
 

@@ -1,6 +1,6 @@
 """A finished analysis as it is kept: numbers and keys, no pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.segmentation.domain.quality import Quality
 
@@ -44,3 +44,5 @@ class AnalysisRecord:
     light_key: str = ""
     height: int = 0
     width: int = 0
+    # Ids that surfaces of former analyses had, and none has now: nothing else is called so.
+    retired: list[str] = field(default_factory=list)

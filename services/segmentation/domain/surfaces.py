@@ -97,7 +97,7 @@ def layout(
     directions = planes.wall_directions(camera)
     facets = [(facet, directions[k]) for k, facet in _facets(label == WALL, n, directions)]
     for (facet, normal), away in zip(facets, wall_distances(room, facets, label), strict=True):
-        parts.append((WALL, facet, room.wall(normal, away.metres, away.doubt, away.guessed)))
+        parts.append((WALL, facet, room.wall(normal, away.metres, away.doubt)))
     things, rest = _things(label == FURNITURE, proposals)
     parts += [(FURNITURE, thing, None) for thing in things]
     for kind, mask in ((FURNITURE, rest), *((k, label == k) for k in (WINDOW, DOOR, OTHER))):

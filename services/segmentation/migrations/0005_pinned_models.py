@@ -7,7 +7,7 @@ down_revision = "segmentation_0004"
 
 
 def upgrade() -> None:
-    # Empty: of pins that were set before, the model that is served where nobody is pinned.
+    # Pins from before get the name of the model that is served when the service starts next.
     op.execute("ALTER TABLE model_pins ADD COLUMN model text NOT NULL DEFAULT ''")
 
 

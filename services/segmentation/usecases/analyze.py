@@ -12,7 +12,7 @@ from roomviz.errors import FailedPrecondition, NotFound
 from roomviz.imaging.codec import Image, decode_grey, decode_rgb, encode_png
 from roomviz.runtime.metrics import stage
 from services.segmentation.domain import features, labels, proposals, surfaces
-from services.segmentation.domain.identity import Known, kept_ids
+from services.segmentation.domain.identity import Known, kept_ids, small
 from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
 from services.segmentation.domain.surfaces import Analysis
 from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Prediction, Proposer, Write
@@ -82,9 +82,11 @@ class AnalyzeRoom:
             )
         await progress("store", 85)
         with stage("store"):
-            former = await self._former(tenant, room)
+            before = await self.analyses.get(tenant, room)
+            former = await self._known(before.surfaces if before else [])
             named = [(s.surface_id, s.alpha) for s in analysis.surfaces]
-            ids = await run(self.cpu, kept_ids, former, named)
+            ids = await run(self.cpu, kept_ids, former, named, before.retired if before else [])
+            retired = {*(before.retired if before else []), *(i for i, _ in former)} - set(ids)
             renamed = [replace(s, surface_id=i) for s, i in zip(analysis.surfaces, ids, strict=True)]
             analysis = replace(analysis, surfaces=renamed)
             prefix = f"masks/{room.removeprefix('rooms/')}/{operation}-{attempt}"
@@ -116,21 +118,21 @@ class AnalyzeRoom:
             light_key=light_key,
             height=height,
             width=width,
+            retired=sorted(retired),
         )
         return record, self.analyses.save(tenant, operation, asked, record)
 
-    async def _former(self, tenant: str, room: str) -> list[Known]:
-        """Ids and masks of the room's former analysis, so that surfaces keep their ids; none where it is the first."""
-        record = await self.analyses.get(tenant, room)
+    async def _known(self, surfaces: Sequence[SurfaceRecord]) -> list[Known]:
+        """Ids and masks of a former analysis, so that surfaces keep their ids."""
 
-        async def known(surface: SurfaceRecord) -> Known:
+        async def one(surface: SurfaceRecord) -> Known:
             try:
-                mask = await self.objects.get(surface.mask_key)
+                png = await self.objects.get(surface.mask_key)
             except NotFound:  # its id is still no other surface's
                 return surface.surface_id, np.zeros((1, 1), np.uint8)
-            return surface.surface_id, await asyncio.get_running_loop().run_in_executor(self.cpu, decode_grey, mask)
+            return surface.surface_id, await asyncio.get_running_loop().run_in_executor(self.cpu, _small, png)
 
-        return list(await asyncio.gather(*(known(s) for s in record.surfaces))) if record else []
+        return list(await asyncio.gather(*(one(s) for s in surfaces)))
 
     async def _pinned(self, tenant: str) -> tuple[str, str]:
         """Model and version that the tenant is pinned to; empty where it is to none.
@@ -141,6 +143,8 @@ class AnalyzeRoom:
         pin = await self.pins.get(tenant)
         if pin is None or not pin.version:
             return "", ""
+        if pin.model and not await self.network.serves(pin.model, pin.version):
+            await self.network.probe()  # a server that does not answer is no reason to give up
         if pin.model and not await self.network.serves(pin.model, pin.version):
             name = f"models/{pin.model}/versions/{pin.version}"
             message = f"{name}, which the tenant is pinned to, is not served; pin another, or none"
@@ -153,6 +157,10 @@ class AnalyzeRoom:
         if small.model != large.model:  # a newer one was loaded in between
             small = await self.network.predict(inputs[0], model, large.model.rpartition("/")[2])
         return await asyncio.get_running_loop().run_in_executor(self.cpu, _together, small, large)
+
+
+def _small(png: bytes) -> NDArray[np.uint8]:
+    return small(decode_grey(png))
 
 
 def _together(small: Prediction, large: Prediction) -> Prediction:

@@ -5,8 +5,10 @@ import pytest
 from services.compositor.usecases.budget import Budget, memory_of
 
 
-async def hold(budget: Budget, name: str, size: int, log: list[str], until: asyncio.Event) -> None:
-    async with budget.held(size):
+async def hold(
+    budget: Budget, name: str, size: int, log: list[str], until: asyncio.Event, background: bool = False
+) -> None:
+    async with budget.held(size, background):
         log.append(name)
         await until.wait()
 
@@ -33,6 +35,20 @@ async def test_who_needs_more_than_is_left_waits_and_nobody_overtakes():
     for end in ends:
         end.set()
     await asyncio.gather(*tasks)
+
+
+async def test_what_nobody_waits_for_comes_last():
+    budget, log = Budget(10), list[str]()
+    ends = {name: asyncio.Event() for name in "abcd"}
+    asked = [("a", False), ("b", True), ("c", False), ("d", True)]
+    tasks = [asyncio.create_task(hold(budget, n, 8, log, ends[n], later)) for n, later in asked]
+
+    for name in "acbd":
+        await settle()
+        ends[name].set()
+    await asyncio.gather(*tasks)
+
+    assert log == ["a", "c", "b", "d"]
 
 
 async def test_more_than_all_of_it_has_it_alone():

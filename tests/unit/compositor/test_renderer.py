@@ -1,4 +1,9 @@
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -6,7 +11,7 @@ import pytest
 from services.compositor.domain.layout import Bond, Layout
 from services.compositor.domain.perspective import Plane
 from services.compositor.ports import Laid, LayerSpec, RenderSpec
-from services.compositor.usecases.renderer import around_corners
+from services.compositor.usecases.renderer import Renderer, around_corners
 
 # Two walls that meet 2 m right of the camera and 4 m ahead of it: one across, one along. y = 0 at the floor.
 K = np.array([[800.0, 0, 500], [0, 800, 300], [0, 0, 1]])
@@ -66,3 +71,29 @@ def test_the_texture_of_one_size_does_not_run_on_into_that_of_another():
     spec = RenderSpec("rooms/1", "photo", "working", 1000, 700, (replace(BACK, laid=None), small), ())
 
     assert [la.along_m for la in around_corners(spec)] == [0, 0]
+
+
+async def test_who_gives_up_waits_for_the_thread_that_has_begun_and_for_no_other():
+    begun, end, log = threading.Event(), threading.Event(), list[str]()
+
+    def long() -> None:
+        begun.set()
+        end.wait(10)
+        log.append("ended")
+
+    with ThreadPoolExecutor(1) as cpu:
+        renderer = cast(Renderer, SimpleNamespace(cpu=cpu))
+        working = asyncio.create_task(Renderer.run(renderer, long))
+        queued = asyncio.create_task(Renderer.run(renderer, log.append, "never"))
+        await asyncio.to_thread(begun.wait, 10)
+
+        queued.cancel()
+        working.cancel()
+        await asyncio.wait([queued], timeout=5)
+        assert queued.cancelled()
+        assert not working.done()
+        end.set()
+        await asyncio.wait([working], timeout=5)
+
+    assert working.cancelled()
+    assert log == ["ended"]

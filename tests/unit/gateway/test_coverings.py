@@ -73,6 +73,7 @@ async def test_a_color_card_tells_its_color_in_lab(l: float, a: float, b: float,
         ({"color": color(lab=visualizations_pb2.Lab(l=50, a=0, b=-120))}, "COLOR_INVALID"),  # no screen shows it
         ({"color": color(lab=visualizations_pb2.Lab(l=101))}, "COLOR_INVALID"),
         ({"color": color(lab=visualizations_pb2.Lab(l=math.nan))}, "COLOR_INVALID"),
+        ({"color": color(lab=visualizations_pb2.Lab(l=50, a=1e200, b=1e200))}, "COLOR_INVALID"),
         ({"color": color(lab=visualizations_pb2.Lab(l=50, a=math.inf))}, "COLOR_INVALID"),
         ({"color": color(rgb=1), "finish": 77}, "FINISH_INVALID"),
     ],

@@ -57,7 +57,7 @@ def test_a_wall_behind_furniture_is_as_far_as_the_corner_that_it_shares_with_one
 
     assert beside.metres == pytest.approx(1.5, rel=0.05)
     assert behind.metres == pytest.approx(4, rel=0.1)
-    assert (behind.doubt, behind.guessed) == (BY_NEIGHBOUR, False)
+    assert behind.doubt == BY_NEIGHBOUR
 
 
 @pytest.mark.parametrize("distance", [2.0, 4.0, 7.0])
@@ -70,7 +70,6 @@ def test_a_wall_that_meets_nothing_lies_within_the_doubt_that_is_told(distance: 
 
     (found,) = wall_distances(ROOM, [(seen, -AHEAD)], label)
 
-    assert found.guessed
     assert abs(np.log(found.metres / distance)) < GUESSED == found.doubt
 
 
@@ -81,8 +80,22 @@ def test_a_wall_is_not_nearer_than_the_floor_in_front_of_it():
 
     (found,) = wall_distances(ROOM, [(seen, -AHEAD)], label)
 
-    assert found.guessed
+    assert found.doubt == GUESSED
     assert found.metres > 6.8
+
+
+@pytest.mark.parametrize("part", [0.05, 0.15, 0.3])
+def test_slivers_beyond_its_vanishing_point_do_not_bring_a_wall_nearer(part: float):
+    label = np.full(SIZE, FURNITURE, np.uint8)
+    side = fill(label, WALL, (-2, 1.5, -0.6), (-2, 6, -0.6), (-2, 6, 0.8), (-2, 1.5, 0.8))
+    clean = wall_distances(ROOM, [(side, RIGHT)], label)[0].metres
+    columns = np.flatnonzero(side.any(0))
+    beyond = int(pixel((0, 60, 0))[0] / 2) + 40  # right of the point that the wall runs to
+    side[150:190, beyond : beyond + int(part * len(columns))] = True
+
+    (found,) = wall_distances(ROOM, [(side, RIGHT)], label)
+
+    assert found.metres == pytest.approx(clean, rel=0.3)
 
 
 def test_no_walls_have_no_distances():

@@ -3,7 +3,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.segmentation.domain.identity import kept_ids
+from services.segmentation.domain.identity import kept_ids, small
 
 
 def mask(x0: int, x1: int, y0: int = 0, y1: int = 100) -> np.ndarray:
@@ -29,6 +29,22 @@ def test_what_is_new_gets_a_number_that_nothing_had():
     new = [("wall-1", mask(120, 200)), ("wall-2", mask(0, 60))]
 
     assert kept_ids(former, new) == ["wall-3", "wall-1"]
+
+
+def test_nor_one_that_had_gone_before():
+    former = [("wall-1", mask(0, 60))]
+    new = [("wall-1", mask(0, 60)), ("wall-2", mask(120, 200))]
+
+    assert kept_ids(former, new, {"wall-2", "floor-1"}) == ["wall-1", "wall-3"]
+
+
+def test_masks_need_not_be_of_one_size():
+    former = [
+        ("wall-1", small(np.kron(mask(0, 110), np.ones((9, 9), np.uint8)))),
+        ("wall-2", np.zeros((1, 1), np.uint8)),
+    ]
+
+    assert kept_ids(former, [("wall-1", mask(140, 200)), ("wall-2", mask(0, 110))]) == ["wall-3", "wall-1"]
 
 
 def test_a_surface_that_falls_apart_leaves_its_id_to_the_larger_part():

@@ -42,6 +42,20 @@ def test_a_leg_under_a_table_stays_in_front_of_the_floor(color: tuple[int, int, 
     assert (beside == FLOOR).all()
 
 
+def test_a_leg_hangs_on_furniture_above_all_of_the_floor():
+    photo, p = room()
+    photo[:240] = 60
+    p[:, :240] = 0.005
+    p[FURNITURE, :240] = 0.97
+    draw(photo, (60, 60, 60), (300, 236), (330, 436), 9)
+
+    label = with_legs(p, photo).argmax(0)
+
+    assert (
+        label[np.arange(260, 420), np.round(300 + 30 * (np.arange(260, 420) - 236) / 200).astype(int)] == FURNITURE
+    ).all()
+
+
 def test_the_floor_between_two_legs_stays_floor():
     photo, p = room()
     for x in (300, 320):

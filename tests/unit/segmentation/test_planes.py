@@ -52,7 +52,7 @@ def test_a_side_wall_keeps_x_to_the_right():
 
 
 def test_a_wall_whose_distance_is_in_doubt_has_a_wider_interval_on_top_of_the_rooms():
-    sure, doubtful = ROOM.wall(-AXES[1], 4.0), ROOM.wall(-AXES[1], 4.0, 0.5, guessed=True)
+    sure, doubtful = ROOM.wall(-AXES[1], 4.0), ROOM.wall(-AXES[1], 4.0, 0.5)
 
     assert sure.scale_range == pytest.approx(ROOM.scale_range)
     assert doubtful.scale_range[0] < np.exp(-0.5)

@@ -9,6 +9,7 @@ from services.gateway.domain.sessions import PhotoSession
 from services.gateway.domain.tint import color
 from services.gateway.transport.http import shapes
 from services.gateway.transport.http.files import Links
+from services.gateway.usecases.coverings import rgb_of
 from services.gateway.usecases.photo_sessions import Standing
 
 _KIND = "SURFACE_KIND_"
@@ -91,7 +92,7 @@ def applied(
         found.append(
             shapes.AppliedProduct(
                 product_id=a.product.removeprefix("products/"),
-                color=f"#{a.color.rgb:06X}" if a.color.WhichOneof("value") == "rgb" else None,
+                color=f"#{rgb_of(a.color):06X}" if a.HasField("color") else None,
                 surface_label=a.surface_id or kind(a.kind),
                 product_name=p.display_name if p else None,
                 product_price=price(p) if p else None,
