@@ -1,6 +1,6 @@
 """Which surface of a room is which, from one analysis to the next: what callers know by an id keeps it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,26 +12,26 @@ LONG_SIDE = 256  # that masks are compared at
 Known = tuple[str, NDArray[np.uint8]]  # surface id and mask
 
 
-def kept_ids(former: Sequence[Known], new: Sequence[Known], retired: Collection[str] = ()) -> list[str]:
-    """The ids of new surfaces: those of the former ones of the same kind that they overlap most, one to one; what is new
-    gets numbers that none had.
+def kept_ids(known: Sequence[Known], new: Sequence[Known]) -> list[str]:
+    """The ids of new surfaces: those of the known ones of the same kind that they overlap most, one to one; what is new gets
+    numbers that none had.
 
     Args:
-        former, new: ids as in `wall-1` and (H, W) uint8 masks, all of one photo, of any size.
-        retired: ids of surfaces that were there before the former ones.
+        known: of all that the room has had, as in `wall-1`, with (H, W) uint8 masks as they were last.
+        new: the same. Masks are of one photo, and of any size.
     """
-    if not former or not new:
+    if not known or not new:
         return [surface_id for surface_id, _ in new]
     ids = [""] * len(new)
-    both = _overlaps([mask for _, mask in former], [mask for _, mask in new])
+    both = _overlaps([mask for _, mask in known], [mask for _, mask in new])
     best = sorted(((iou, -i, -k) for (i, k), iou in np.ndenumerate(both) if iou >= SAME), reverse=True)
     taken: set[str] = set()
     for _, i, k in best:
-        surface_id = former[-i][0]
+        surface_id = known[-i][0]
         if _kind(surface_id) == _kind(new[-k][0]) and not ids[-k] and surface_id not in taken:
             ids[-k] = surface_id
             taken.add(surface_id)
-    used = {surface_id for surface_id, _ in former} | set(retired)
+    used = {surface_id for surface_id, _ in known}
     for k, (surface_id, _) in enumerate(new):
         if not ids[k]:
             number = 1
@@ -54,12 +54,12 @@ def _kind(surface_id: str) -> str:
     return surface_id.rpartition("-")[0]
 
 
-def _overlaps(former: Sequence[NDArray[np.uint8]], new: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """(former, new) intersection over union."""
+def _overlaps(known: Sequence[NDArray[np.uint8]], new: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """(known, new) intersection over union."""
     size = small(new[0]).shape[::-1]
     a, b = (
         np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA).ravel() for m in masks]).astype(np.float32) / 255
-        for masks in (former, new)
+        for masks in (known, new)
     )
     both = a @ b.T
     return np.asarray(both / np.maximum(a.sum(1)[:, None] + b.sum(1) - both, 1e-6), np.float32)

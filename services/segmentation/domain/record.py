@@ -44,5 +44,6 @@ class AnalysisRecord:
     light_key: str = ""
     height: int = 0
     width: int = 0
-    # Ids that surfaces of former analyses had, and none has now: nothing else is called so.
-    retired: list[str] = field(default_factory=list)
+    # Surfaces of former analyses that are not there now, id and key of the mask, the latest first: what comes back is called as
+    # it was, and nothing else is.
+    retired: list[tuple[str, str]] = field(default_factory=list)

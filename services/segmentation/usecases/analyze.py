@@ -18,6 +18,7 @@ from services.segmentation.domain.surfaces import Analysis
 from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Prediction, Proposer, Write
 
 PROPOSALS_LONG_SIDE = 640
+KNOWN_MAX = 100  # surfaces that new ones are compared with; the latest
 
 Progress = Callable[[str, int], Awaitable[None]]
 
@@ -83,10 +84,10 @@ class AnalyzeRoom:
         await progress("store", 85)
         with stage("store"):
             before = await self.analyses.get(tenant, room)
-            former = await self._known(before.surfaces if before else [])
+            had = [(s.surface_id, s.mask_key) for s in before.surfaces] + before.retired if before else []
             named = [(s.surface_id, s.alpha) for s in analysis.surfaces]
-            ids = await run(self.cpu, kept_ids, former, named, before.retired if before else [])
-            retired = {*(before.retired if before else []), *(i for i, _ in former)} - set(ids)
+            ids = await run(self.cpu, kept_ids, await self._known(had), named)
+            retired = [(i, mask_key) for i, mask_key in had if i not in ids]
             renamed = [replace(s, surface_id=i) for s, i in zip(analysis.surfaces, ids, strict=True)]
             analysis = replace(analysis, surfaces=renamed)
             prefix = f"masks/{room.removeprefix('rooms/')}/{operation}-{attempt}"
@@ -118,21 +119,22 @@ class AnalyzeRoom:
             light_key=light_key,
             height=height,
             width=width,
-            retired=sorted(retired),
+            retired=retired,
         )
         return record, self.analyses.save(tenant, operation, asked, record)
 
-    async def _known(self, surfaces: Sequence[SurfaceRecord]) -> list[Known]:
-        """Ids and masks of a former analysis, so that surfaces keep their ids."""
+    async def _known(self, had: Sequence[tuple[str, str]]) -> list[Known]:
+        """Ids and masks of surfaces that the room has had, so that they keep their ids."""
 
-        async def one(surface: SurfaceRecord) -> Known:
+        async def one(surface_id: str, mask_key: str) -> Known:
             try:
-                png = await self.objects.get(surface.mask_key)
+                png = await self.objects.get(mask_key)
             except NotFound:  # its id is still no other surface's
-                return surface.surface_id, np.zeros((1, 1), np.uint8)
-            return surface.surface_id, await asyncio.get_running_loop().run_in_executor(self.cpu, _small, png)
+                return surface_id, np.zeros((1, 1), np.uint8)
+            return surface_id, await asyncio.get_running_loop().run_in_executor(self.cpu, _small, png)
 
-        return list(await asyncio.gather(*(one(s) for s in surfaces)))
+        gone = [(surface_id, np.zeros((1, 1), np.uint8)) for surface_id, _ in had[KNOWN_MAX:]]
+        return [*await asyncio.gather(*(one(*surface) for surface in had[:KNOWN_MAX])), *gone]
 
     async def _pinned(self, tenant: str) -> tuple[str, str]:
         """Model and version that the tenant is pinned to; empty where it is to none.

@@ -31,11 +31,15 @@ def test_what_is_new_gets_a_number_that_nothing_had():
     assert kept_ids(former, new) == ["wall-3", "wall-1"]
 
 
-def test_nor_one_that_had_gone_before():
-    former = [("wall-1", mask(0, 60))]
-    new = [("wall-1", mask(0, 60)), ("wall-2", mask(120, 200))]
+def test_what_comes_back_is_called_as_it_was_and_nothing_else_is():
+    known = [
+        ("wall-1", mask(0, 60)),
+        ("wall-2", mask(60, 80)),
+        ("wall-3", np.zeros((1, 1), np.uint8)),
+    ]  # its mask is gone
+    new = [("wall-1", mask(120, 200)), ("wall-2", mask(60, 85)), ("wall-3", mask(0, 55))]
 
-    assert kept_ids(former, new, {"wall-2", "floor-1"}) == ["wall-1", "wall-3"]
+    assert kept_ids(known, new) == ["wall-4", "wall-2", "wall-1"]
 
 
 def test_masks_need_not_be_of_one_size():
