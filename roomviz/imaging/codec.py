@@ -64,6 +64,12 @@ def preview_size(height: int, width: int, pixels: int = PREVIEW_PIXELS) -> tuple
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def within(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """(height, width) of the same picture with a long side of at most `long_side` pixels."""
+    scale = min(1.0, long_side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def resize(image: Image, height: int, width: int) -> Image:
     """Resample by area when shrinking, linearly when growing; the same array where nothing changes."""
     if image.shape[:2] == (height, width):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from roomviz.errors import FailedPrecondition, unwrap
-from roomviz.imaging.codec import Image, preview_size
+from roomviz.imaging.codec import Image, preview_size, within
 from roomviz.runtime.context import known
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode, views, xmp
@@ -80,7 +80,7 @@ class MakePicture:
                 return Made(data, width, height, placed=made.placed, picture=made.picture)
             colors = await self.renderer.run(colors_of, spec, made)
             return Made(data, width, height, colors, scales_of(spec), made.placed, made.picture)
-        if output.view == "after" and output_fits_preview(order):
+        if _as_preview(order):
             data = await self._written(order, height, width, progress, packet)
         else:
             asked, wanted = known(), memory_of(output.format, output.view, height, width)
@@ -98,7 +98,7 @@ class MakePicture:
         spec, view = order.spec, order.output.view
         if view == "before":
             return await self.renderer.photo(spec.photo_key, height, width)
-        small = view == "after" and output_fits_preview(order)
+        small = _as_preview(order)
         made = await self.renderer.picture(
             spec,
             spec.working_key if small else spec.photo_key,
@@ -114,6 +114,11 @@ class MakePicture:
         return made.picture
 
 
+def _as_preview(order: Order) -> bool:
+    """Whether a picture is made as previews are, and takes as little memory."""
+    return order.output.view == "after" and output_fits_preview(order)
+
+
 def output_fits_preview(order: Order) -> bool:
     """Whether the working photo has all that the picture shows, so that it is made as previews are, on kept plates: what a
     batch asks for a thousand times."""
@@ -126,5 +131,4 @@ def size_of(order: Order) -> tuple[int, int]:
     height, width = order.spec.height, order.spec.width
     if order.output.preview:
         height, width = preview_size(height, width)
-    scale = min(1.0, order.output.long_side / max(height, width)) if order.output.long_side else 1.0
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    return within(height, width, order.output.long_side or max(height, width))

@@ -16,8 +16,7 @@ _SIDE_MAX = 1600
 def tinted(photo_png: bytes, masks: Sequence[tuple[int, bytes]]) -> bytes:
     """The photo as a JPEG of at most 1600 pixels a side; masks are (kind, PNG of the photo's size), 255 on the surface."""
     photo = codec.decode_rgb(photo_png)
-    factor = min(1.0, _SIDE_MAX / max(photo.shape[:2]))
-    size = (max(1, round(photo.shape[1] * factor)), max(1, round(photo.shape[0] * factor)))
+    size = codec.within(photo.shape[0], photo.shape[1], _SIDE_MAX)[::-1]
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     for kind, png in masks:
         mask = codec.decode_grey(png)

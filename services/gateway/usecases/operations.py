@@ -188,11 +188,9 @@ def _happened(operation: Operation, response: bytes | None) -> list[Event]:
     data |= {"visualization": made.name, "receipt": made.receipt}
     if made.generated:
         return [event(Type.VISUALIZATION_GENERATED, made.name, data=data)]
-    data["products"] = sorted(
-        {a.product for a in made.applications if a.product} | {p.product for p in made.staging.placements}
-    )
     applied = {(a.product, applied_to(a)) for a in made.applications if a.product}
     applied |= {(p.product, surface_word(p.surface_id)) for p in made.staging.placements}
+    data["products"] = sorted({p for p, _ in applied})
     return [
         event(Type.VISUALIZATION_EXPORTED, made.name, data=data),
         *(

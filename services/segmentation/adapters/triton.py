@@ -58,8 +58,7 @@ class TritonNetwork:
         try:
             told = await self._client.get_model_metadata(model, version, client_timeout=2)
         except InferenceServerException as error:
-            if error.status() in _AWAY:
-                raise Unavailable("MODEL_SERVER_UNAVAILABLE", "the model server does not answer; try again") from error
+            _check_answered(error)
             return False
         return set(_SURFACES) <= {output.name for output in told.outputs}
 
@@ -171,8 +170,7 @@ async def _answer(
     try:
         answer = await client.infer(model, inputs, model_version=version, outputs=outputs, client_timeout=_TIMEOUT_S)
     except InferenceServerException as error:
-        if error.status() in _AWAY:
-            raise Unavailable("MODEL_SERVER_UNAVAILABLE", "the model server does not answer; try again") from error
+        _check_answered(error)
         raise Internal("MODEL_FAILED", "the model server refused the picture") from error
     response = answer.get_response()
     found = {name: answer.as_numpy(name) for name in wanted or [o.name for o in response.outputs]}
@@ -181,3 +179,9 @@ async def _answer(
     if not all(np.isfinite(array).all() for array in found.values()):
         raise Internal("MODEL_ANSWER_INVALID", "the model server answered with numbers that are none")
     return found, str(response.model_version)
+
+
+def _check_answered(error: InferenceServerException) -> None:
+    """Raises Unavailable where the server did not answer at all."""
+    if error.status() in _AWAY:
+        raise Unavailable("MODEL_SERVER_UNAVAILABLE", "the model server does not answer; try again") from error

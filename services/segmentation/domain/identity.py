@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from roomviz.imaging.codec import resize, within
 
 SAME = 0.1  # intersection over union from which two masks of a kind are of one surface
 LONG_SIDE = 256  # that masks are compared at
@@ -44,10 +45,12 @@ def kept_ids(known: Sequence[Known], new: Sequence[Known]) -> list[str]:
 
 def small(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A mask as large as it is compared."""
+    return resize(mask, *_compared(mask))
+
+
+def _compared(mask: NDArray[np.uint8]) -> tuple[int, int]:
     height, width = mask.shape
-    scale = min(1.0, LONG_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return within(height, width, LONG_SIDE)
 
 
 def _kind(surface_id: str) -> str:
@@ -56,10 +59,7 @@ def _kind(surface_id: str) -> str:
 
 def _overlaps(known: Sequence[NDArray[np.uint8]], new: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """(known, new) intersection over union."""
-    size = small(new[0]).shape[::-1]
-    a, b = (
-        np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA).ravel() for m in masks]).astype(np.float32) / 255
-        for masks in (known, new)
-    )
+    size = _compared(new[0])
+    a, b = (np.stack([resize(m, *size).ravel() for m in masks]).astype(np.float32) / 255 for masks in (known, new))
     both = a @ b.T
     return np.asarray(both / np.maximum(a.sum(1)[:, None] + b.sum(1) - both, 1e-6), np.float32)

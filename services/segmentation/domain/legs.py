@@ -6,17 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roomviz.imaging.codec import Image
+from roomviz.imaging.codec import Image, within
 from services.segmentation.domain.labels import FLOOR, FURNITURE, Float
 
 LONG_SIDE = 1024  # that legs are looked for at
-SLOPES = (
-    -0.6,
-    -0.3,
-    0.0,
-    0.3,
-    0.6,
-)  # of a leg, sideways over down; a line as long as below follows others between them
+# Of a leg, sideways over down; a line as long as below follows others between them.
+SLOPES = (-0.6, -0.3, 0.0, 0.3, 0.6)
 LENGTH, BREADTH, REACH, AROUND = 0.022, 0.02, 0.03, 0.06  # in parts of the picture's long side
 BRIGHTER, REDDER = 0.18, 0.25  # how much, in logarithms, a leg differs from the floor at least
 
@@ -33,8 +28,7 @@ def with_legs(p: Float, photo: Image) -> Float:
         photo: (H, W, 3) uint8 sRGB of the same size.
     """
     height, width = p.shape[1:]
-    scale = min(1.0, LONG_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = within(height, width, LONG_SIDE)[::-1]
     floor, furniture = (cv2.resize(p[kind], size, interpolation=cv2.INTER_AREA) for kind in (FLOOR, FURNITURE))
     x, y, w, h = cv2.boundingRect((floor > 0.3).astype(np.uint8))
     if w < 8 or h < 8:

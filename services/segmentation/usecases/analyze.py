@@ -145,13 +145,14 @@ class AnalyzeRoom:
         pin = await self.pins.get(tenant)
         if pin is None or not pin.version:
             return "", ""
-        if pin.model and not await self.network.serves(pin.model, pin.version):
-            await self.network.probe()  # a server that does not answer is no reason to give up
-        if pin.model and not await self.network.serves(pin.model, pin.version):
-            name = f"models/{pin.model}/versions/{pin.version}"
-            message = f"{name}, which the tenant is pinned to, is not served; pin another, or none"
-            raise FailedPrecondition("MODEL_NOT_READY", message, {"model": name})
-        return pin.model, pin.version
+        if not pin.model or await self.network.serves(pin.model, pin.version):
+            return pin.model, pin.version
+        await self.network.probe()  # a server that does not answer is no reason to give up
+        if await self.network.serves(pin.model, pin.version):
+            return pin.model, pin.version
+        name = f"models/{pin.model}/versions/{pin.version}"
+        message = f"{name}, which the tenant is pinned to, is not served; pin another, or none"
+        raise FailedPrecondition("MODEL_NOT_READY", message, {"model": name})
 
     async def _predicted(self, inputs: Sequence[NDArray[np.uint8]], model: str, version: str) -> Prediction:
         """What the network tells of the photo and of its mirror image, both by the same version."""
