@@ -80,7 +80,7 @@ def degrade(image: np.ndarray, grey: np.ndarray, rng: np.random.Generator) -> tu
 
     Args:
         image: (H, W, 3) uint8 sRGB.
-        grey: (h, w, 3) uint8, the card in the same light; what changes the light changes it too.
+        grey: (h, w, 3) uint8, the card in the same light; what changes the light changes it too. 0: nobody can tell.
 
     Returns:
         The picture (H, W, 3) uint8, and the card (h, w, 3) float32, 1.0 = display white.
@@ -93,6 +93,9 @@ def degrade(image: np.ndarray, grey: np.ndarray, rng: np.random.Generator) -> tu
     saturation = 0.0 if rng.random() < 0.08 else rng.uniform(0.2, 1.5)
     mix = (saturation * np.eye(3) + (1 - saturation) / 3).astype(np.float32)
     x, card = (cv2.transform(i, mix) for i in (x, card))
+    off = rng.random()
+    if off < 0.12:  # blown out, or taken with hardly any light; what the card would look like, nobody can tell
+        x, grey = x * np.exp(rng.uniform(0.3, 1.0) if off < 0.07 else rng.uniform(-1.6, -0.5)), np.zeros_like(grey)
     if rng.random() < 0.6:  # slow changes of light over the picture
         strength = 0.15 if rng.random() < 0.7 else 0.4  # strong: a floor that the window bleaches
         field = rng.normal(0, strength, (4, 5, 1)) + rng.normal(0, 0.03, (4, 5, 3))
@@ -114,6 +117,9 @@ def degrade(image: np.ndarray, grey: np.ndarray, rng: np.random.Generator) -> tu
         )
         x = x * (1 + rng.uniform(0, 0.08) * cv2.resize(grain, (w, h)))[..., None]
     x = x + np.float32(rng.uniform(0, 0.025)) * _noise(rng, x.shape)
+    if rng.random() < 0.05:  # few tones, as an editor's filters leave
+        steps = rng.integers(6, 20)
+        x = np.round(x * steps) / steps
     x = (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
     if rng.random() < 0.3:
         f = rng.uniform(0.45, 0.9)

@@ -113,10 +113,14 @@ def test_a_worse_camera_keeps_size_and_type():
 def test_what_changes_the_light_of_a_picture_changes_that_of_the_grey_card():
     image = np.full((64, 96, 3), 120, np.uint8)
 
+    told = 0
     for seed in range(20):
         out, card = degrade(image, image[::4, ::4], np.random.default_rng(seed))
         small = cv2.resize(out, (24, 16), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        assert np.abs(np.clip(card, 0, 1) - small).mean() < 0.03
+        if card.any():  # not of a picture too bright or too dark
+            assert np.abs(np.clip(card, 0, 1) - small).mean() < 0.03
+            told += 1
+    assert told > 10
 
 
 def test_a_network_with_an_older_one_beside_it_is_served_as_one(tmp_path: Path):
