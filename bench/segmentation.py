@@ -358,6 +358,7 @@ def main() -> None:
     p.add_argument("--rooms", type=int, default=100)
     p.add_argument("--long-side", type=int, default=1024)
     p.add_argument("--cache", type=Path, default=DEFAULT_ROOT)
+    p.add_argument("--card", action="store_true", help="write the accuracy into the model's card")
     a = p.parse_args()
     a.model = a.model or versions(Path("model_repository/roomseg"))[-1]
     network = Runtime(a.model)
@@ -369,26 +370,33 @@ def main() -> None:
         rooms.add(s, analyze(network, s.image))
         if (i + 1) % 20 == 0:
             print(f"{i + 1}/{a.rooms} rooms, {time.monotonic() - began:.0f} s", flush=True)
+    accuracy: dict[str, float] = {}  # of the card
     iou = rooms.inter / np.maximum(rooms.union, 1)
     leak = 1 - rooms.inter / np.maximum(rooms.guessed, 1)
     shell = (("wall", WALL, 0.93), ("floor", FLOOR, 0.95), ("ceiling", CEILING, 0.95))
     for name, k, bar in shell:
         rows.append((f"rendered rooms: IoU {name}", f"{iou[k]:.3f}", f"≥ {bar}"))
+        accuracy[f"rendered_iou_{name}"] = iou[k]
     for name, k, _ in shell:
+        accuracy[f"rendered_boundary_f_{name}"] = np.mean(rooms.boundary[k])
         rows.append((f"boundary F at 2 px of 1024, {name}", f"{np.mean(rooms.boundary[k]):.3f}", "≥ 0.80"))
     for name, k, _ in shell:
+        accuracy[f"rendered_leak_{name}"] = leak[k]
         rows.append((f"leak of the {name}", f"{leak[k]:.1%}", "≤ 2 %"))
+    accuracy["horizon_degrees"] = np.median(rooms.horizon)
     rows.append((f"horizon error, median of {len(rooms.horizon)}", f"{np.median(rooms.horizon):.2f}°", "≤ 1°"))
     rows.append(("plane corner error, median, of the diagonal", f"{np.median(rooms.corner):.2%}", "≤ 1 %"))
     scale = np.array(rooms.scale)
     rows.append(("size with a reference, median error", f"{np.median(rooms.with_reference):.1%}", "≤ 3 %"))
-    rows.append(("size without, median error", f"{np.median(np.abs(scale[:, 0] - 1)):.1%}", "≤ 12 %"))
+    accuracy["size_error"] = np.median(np.abs(scale[:, 0] - 1))
+    rows.append(("size without, median error", f"{accuracy['size_error']:.1%}", "≤ 12 %"))
     inside = ((scale[:, 0] >= scale[:, 1]) & (scale[:, 0] <= scale[:, 2])).mean()
     rows.append(("its interval covers the truth", f"{inside:.0%}", "85–95 %"))
     rows += runtimes(a.model, [rendered(a.cache, i, a.long_side) for i in range(min(20, a.rooms))])
     if (SHARED / "photos" / "points.json").exists():
         counts, balanced = real_photos(ours_on(network))
         rows.append(("real photos: balanced", f"{balanced:.3f}", "≥ 0.95"))
+        accuracy["photos_balanced"] = balanced
         names = {"F": "floor", "W": "wall", "C": "ceiling", "X": "other"}
         for k, (hit, total) in counts.items():
             rows.append((f"real photos: {names[k]}", f"{hit}/{total} = {hit / total:.2f}", "≥ 0.92"))
@@ -402,6 +410,11 @@ def main() -> None:
     width = max(len(r[0]) for r in rows)
     for name, value, bar in rows:
         print(f"{name:<{width}}  {value:<36} {bar}")
+    if a.card:
+        path = a.model.with_name("card.json")
+        card = json.loads(path.read_text())
+        measured = {"rooms": a.rooms} | {name: round(float(value), 4) for name, value in accuracy.items()}
+        path.write_text(json.dumps(card | {"accuracy": measured}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

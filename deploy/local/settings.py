@@ -60,6 +60,7 @@ class LocalSettings(BaseSettings):
     generative_url: str = ""
     model: str = "roomseg"
     proposal_model: str = "fastsam-room"
+    proposals_long_side: int = 640
     prompt_model: str = ""
     text_model: str = ""
     text_tokenizer: str = ""
@@ -129,6 +130,7 @@ class LocalSettings(BaseSettings):
             "TRITON_ADDRESS": f"{INTERNAL_HOST}:{self.triton_grpc_port}",
             "MODEL": self.model,
             "PROPOSAL_MODEL": self.proposal_model,
+            "PROPOSALS_LONG_SIDE": self.proposals_long_side,
             "PROMPT_MODEL": self.prompt_model,
             "TEXT_MODEL": self.text_model,
             "TEXT_TOKENIZER": self.text_tokenizer,

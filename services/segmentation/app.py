@@ -111,7 +111,9 @@ async def segmentation(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
                 tls=tls.for_services(settings),
             )
         )
-        work = AnalyzeJob(AnalyzeRoom(network, proposer, store, analyses, pins, cpu), personal)
+        work = AnalyzeJob(
+            AnalyzeRoom(network, proposer, store, analyses, pins, cpu, settings.proposals_long_side), personal
+        )
         await stack.enter_async_context(
             Worker(
                 queue,

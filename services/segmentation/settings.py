@@ -1,9 +1,9 @@
 """Settings of the segmentation service."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import FilePath, model_validator
+from pydantic import Field, FilePath, model_validator
 
 from roomviz.runtime.settings import BusSettings, all_or_none
 
@@ -15,6 +15,8 @@ class Settings(BusSettings):
     model: str = "roomseg"
     model_repository: Path
     proposal_model: str = "fastsam-room"
+    # Long side, in pixels, at which it is shown photos: what it was trained at (FastSAM's published weights: 1024).
+    proposals_long_side: Annotated[int, Field(ge=128, le=1024, multiple_of=32)] = 640
     # A prompted network (the SAM family) brought by the user, for points and boxes: `{prompt_model}-encoder` and
     # `{prompt_model}-decoder` in the model repository. Empty: points and boxes choose among the proposals.
     prompt_model: str = ""

@@ -17,7 +17,6 @@ from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, Sur
 from services.segmentation.domain.surfaces import Analysis
 from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Prediction, Proposer, Write
 
-PROPOSALS_LONG_SIDE = 640
 KNOWN_MAX = 100  # surfaces that new ones are compared with; the latest
 
 Progress = Callable[[str, int], Awaitable[None]]
@@ -31,6 +30,7 @@ class AnalyzeRoom:
     analyses: Analyses
     pins: ModelPins
     cpu: Executor
+    proposals_long_side: int  # at which the photo is shown to the network of proposals, a multiple of 32
 
     async def __call__(
         self,
@@ -54,7 +54,7 @@ class AnalyzeRoom:
             photo = await run(self.cpu, decode_rgb, data)
             working = await run(self.cpu, surfaces.working_copy, photo)
             inputs = await run(self.cpu, labels.network_inputs, working)
-            letter, box = await run(self.cpu, proposals.network_input, working, PROPOSALS_LONG_SIDE)
+            letter, box = await run(self.cpu, proposals.network_input, working, self.proposals_long_side)
         await progress("segment", 25)
         with stage("segment"):
             model, version = await self._pinned(tenant)
