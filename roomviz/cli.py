@@ -655,6 +655,7 @@ def compare(
     if sheet.suffix.lower() not in (".jpg", ".jpeg"):
         raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", f"{sheet}: the name must end in .jpg")
     failed: dict[int, RoomvizError] = {}
+    receipt = ""
     with gateway() as client:
         found = uploaded(client, room, as_json)
         have = [s.surface_id for s in found.surfaces]
@@ -665,6 +666,7 @@ def compare(
             for part in client.compare(found.room, variants, len(columns) if down else 0, tile_px):
                 if part.HasField("sheet"):
                     write(sheet, part.sheet.image)
+                    receipt = part.sheet.receipt
                     continue
                 done += 1
                 tell("render", 100 * done // len(variants))
@@ -674,7 +676,8 @@ def compare(
                     write(tiles / f"{part.tile.row + 1}-{part.tile.column + 1}.jpg", part.tile.image)
     if as_json:
         errors = [{"index": n, "reason": e.reason, "message": e.message} for n, e in sorted(failed.items())]
-        print(json.dumps({"room": found.room, "variants": len(variants), "out": str(sheet), "errors": errors}))
+        told = {"room": found.room, "variants": len(variants), "out": str(sheet), "receipt": receipt}
+        print(json.dumps(told | {"errors": errors}))
     else:
         for n, error in sorted(failed.items()):
             err.print(f"variant {n + 1}: {error.message} [dim]({error.reason})[/]", highlight=False)

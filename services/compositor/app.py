@@ -38,7 +38,7 @@ from services.compositor.domain.staging.place import Backdrop
 from services.compositor.settings import Settings
 from services.compositor.transport.batches import BatchJob, BatchPullers, Cancellations
 from services.compositor.transport.jobs import ExportJob
-from services.compositor.transport.messages import order_from_recipe
+from services.compositor.transport.messages import order_from_recipe, sheet_order
 from services.compositor.transport.rpc import CompositorService
 from services.compositor.usecases.batch import RenderItem
 from services.compositor.usecases.budget import Budget
@@ -109,7 +109,9 @@ async def compositor(settings: Settings) -> AsyncIterator[grpc.aio.Server]:
 
         def register(server: grpc.aio.Server) -> list[str]:
             compositor_pb2_grpc.add_CompositorServiceServicer_to_server(
-                CompositorService(make, rerender, verify, Compare(make), batches, EstimateQuantity(pictures, cpu)),
+                CompositorService(
+                    make, rerender, verify, Compare(make, sheet_order), batches, EstimateQuantity(pictures, cpu)
+                ),
                 server,
             )
             personal_pb2_grpc.add_PersonalDataServiceServicer_to_server(PersonalDataService(personal), server)

@@ -144,9 +144,19 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class SheetSpec:
+    """Pictures of height x width in rows of `columns`, by their receipts; an empty one is a place that stays grey."""
+
+    receipts: tuple[str, ...]
+    columns: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
 class Order:
     """A picture that somebody asked for. recipe: all of it as bytes, from which it can be rendered again; renderer:
-    which one the recipe is for."""
+    which one the recipe is for; sheet: where it is one of several, of which spec names the room."""
 
     tenant: str
     spec: RenderSpec
@@ -154,6 +164,7 @@ class Order:
     renderer: str
     generation: Generation | None
     recipe: bytes
+    sheet: SheetSpec | None = None
 
     @property
     def generated(self) -> bool:

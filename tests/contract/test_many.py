@@ -1,5 +1,6 @@
 """Comparisons and batches against the running services."""
 
+import io
 import time
 import uuid
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 from google.longrunning import operations_pb2 as longrunning
+from PIL import Image
 
 from roomviz.client import Client
 from roomviz.errors import InvalidArgument, NotFound
@@ -85,6 +87,15 @@ def test_a_comparison_streams_each_tile_and_then_the_sheet(client: Client, analy
     assert np.abs(small.astype(int) - decode_rgb(second.image)).mean() < 4
     # And it can be made again.
     assert client.rerender(second.receipt) == second.image
+    # The sheet is as good as its tiles: made again byte for byte, and what is done to it is seen.
+    assert client.rerender(last.sheet.receipt) == last.sheet.image
+    found = client.verify(last.sheet.image)
+    assert (found.verdict, found.receipt) == (visualizations_pb2.RENDER_VERDICT_UNTOUCHED, last.sheet.receipt)
+    sheet[40:90, 40:120] = 0
+    painted = io.BytesIO()
+    xmp = Image.open(io.BytesIO(last.sheet.image)).info["xmp"]
+    Image.fromarray(sheet).save(painted, "JPEG", quality=95, xmp=xmp)
+    assert client.verify(painted.getvalue()).verdict == visualizations_pb2.RENDER_VERDICT_ALTERED
 
 
 @covers("roomviz.v1.VisualizationService/CompareVisualizations")
@@ -141,6 +152,7 @@ def test_the_compositor_compares_what_has_errors_only(running: Running):
         parts = [a.part for a in stub.Compare(request, timeout=10, metadata=[("x-roomviz-tenant", "demo")])]
 
         assert [p.WhichOneof("part") for p in parts] == ["tile", "tile", "sheet"]
+        assert not parts[-1].sheet.receipt  # of nothing but grey
         assert parts[0].tile.error == slot.error
         empty = compositor_pb2.CompareRequest(tile_px=128)
         refused = refusal(lambda: stub.Compare(empty, timeout=10, metadata=[("x-roomviz-tenant", "demo")]))

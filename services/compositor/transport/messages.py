@@ -17,6 +17,7 @@ from services.compositor.ports import (
     Output,
     PlacedThing,
     RenderSpec,
+    SheetSpec,
     ThingSpec,
 )
 from services.compositor.transport.layouts import layout_from_proto
@@ -51,6 +52,22 @@ def order_of(
     return _order(recipe, recipe.SerializeToString(deterministic=True))
 
 
+def sheet_order(tenant: str, room: str, sheet: SheetSpec) -> Order:
+    """A sheet of pictures that have receipts."""
+    recipe = compositor_pb2.Recipe(
+        tenant=tenant,
+        spec=compositor_pb2.RenderSpec(room=room),
+        renderer=renderer(),
+        sheet=compositor_pb2.Sheet(
+            receipts=sheet.receipts,
+            columns=sheet.columns,
+            tile_width_px=sheet.width,
+            tile_height_px=sheet.height,
+        ),
+    )
+    return _order(recipe, recipe.SerializeToString(deterministic=True))
+
+
 def order_from_recipe(data: bytes) -> Order:
     """What was asked for once. Its receipt is the digest of the stored bytes, however they would be written today."""
     return _order(compositor_pb2.Recipe.FromString(data), data)
@@ -61,7 +78,11 @@ def _order(p: compositor_pb2.Recipe, data: bytes) -> Order:
     output = Output(FORMATS[o.format], VIEWS[o.view], o.long_side_px, o.preview)
     g = p.generation
     generation = Generation(g.surface.mask_key, g.prompt, g.seed) if p.HasField("generation") else None
-    return Order(p.tenant, spec_from_proto(p.spec), output, p.renderer, generation, data)
+    s = p.sheet
+    sheet = None
+    if p.HasField("sheet"):
+        sheet = SheetSpec(tuple(s.receipts), s.columns, s.tile_height_px, s.tile_width_px)
+    return Order(p.tenant, spec_from_proto(p.spec), output, p.renderer, generation, data, sheet)
 
 
 def verified_to_proto(v: Verified) -> visualizations_pb2.VerifyRenderResponse:
@@ -245,7 +266,11 @@ def slot_from_proto(tenant: str, p: compositor_pb2.CompareSlot, tile_px: int) ->
 def compared_to_proto(part: Tile | Sheet) -> visualizations_pb2.CompareVisualizationsResponse:
     if isinstance(part, Sheet):
         sheet = visualizations_pb2.ComparedSheet(
-            image=part.data, width_px=part.width, height_px=part.height, columns=part.columns
+            image=part.data,
+            width_px=part.width,
+            height_px=part.height,
+            columns=part.columns,
+            receipt=part.receipt,
         )
         return visualizations_pb2.CompareVisualizationsResponse(sheet=sheet)
     tile = visualizations_pb2.ComparedTile(

@@ -1,16 +1,14 @@
 """Render variants of one room side by side, each told as soon as it is ready."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from roomviz.errors import InvalidArgument, RoomvizError, unwrap
-from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode
 from services.compositor.domain.sheet import Grid, grey_sheet
-from services.compositor.ports import Order
+from services.compositor.ports import Order, SheetSpec
 from services.compositor.usecases.picture import MakePicture, size_of
-from services.compositor.usecases.renderer import PREVIEW_QUALITY
 
 VARIANTS_MAX = 64
 TILE_MIN, TILE_MAX = 128, 2048
@@ -34,17 +32,21 @@ class Tile:
 
 @dataclass(frozen=True)
 class Sheet:
-    """All of them in a JPEG."""
+    """All of them in a JPEG, and its receipt where there is anything on it."""
 
     data: bytes
     height: int
     width: int
     columns: int
+    receipt: str
 
 
 @dataclass(frozen=True)
 class Compare:
+    """order_of: the order of a sheet of a tenant's room."""
+
     make: MakePicture
+    order_of: Callable[[str, str, SheetSpec], Order]
 
     async def __call__(
         self, slots: Sequence[Order | RoomvizError], columns: int, tile_px: int
@@ -62,6 +64,7 @@ class Compare:
         # Where nothing can be rendered, the sheet is grey all over, of whatever shape.
         height, width = size_of(orders[0]) if orders else (tile_px, tile_px)
         grid = Grid(len(slots), columns, height, width)
+        receipts = [""] * len(slots)
         if grid.pixels > SHEET_PIXELS_MAX:
             raise InvalidArgument(
                 "COMPARISON_TOO_LARGE",
@@ -86,6 +89,7 @@ class Compare:
                 return Tile(*at, failure)
             if made.picture is not None:
                 sheet[grid.place(index)] = made.picture
+                receipts[index] = slot.receipt
             return Tile(*at, made.data, slot.receipt)
 
         # The first alone: what all share (photo, masks, light, plates) is then made once, and lies in memory.
@@ -101,6 +105,9 @@ class Compare:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        with stage("encode"):
-            data = await self.make.renderer.encoded(sheet, "jpeg", quality=PREVIEW_QUALITY)
-        yield Sheet(data, *grid.size, grid.columns)
+        whole = None
+        if any(receipts):
+            spec = SheetSpec(tuple(receipts), grid.columns, height, width)
+            whole = self.order_of(orders[0].tenant, orders[0].spec.room, spec)
+        data = await self.make.sheet(sheet, whole)
+        yield Sheet(data, *grid.size, grid.columns, whole.receipt if whole else "")

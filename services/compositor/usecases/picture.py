@@ -14,7 +14,7 @@ from services.compositor.domain.perspective import Plane
 from services.compositor.ports import Order, PlacedThing, Recipes
 from services.compositor.usecases.budget import Budget, memory_of
 from services.compositor.usecases.generate import Generate
-from services.compositor.usecases.renderer import Renderer, check
+from services.compositor.usecases.renderer import PREVIEW_QUALITY, Renderer, check
 from services.compositor.usecases.report import Color, colors_of, scales_of
 
 Progress = Callable[[str, int], Awaitable[None]]
@@ -64,9 +64,16 @@ class MakePicture:
             raise unwrap(failed) from failed
         return made.result()
 
+    async def sheet(self, pixels: Image, order: Order | None) -> bytes:
+        """A sheet as it is written, its recipe kept; nothing can be made again of one that is grey all over."""
+        if order is not None:
+            await self.recipes.keep(order)
+        with stage("encode"):
+            return await self.renderer.encoded(pixels, "jpeg", _packet(order) if order else b"", PREVIEW_QUALITY)
+
     async def _make(self, order: Order, height: int, width: int, progress: Progress, report: bool) -> Made:
         spec, output = order.spec, order.output
-        packet = xmp.packet(xmp.Mark(order.receipt, order.renderer, order.generated))
+        packet = _packet(order)
         await progress("render", 10)
         if order.generation is not None:
             if self.generate is None:
@@ -112,6 +119,10 @@ class MakePicture:
         if made.coverage is not None:
             return views.layer(made.photo, made.picture, made.coverage)
         return made.picture
+
+
+def _packet(order: Order) -> bytes:
+    return xmp.packet(xmp.Mark(order.receipt, order.renderer, order.generated))
 
 
 def _as_preview(order: Order) -> bool:

@@ -7,8 +7,9 @@ from enum import StrEnum
 from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
 from services.compositor.domain import xmp
 from services.compositor.domain.difference import Difference
+from services.compositor.domain.sheet import Grid, grey_sheet
 from services.compositor.domain.version import renderer
-from services.compositor.ports import Judge, Order, Recipes
+from services.compositor.ports import Judge, Order, Recipes, SheetSpec
 from services.compositor.usecases.picture import Made, MakePicture
 
 
@@ -39,7 +40,16 @@ class Rerender:
                 "the picture was made by another renderer than this one, whose bytes would differ",
                 {"renderer": order.renderer, "this": renderer()},
             )
-        return await self.make(order)
+        return await self.make(order) if order.sheet is None else await self._sheet(order, order.sheet)
+
+    async def _sheet(self, order: Order, spec: SheetSpec) -> Made:
+        grid = Grid(len(spec.receipts), spec.columns, spec.height, spec.width)
+        pixels = await self.make.renderer.run(grey_sheet, grid)
+        for index, receipt in enumerate(spec.receipts):
+            if receipt and (tile := (await self(order.tenant, receipt)).picture) is not None:
+                pixels[grid.place(index)] = tile
+        height, width = grid.size
+        return Made(await self.make.sheet(pixels, order), width, height)
 
 
 class Verdict(StrEnum):

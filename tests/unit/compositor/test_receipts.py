@@ -23,7 +23,7 @@ from services.compositor.adapters.plates import StoredPlates
 from services.compositor.domain import xmp
 from services.compositor.domain.difference import Difference, difference
 from services.compositor.ports import Order
-from services.compositor.transport.messages import order_from_recipe, order_of
+from services.compositor.transport.messages import order_from_recipe, order_of, sheet_order
 from services.compositor.usecases.budget import Budget
 from services.compositor.usecases.compare import Compare
 from services.compositor.usecases.picture import MakePicture
@@ -453,5 +453,5 @@ async def test_a_sheet_that_no_jpeg_can_hold_is_refused_before_it_is_made(fresh:
     order = order_of("a", tall, output("JPEG", long_side_px=1024))
 
     with pytest.raises(InvalidArgument, match="too many to write as JPEG"):
-        async for _ in Compare(make)([order] * 64, 1, 1024):
+        async for _ in Compare(make, sheet_order)([order] * 64, 1, 1024):
             pass
