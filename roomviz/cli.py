@@ -800,6 +800,9 @@ def quantity(
             f"{b.pieces} pieces: {b.whole} whole, {b.cut} cut ({b.from_offcuts} of them from offcuts), waste {b.waste:.0%}",
             highlight=False,
         )
+        if made.HasField("border"):
+            edge = made.border
+            out.print(f"border: {between(edge.boxes, 'boxes')}, {edge.whole} whole, {edge.cut} cut", highlight=False)
     elif made.HasField("rolls"):
         out.print(f"rolls: {between(made.rolls.rolls, 'rolls')}, {made.rolls.drops} drops", highlight=False)
     elif made.HasField("paint"):

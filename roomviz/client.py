@@ -341,6 +341,17 @@ class Client:
         return layouts_pb2.Layout(pattern=f"PATTERN_{(pattern or 'unspecified').upper()}", **fields)
 
     @staticmethod
+    def border(outline: Points, sku: str = "", width_m: float = 0.0, piece_length_m: float = 0.0) -> layouts_pb2.Border:
+        """For `layout`: a border along a polygon of metres on the surface's plane, of a product's pieces, or cut from the
+        field's."""
+        return layouts_pb2.Border(
+            product=f"products/{sku}" if sku else "",
+            width_m=width_m,
+            piece_length_m=piece_length_m,
+            outline=[layouts_pb2.PlanePoint(x_m=x, y_m=y) for x, y in outline],
+        )
+
+    @staticmethod
     def apply(
         sku: str,
         surface_id: str = "",

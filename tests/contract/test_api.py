@@ -981,6 +981,45 @@ def test_layouts_that_cannot_be_laid_are_refused(api: Api, client: Client, analy
     assert ask("FLR-WALNUT", client.layout("plank", border=crossed)).reason == "LAYOUT_INVALID"
 
 
+@covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.QuantityService/EstimateQuantity")
+def test_a_border_is_laid_of_a_product_of_its_own(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    floor = next(s for s in analyzed.surfaces if s.surface_id == "floor-1")
+    x, y, w, h = floor.bbox_px
+    plane = np.array(floor.plane.homography).reshape(3, 3)
+    middle = project(np.linalg.inv(plane), np.array([[x + 0.5 * w, y + 0.7 * h]]))[0]
+    around = [(middle[0] + a, middle[1] + b) for a, b in ((-0.5, -0.45), (0.5, -0.45), (0.5, 0.45), (-0.5, 0.45))]
+
+    def laid(border: layouts_pb2.Border) -> visualizations_pb2.PreviewVisualizationResponse:
+        tiles = [client.apply("TIL-CERAMIC-WHITE", surface_id="floor-1", layout=client.layout("grid", border=border))]
+        return client.preview_details(analyzed.room, tiles)
+
+    own = client.border(around, "TIL-TERRACOTTA")
+    red, white = laid(own), laid(client.border(around, width_m=0.2, piece_length_m=0.2))
+
+    assert [c.product for c in red.colors] == ["products/TIL-CERAMIC-WHITE", "products/TIL-TERRACOTTA"]
+    both = [decode_rgb(p.image).astype(int) for p in (red, white)]
+    scale = red.width_px / api.rooms.GetRoom(rooms_pb2.GetRoomRequest(name=analyzed.room)).room.width_px
+    steps = [(0, 0), (0, 0.1), (-0.4, 0), (0.4, 0), (0, -0.35), (0.62, 0)]
+    places = middle + np.array(steps)
+    inside = []
+    for px, py in (project(plane, places) * scale).round().astype(int):
+        window = (slice(py - 2, py + 3), slice(px - 2, px + 3))
+        a, b = (p[window].mean((0, 1)) for p in both)
+        inside.append(bool((a[0] - a[2]) - (b[0] - b[2]) > 25))
+    assert inside == [False, False, True, True, True, False]
+    # And bought apart from the field.
+    outline = [(p[0], p[1]) for p in around]
+    layout = client.layout("grid", border=own)
+    bought = client.quantity(analyzed.room, "floor-1", "TIL-CERAMIC-WHITE", outline=outline, layout=layout)
+    assert bought.border.pieces == 2 * (5 + 5)
+    assert bought.border.boxes.value >= 1
+    assert bought.boxes.whole + bought.boxes.cut >= 0.6 * 0.5 / 0.09
+    for sku, reason in (("PNT-SAGE", "LAYOUT_INVALID"), ("NO-SUCH-SKU", "PRODUCT_NOT_FOUND")):
+        with pytest.raises(RoomvizError) as refused:
+            laid(client.border(around, sku))
+        assert refused.value.reason == reason
+
+
 @covers("roomviz.v1.VisualizationService/PreviewVisualization")
 def test_a_measured_length_scales_what_is_laid_and_says_so(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
     oak = [client.apply("FLR-WALNUT", surface_id="floor-1")]

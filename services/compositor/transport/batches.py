@@ -74,9 +74,14 @@ class BatchPullers:
         context.enter(context.RequestContext(taken.operation, taken.tenant, math.inf, background=True))
         plan = compositor_pb2.BatchPlan.FromString(taken.plan)
         item = compositor_pb2.BatchPlanItem.FromString(taken.item)
+        if not item.HasField("layout"):  # nothing that a border could lie around
+            fields = [layer for layer in plan.spec.layers if not layer.border_alone]
+            del plan.spec.layers[:]
+            plan.spec.layers.extend(fields)
         for layer in plan.spec.layers:
-            layer.product = item.product
-            layer.material.CopyFrom(item.material)
+            if not layer.border_alone:
+                layer.product = item.product
+                layer.material.CopyFrom(item.material)
             if item.HasField("layout"):
                 layer.layout.CopyFrom(item.layout)
         return await self._render(taken.operation, taken.index, order_of(taken.tenant, plan.spec, plan.output))

@@ -21,19 +21,22 @@ MATCHES = {
 }
 
 
-def layout_from_proto(p: layouts_pb2.Layout, material: products_pb2.Material, rotation_deg: float) -> d.Layout:
+def layout_from_proto(
+    p: layouts_pb2.Layout, material: products_pb2.Material, rotation_deg: float, border_alone: bool = False
+) -> d.Layout:
     """The layout of a material's pieces.
 
     Args:
         p: with a pattern other than PATTERN_TEXTURE.
         material: whose pieces, and for what comes by the roll whose face, have sizes.
         rotation_deg: the application's.
+        border_alone: without the field that the border lies around.
 
     Raises:
         InvalidArgument: LAYOUT_INVALID, with what to change.
     """
     try:
-        return _layout(p, material, rotation_deg)
+        return _bordered(p, None) if border_alone else _layout(p, material, rotation_deg)
     except ValueError as error:
         raise InvalidArgument("LAYOUT_INVALID", str(error), {"pattern": _name(p.pattern)}) from error
 
@@ -53,8 +56,10 @@ def _layout(p: layouts_pb2.Layout, material: products_pb2.Material, rotation_deg
     if p.pattern == layouts_pb2.PATTERN_PLANK:
         rotation_deg += PLANK_DEG
     field = d.Layout(PATTERNS[p.pattern](p, material), x, y, rotation_deg, p.phase.x_m, p.phase.y_m, p.seed)
-    if not p.HasField("border"):
-        return field
+    return _bordered(p, field) if p.HasField("border") else field
+
+
+def _bordered(p: layouts_pb2.Layout, field: d.Layout | None) -> d.Layout:
     outline = tuple((corner.x_m, corner.y_m) for corner in p.border.outline)
     border = d.Bordered(outline, p.border.width_m, p.border.piece_length_m, field, p.grout.width_m)
     return d.Layout(border, seed=p.seed)

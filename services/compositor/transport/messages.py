@@ -186,7 +186,7 @@ def placed_to_proto(p: PlacedThing) -> visualizations_pb2.PlacedThing:
 def laid_from_proto(layer: compositor_pb2.Layer) -> Laid:
     layout, material = layer.layout, layer.material
     return Laid(
-        layout_from_proto(layout, material, layer.rotation_deg),
+        layout_from_proto(layout, material, layer.rotation_deg, layer.border_alone),
         material.face_digest,
         material.face_width_m,
         material.face_height_m,

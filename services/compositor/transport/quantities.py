@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from roomviz.internal.compositor.v1 import compositor_pb2
-from roomviz.v1 import layouts_pb2, quantities_pb2
+from roomviz.v1 import layouts_pb2, products_pb2, quantities_pb2
 from services.compositor.domain.quantity import Finding, Interval
 from services.compositor.domain.quantity.boxes import Boxes
 from services.compositor.transport.layouts import layout_from_proto
@@ -13,7 +13,7 @@ from services.compositor.transport.messages import (
     plane_from_proto,
     reference_from_proto,
 )
-from services.compositor.usecases.quantity import Packaging, Quantity, QuantityAsk
+from services.compositor.usecases.quantity import BorderPieces, Packaging, Quantity, QuantityAsk
 
 CUTS_MAX = 100
 Points = tuple[tuple[float, float], ...]
@@ -45,7 +45,12 @@ def ask_from_proto(p: compositor_pb2.EstimateQuantityRequest) -> QuantityAsk:
         tuple(corners_from_proto(c) for c in asked.planes),
         reference_from_proto(asked.reference) if asked.HasField("reference") else None,
         p.focal_length_px,
+        _border(p.border) if p.HasField("border") else None,
     )
+
+
+def _border(material: products_pb2.Material) -> BorderPieces:
+    return BorderPieces(material.piece_length_m, material.piece_width_m, material.packaging.pieces_per_box)
 
 
 def _points(polygon: quantities_pb2.PlanePolygon) -> Points:
@@ -62,6 +67,8 @@ def quantity_to_proto(q: Quantity) -> quantities_pb2.EstimateQuantityResponse:
     )
     if q.boxes is not None and q.count is not None:
         out.boxes.CopyFrom(_boxes(q.boxes, q.count))
+        if q.border is not None and q.border_count is not None:
+            out.border.CopyFrom(_boxes(q.border, q.border_count))
     elif q.rolls is not None and q.count is not None:
         drops = sum(len(roll) for roll in q.rolls.cut)
         out.rolls.CopyFrom(

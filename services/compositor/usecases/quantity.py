@@ -14,7 +14,7 @@ from roomviz.imaging.codec import Image, preview_size, resize
 from roomviz.imaging.homography import Matrix, scaled
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import perspective
-from services.compositor.domain.layout import Bordered, Carpet, Layout, Mural, Wallpaper
+from services.compositor.domain.layout import Bond, Bordered, Carpet, Layout, Mural, Pattern, Wallpaper
 from services.compositor.domain.layout.polygon import Point
 from services.compositor.domain.perspective import Corners, Plane, Reference
 from services.compositor.domain.quantity import (
@@ -29,6 +29,7 @@ from services.compositor.domain.quantity import (
     Surface,
     area,
     baseline,
+    border_boxes,
     boxes,
     check,
     floor_corners,
@@ -61,6 +62,15 @@ class Packaging:
 
 
 @dataclass(frozen=True)
+class BorderPieces:
+    """What a border of its own product is laid of: pieces of length x width metres, so many in a box."""
+
+    length_m: float
+    width_m: float
+    pieces_per_box: int
+
+
+@dataclass(frozen=True)
 class QuantityAsk:
     """What to count.
 
@@ -88,6 +98,7 @@ class QuantityAsk:
     corners: tuple[Corners, ...] = ()
     reference: Reference | None = None
     focal_length_px: float = 0.0
+    border: BorderPieces | None = None
 
 
 def corrected(ask: QuantityAsk) -> QuantityAsk:
@@ -107,7 +118,7 @@ def corrected(ask: QuantityAsk) -> QuantityAsk:
 @dataclass(frozen=True)
 class Quantity:
     """boxes, rolls: for the best guess; count: of what is bought, for all of the scale's interval; None where the
-    material is sold by its area alone."""
+    material is sold by its area alone. border: of a border's own product."""
 
     area_m2: Interval
     covered: Patches
@@ -117,6 +128,8 @@ class Quantity:
     rolls: Rolls | None = None
     paint: Paint | None = None
     findings: list[Finding] = field(default_factory=list)
+    border: Boxes | None = None
+    border_count: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -172,9 +185,9 @@ def _check_sold(ask: QuantityAsk) -> None:
         told = sold.roll_length_m > 0
     else:
         told = laid is None or isinstance(laid, Carpet | Mural) or sold.pieces_per_box > 0
-    if not told:
+    if not told or (ask.border is not None and ask.border.pieces_per_box <= 0):
         raise FailedPrecondition("PRODUCT_WITHOUT_PACKAGING", "the product does not tell how it is sold")
-    if isinstance(laid, Bordered) and isinstance(laid.field.pattern, Wallpaper | Carpet | Mural):
+    if isinstance(laid, Bordered) and isinstance(_field(laid), Wallpaper | Carpet | Mural):
         raise InvalidArgument("LAYOUT_INVALID", "a border is counted around what is laid in pieces")
 
 
@@ -244,28 +257,46 @@ def _counted(ask: QuantityAsk, covered: Patches, open_border: float, scale: Inte
         except ValueError as error:
             raise FailedPrecondition("ROLL_TOO_SHORT", str(error)) from error
         return Quantity(square, covered, open_border, count, rolls=strips)
-    pattern = layout.pattern.field.pattern if isinstance(layout.pattern, Bordered) else layout.pattern
+    pattern = _field(layout.pattern)
     of = articles(pattern)
     _check_size(covered.scaled(scale.high), float(of.length_m.min()), float(of.width_m.min()))
     per_box = of.per_box(sold.pieces_per_box)
-    best = _bought(layout, covered, scale.value, per_box, ask.tiles)
-    ends = [_bought(layout, covered, k, per_box, ask.tiles).boxes for k in {scale.low, scale.high} - {scale.value}]
     findings = check(pattern, ask.rectified) if ask.tiles else []  # type: ignore[arg-type]
-    counts = [float(n) for n in (*ends, best.boxes)]
+
+    def bought(factor: float) -> tuple[Boxes, Boxes | None]:
+        """For a surface that is so many times as large as stated; a border's outline grows with it."""
+        larger = covered.scaled(factor)
+        if not isinstance(layout.pattern, Bordered):
+            return boxes(layout, larger, per_box, ask.tiles), None
+        try:
+            bordered = scaled_border(layout.pattern, factor)
+            field = boxes(replace(layout, pattern=bordered), larger, per_box, ask.tiles, border_too=ask.border is None)
+            return field, _border(bordered, larger, ask.border, ask.tiles) if ask.border else None
+        except ValueError as error:
+            raise InvalidArgument("LAYOUT_INVALID", str(error)) from error
+
+    ends = [bought(k) for k in {scale.low, scale.high} - {scale.value}]
+    best, border = bought(scale.value)
+    count = _interval(best, [field for field, _ in ends])
+    around = _interval(border, [edge for _, edge in ends if edge]) if border else None
     return Quantity(
-        square, covered, open_border, Interval(min(counts), counts[-1], max(counts)), boxes=best, findings=findings
+        square, covered, open_border, count, boxes=best, findings=findings, border=border, border_count=around
     )
 
 
-def _bought(layout: Layout, covered: Patches, factor: float, per_box: tuple[float, ...], turnable: bool) -> Boxes:
-    """Boxes for a surface that is so many times as large as stated; a border's outline grows with it."""
-    if not isinstance(layout.pattern, Bordered):
-        return boxes(layout, covered.scaled(factor), per_box, turnable)
-    try:
-        bordered = replace(layout, pattern=scaled_border(layout.pattern, factor))
-        return boxes(bordered, covered.scaled(factor), per_box, turnable)
-    except ValueError as error:
-        raise InvalidArgument("LAYOUT_INVALID", str(error)) from error
+def _field(pattern: Pattern) -> Pattern:
+    """What is laid inside of a border, where there is one."""
+    return pattern.field.pattern if isinstance(pattern, Bordered) and pattern.field else pattern
+
+
+def _border(border: Bordered, covered: Patches, laid_of: BorderPieces, turnable: bool) -> Boxes:
+    of = articles(Bond(laid_of.length_m, laid_of.width_m))
+    return border_boxes(border, covered, of, laid_of.pieces_per_box, turnable)
+
+
+def _interval(best: Boxes, others: list[Boxes]) -> Interval:
+    counts = [float(b.boxes) for b in (*others, best)]
+    return Interval(min(counts), counts[-1], max(counts))
 
 
 def _check_size(covered: Patches, length_m: float, width_m: float) -> None:

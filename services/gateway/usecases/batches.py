@@ -12,17 +12,17 @@ from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime import paging
 from roomviz.runtime.context import current
 from roomviz.runtime.rpc import invoke, to_status
-from roomviz.v1 import products_pb2, visualizations_pb2
+from roomviz.v1 import layouts_pb2, products_pb2, visualizations_pb2
 from services.gateway.domain.records import Operation, OperationState, Room, Visualization
 from services.gateway.ports import Calls, Objects, Operations
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.coverings import covering
-from services.gateway.usecases.layouts import layout_of
+from services.gateway.usecases.layouts import border_of, layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import finder_among
 from services.gateway.usecases.rooms import RoomCases, envelope
 from services.gateway.usecases.things import PLACEMENTS_MAX
-from services.gateway.usecases.visualizations import VisualizationCases
+from services.gateway.usecases.visualizations import VisualizationCases, add_border
 
 PRODUCTS_MAX = 10_000
 SIDE_MIN, SIDE_MAX = 128, 8192
@@ -143,7 +143,12 @@ class BatchCases:
         found = await self.rooms.analysis(room)
 
         things = [p.product for p in request.staging.placements]
-        find = await finder_among(self.calls, [*request.products, *things])
+        laid = None
+        if request.application.HasField("layout"):
+            laid = layouts_pb2.Layout()
+            laid.CopyFrom(request.application.layout)
+        edge = laid.border.product if laid else ""
+        find = await finder_among(self.calls, [*request.products, *things, edge])
 
         async def find_things(name: str) -> products_pb2.Product:
             return await find(name) if name else products_pb2.Product(material=products_pb2.Material())
@@ -153,6 +158,10 @@ class BatchCases:
         target.CopyFrom(request.application)
         target.ClearField("layout")
         spec = await self.visualizations.spec(room, found, [target], request.staging, find_things)
+        border = await border_of(laid, find)
+        if border is not None:
+            for field in list(spec.layers):
+                add_border(spec, field, border)
         output = compositor_pb2.Output(
             format=request.format or visualizations_pb2.IMAGE_FORMAT_JPEG,
             view=visualizations_pb2.VIEW_AFTER,
@@ -164,11 +173,10 @@ class BatchCases:
         for name in request.products:
             item = plan.items.add(product=name)
             try:
-                laid = visualizations_pb2.Application(product=name, finish=request.application.finish)
-                product = await covering(laid, find)
-                layout = layout_of(
-                    request.application.layout if request.application.HasField("layout") else None, product
-                )
+                asked = visualizations_pb2.Application(product=name, finish=request.application.finish)
+                product = await covering(asked, find)
+                layout = layout_of(laid, product)
+                await border_of(layout, find)
                 if layout is not None:
                     item.layout.CopyFrom(layout)
                 item.material.CopyFrom(product.material)

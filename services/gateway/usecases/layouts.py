@@ -5,6 +5,7 @@ Whether a pattern can be laid with the material's pieces the compositor knows.
 
 from roomviz.errors import InvalidArgument
 from roomviz.v1 import layouts_pb2, products_pb2
+from services.gateway.usecases.products import Find
 
 # Metres, but for the angle.
 RANGES = {
@@ -53,6 +54,35 @@ def layout_of(asked: layouts_pb2.Layout | None, product: products_pb2.Product) -
     return out
 
 
+async def border_of(layout: layouts_pb2.Layout | None, find: Find) -> products_pb2.Product | None:
+    """The product that a layout's border has of its own, whose pieces give the border the sizes that are not set; None
+    where it is cut from the field's.
+
+    Raises:
+        InvalidArgument: LAYOUT_INVALID, PATTERN_WITHOUT_FACE, PRODUCT_NOT_A_MATERIAL.
+        NotFound: PRODUCT_NOT_FOUND.
+    """
+    if layout is None or not layout.border.product:
+        return None
+    product = await find(layout.border.product)
+    material = product.material
+    if not product.HasField("material"):
+        raise InvalidArgument(
+            "PRODUCT_NOT_A_MATERIAL", f"{product.sku} is a thing, and no border", {"product": product.name}
+        )
+    if not (material.piece_length_m > 0 and material.piece_width_m > 0):
+        raise _invalid("border.product", f"comes in pieces; {product.sku} does not")
+    if not material.face_digest:
+        raise InvalidArgument(
+            "PATTERN_WITHOUT_FACE",
+            f"{product.sku} has only a texture of pieces already laid; a border needs a face",
+            {"sku": product.sku},
+        )
+    layout.border.width_m = layout.border.width_m or material.piece_width_m
+    layout.border.piece_length_m = layout.border.piece_length_m or material.piece_length_m
+    return product
+
+
 def _completed(asked: layouts_pb2.Layout, own: layouts_pb2.Layout) -> layouts_pb2.Layout:
     """What is set in `asked`, and the rest of the material's own. A grout, a point, a border is taken whole."""
     out = layouts_pb2.Layout()
@@ -89,8 +119,10 @@ def _check(asked: layouts_pb2.Layout) -> None:
     for name, point in (("origin", asked.origin), ("phase", asked.phase)):
         _check_point(name, point)
     if asked.HasField("border"):
-        _within("border.width_m", asked.border.width_m, 0.01, 10)
-        _within("border.piece_length_m", asked.border.piece_length_m, 0.01, 10)
+        for name in ("width_m", "piece_length_m"):
+            size = getattr(asked.border, name)
+            if size or not asked.border.product:  # which else has sizes of its own
+                _within(f"border.{name}", size, 0.01, 10)
         if not 3 <= len(asked.border.outline) <= CORNERS_MAX:
             raise _invalid("border.outline", f"has 3 to {CORNERS_MAX} corners")
         for corner in asked.border.outline:

@@ -8,7 +8,7 @@ from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.rpc import invoke
 from roomviz.v1 import quantities_pb2
 from services.gateway.ports import Calls
-from services.gateway.usecases.layouts import layout_of
+from services.gateway.usecases.layouts import border_of, layout_of
 from services.gateway.usecases.products import finder
 from services.gateway.usecases.rooms import RoomCases
 from services.gateway.usecases.surfaces import masked, surface_of
@@ -32,7 +32,8 @@ class QuantityCases:
         room = await self.rooms.get(request.room)
         found = await self.rooms.analysis(room)
         surface, key = surface_of(found, request.surface_id)
-        product = await finder(self.calls)(request.product)
+        find = finder(self.calls)
+        product = await find(request.product)
         if not product.HasField("material"):
             raise InvalidArgument(
                 "PRODUCT_NOT_A_MATERIAL", f"{product.name} covers no surface", {"product": product.name}
@@ -40,6 +41,7 @@ class QuantityCases:
         layout = layout_of(request.layout if request.HasField("layout") else None, product)
         if layout is None and product.material.HasField("layout"):  # its texture shows it laid so
             layout = product.material.layout
+        border = await border_of(layout, find)
         ask = compositor_pb2.EstimateQuantityRequest(
             request=request,
             layer=compositor_pb2.Layer(
@@ -56,6 +58,7 @@ class QuantityCases:
             height_px=room.height,
             focal_length_px=found.analysis.quality.focal_length_px,
             tiles=TILE in product.category.split("."),
+            border=border.material if border else None,
         )
         answer: compositor_pb2.EstimateQuantityResponse = await invoke(self.calls.compositor.EstimateQuantity, ask)
         return answer.quantity

@@ -13,13 +13,13 @@ from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.internal.segmentation.v1 import segmentation_pb2
 from roomviz.runtime.context import current
 from roomviz.runtime.rpc import invoke, invoke_for_stream, invoke_with_stream
-from roomviz.v1 import rooms_pb2, visualizations_pb2
+from roomviz.v1 import products_pb2, rooms_pb2, visualizations_pb2
 from services.gateway.domain.happenings import Event, Type
 from services.gateway.domain.records import Operation, Room, Visualization
 from services.gateway.ports import Calls, Happenings, Objects, Operations, Visualizations
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.coverings import covering
-from services.gateway.usecases.layouts import layout_of
+from services.gateway.usecases.layouts import border_of, layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import Find, finder
 from services.gateway.usecases.rooms import RoomCases, envelope
@@ -185,6 +185,7 @@ class VisualizationCases:
                 raise InvalidArgument("ROTATION_INVALID", "rotation_deg must be a number of degrees")
             product = await covering(application, find)
             layout = layout_of(application.layout if application.HasField("layout") else None, product)
+            border = await border_of(layout, find)
             for surface, key in _targets(application, found):
                 spec.layers.add(
                     surface=surface,
@@ -194,6 +195,8 @@ class VisualizationCases:
                     layout=layout,
                     product=product.name,
                 )
+                if border is not None:
+                    add_border(spec, spec.layers[-1], border)
         await add_things(spec, list(staging.placements), found, find)
         if spec.things or staging.planes or staging.HasField("reference"):  # which depend on the whole room
             for surface, key in masked(found):
@@ -205,6 +208,14 @@ class VisualizationCases:
         white = (rooms_pb2.SURFACE_KIND_WALL, rooms_pb2.SURFACE_KIND_CEILING)
         spec.white_mask_keys.extend(k for s, k in masked(found) if s.kind in white)
         return spec
+
+
+def add_border(spec: compositor_pb2.RenderSpec, field: compositor_pb2.Layer, border: products_pb2.Product) -> None:
+    """Over the field's own border, which would else show through its joint."""
+    layer = spec.layers.add()
+    layer.CopyFrom(field)
+    layer.material.CopyFrom(border.material)
+    layer.product, layer.border_alone = border.name, True
 
 
 def _applied(spec: compositor_pb2.RenderSpec) -> list[Event]:

@@ -8,6 +8,7 @@ import numpy as np
 from services.compositor.domain.layout.piece import NO_PIECE, Array, Box, Edges, Located, Outlines, pack, require
 from services.compositor.domain.layout.placement import Layout, locate
 from services.compositor.domain.layout.polygon import Point, area, inner_distances, inset, inside_distance
+from services.compositor.domain.layout.strips import Carpet
 
 # Index in the cell that marks pieces of the border, which no field's pattern uses; and their kind.
 BORDER = 255
@@ -29,12 +30,12 @@ class Side:
 
 @dataclass(frozen=True)
 class Bordered:
-    """A border along an outline, mitred at its corners; inside the field's layout, outside NO_PIECE.
+    """A border along an outline, mitred at its corners; inside the field's layout, or NO_PIECE without one; outside NO_PIECE.
 
     outline: corners of a simple polygon on the surface, metres, in either sense.
     border_m: width of the border's pieces.
     piece_m: their length; on each side they are cut alike to fit it; the first and the last are cut to the mitre.
-    field: what lies inside, with its own origin and rotation.
+    field: what lies inside, with its own origin and rotation; None: another material, laid apart.
     grout_m: in the border and around the field.
 
     In the border's joints, and around the field, distances are those to the nearest side's line. Raises ValueError
@@ -44,7 +45,7 @@ class Bordered:
     outline: tuple[Point, ...]
     border_m: float
     piece_m: float
-    field: Layout
+    field: Layout | None
     grout_m: float = 0.0
 
     def __post_init__(self) -> None:
@@ -77,10 +78,10 @@ class Bordered:
 
     def at(self, x: Array, y: Array, seed: int) -> Located:
         gap = inside_distance(x, y, self.inner)
-        field = locate(self.field, x, y)
+        field = locate(self.field or Layout(Carpet()), x, y)
         out = replace(
             field,
-            piece=np.where(gap >= 0, field.piece, NO_PIECE),
+            piece=np.where((gap >= 0) & (self.field is not None), field.piece, NO_PIECE),
             distance=np.minimum(field.distance, np.where(gap >= 0, gap - self.grout_m / 2, -np.inf)),
         )
         free = gap < 0
@@ -117,7 +118,7 @@ class Bordered:
     def edges(self, located: Located) -> tuple[Edges, ...]:
         """The field's joints, and the border's own; in the other's part each has width 0."""
         border = located.kind == BORDER
-        own = self.field.pattern.edges(located)
+        own = self.field.pattern.edges(located) if self.field else ()
         ends, sides = np.minimum(located.u, located.length - located.u), located.width - located.v
         # What is nearer than all of these is a mitre, or the joint around the field. And where an end is nearer
         # than what is nearest, it is none: at a mitre a piece does not end where its bounding rectangle does.
@@ -142,7 +143,7 @@ class Bordered:
 
     def grout_fraction(self) -> float:
         """The field's."""
-        return self.field.pattern.grout_fraction()
+        return self.field.pattern.grout_fraction() if self.field else 0.0
 
     def window(self, located: Located, seed: int) -> None:
         return None

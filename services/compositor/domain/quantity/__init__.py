@@ -1,6 +1,6 @@
 """Quantity: what to buy for a surface, by laying the very layout that is shown. Needs no picture."""
 
-from services.compositor.domain.quantity.boxes import Boxes, CutSize, boxes
+from services.compositor.domain.quantity.boxes import Boxes, CutSize, border_boxes, boxes
 from services.compositor.domain.quantity.paint import Paint, paint
 from services.compositor.domain.quantity.rolls import Drop, Rolls, rolls
 from services.compositor.domain.quantity.rules import Finding, Rule, check
@@ -23,6 +23,7 @@ __all__ = [
     "Surface",
     "area",
     "baseline",
+    "border_boxes",
     "boxes",
     "check",
     "floor_corners",

@@ -9,11 +9,13 @@ import shapely
 from services.compositor.domain.layout import Bordered, Layout
 from services.compositor.domain.layout.border import BORDER
 from services.compositor.domain.layout.piece import require
-from services.compositor.domain.quantity.articles import articles
+from services.compositor.domain.quantity.articles import Articles, articles
 from services.compositor.domain.quantity.border import articles_for, field_of, pieces
 from services.compositor.domain.quantity.cuts import cuts
 from services.compositor.domain.quantity.stock import articles_needed, cut
 from services.compositor.domain.quantity.surface import Patches, Surface
+
+KERF_M = 0.003
 
 
 @dataclass(frozen=True)
@@ -51,26 +53,34 @@ class Boxes:
 
 
 def boxes(
-    layout: Layout, surface: Surface | Patches, per_box: tuple[float, ...], turnable: bool = True, kerf_m: float = 0.003
+    layout: Layout,
+    surface: Surface | Patches,
+    per_box: tuple[float, ...],
+    turnable: bool = True,
+    kerf_m: float = KERF_M,
+    border_too: bool = True,
 ) -> Boxes:
-    """Lay the layout on the surface and count. A border is cut from the largest article of its field.
+    """Lay the layout on the surface and count. A border is cut from the largest article of its field, or not counted.
 
     Args:
         per_box: pieces of each article in a box: of each length of plank, each size of Versailles, each hand of
             chevron; else one number. In the mean, where boxes differ.
         turnable: whether cut pieces may be turned to fit; False for boards with tongues and grooves.
         kerf_m: width of the saw's cut, metres.
+        border_too: whether the border comes from the same boxes; else `border_boxes` counts it.
 
     Raises:
         ValueError: a box that lacks an article, a pattern that is not bought in pieces, or a border wider than its pieces.
     """
     border = layout.pattern if isinstance(layout.pattern, Bordered) else None
     field = border.field if border else layout
+    if field is None:
+        raise ValueError("a border without a field is counted by itself")
     of = articles(field.pattern)
     require(len(per_box) == len(of.length_m), f"a box of this pattern holds {len(of.length_m)} articles")
     require(min(per_box) > 0, "boxes hold some of each article")
     require(kerf_m >= 0, "a saw's cut is at least 0 wide")
-    along = pieces(border, _patches(surface)) if border else Counter[tuple[float, float]]()
+    along = pieces(border, _patches(surface)) if border and border_too else Counter[tuple[float, float]]()
     inside = field_of(border, _patches(surface)) if border else surface
     if inside is None:
         raise ValueError("the border leaves no room for its field")
@@ -83,7 +93,7 @@ def boxes(
     laid = whole_m2 + float(shapely.area(needed.part).sum()) + sum(a * b * n for (a, b), n in along.items())
     spent, bought = float((used * piece_m2).sum()), float((count * np.array(per_box) * piece_m2).sum())
     return Boxes(
-        float(surface.polygon().area),
+        float((inside if border and not border_too else surface).polygon().area),
         laid,
         int(needed.whole.sum()),
         len(needed.part) + along.total(),
@@ -94,6 +104,41 @@ def boxes(
         1 - laid / spent if spent else 0.0,
         1 - spent / bought if bought else 0.0,
         _cut_list(needed.kind.tolist(), shapely.bounds(needed.part), along),
+    )
+
+
+def border_boxes(
+    border: Bordered,
+    surface: Surface | Patches,
+    of: Articles,
+    per_box: float,
+    turnable: bool = True,
+    kerf_m: float = KERF_M,
+) -> Boxes:
+    """The same of a border alone, laid of articles of one size, so many of them in a box.
+
+    Raises:
+        ValueError: no room for the border, or one that is wider than its pieces.
+    """
+    along = pieces(border, _patches(surface))
+    used = articles_for(along, of, turnable, kerf_m)
+    sizes = {(float(of.length_m[0]), float(of.width_m[0])), (float(of.width_m[0]), float(of.length_m[0]))}
+    cut = Counter({c: n for c, n in along.items() if not any(np.allclose(c, size, atol=1e-3) for size in sizes)})
+    laid = float(sum(a * b * n for (a, b), n in along.items()))
+    count = int(np.ceil(used.sum() / per_box - 1e-9))
+    spent, bought = float((used * of.area_m2).sum()), float(count * per_box * of.area_m2[0])
+    return Boxes(
+        laid,
+        laid,
+        along.total() - cut.total(),
+        cut.total(),
+        max(0, along.total() - int(used.sum())),
+        tuple(used.tolist()),
+        count,
+        bought,
+        1 - laid / spent if spent else 0.0,
+        1 - spent / bought if bought else 0.0,
+        _cut_list([], np.zeros((0, 4)), cut),
     )
 
 

@@ -98,6 +98,18 @@ def test_inside_of_a_border_lies_the_field():
     np.testing.assert_allclose(at.distance, field.distance)
 
 
+def test_a_border_alone_lies_where_it_lies_around_a_field_and_leaves_the_field_free():
+    x, y = np.random.default_rng(1).uniform(0, [[4.0], [3.0]], (2, 20_000))
+
+    alone = locate(Layout(Bordered(ROOM, 0.15, 0.3, None, 0.004)), x, y)
+    both = locate(Layout(Bordered(ROOM, 0.15, 0.3, FIELD, 0.004)), x, y)
+
+    border = both.kind == BORDER
+    assert 0.1 < border.mean() < 0.5
+    np.testing.assert_array_equal(alone.piece, np.where(border, both.piece, NO_PIECE))
+    np.testing.assert_array_equal(alone.distance[border], both.distance[border])
+
+
 def test_around_the_field_runs_a_joint():
     at = locate(Layout(Bordered(ROOM, 0.15, 0.3, FIELD, 0.004)), np.full(3, 1.07), np.array([0.1495, 0.152, 0.155]))
 

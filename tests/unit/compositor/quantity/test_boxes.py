@@ -19,7 +19,7 @@ from services.compositor.domain.layout import (
     Versailles,
     outlines,
 )
-from services.compositor.domain.quantity import Interval, Surface, area, boxes, over_scale
+from services.compositor.domain.quantity import Interval, Surface, area, border_boxes, boxes, over_scale
 from services.compositor.domain.quantity.articles import articles
 from services.compositor.domain.quantity.cuts import cuts
 from services.compositor.domain.quantity.stock import cut
@@ -279,6 +279,26 @@ def test_a_border_is_cut_from_pieces_of_its_own_and_the_field_is_what_is_left():
         (0.286, 0.2): 14,
     }
     assert both.laid_m2 >= room.polygon().area
+
+
+def test_a_border_of_its_own_tiles_takes_boxes_of_its_own():
+    room = Surface(tuple(rectangle(0, 0, 3, 2)))
+    field = Layout(Bond(0.3, 0.3), origin_x_m=0.2, origin_y_m=0.2)
+    border = Bordered(room.outline, 0.2, 0.3, field)
+
+    inside = boxes(Layout(border), room, (4,), border_too=False)
+    around = border_boxes(border, room, articles(Bond(0.3, 0.2)), 6)
+
+    assert inside.pieces == boxes(field, Surface(tuple(rectangle(0.2, 0.2, 2.8, 1.8))), (4,)).pieces
+    assert inside.area_m2 == pytest.approx(2.6 * 1.6)
+    # Ten whole tiles along each long side, their ends mitred; along each short one seven that are cut a little shorter.
+    assert (around.whole, around.parts, around.pieces, around.boxes) == (20, 14, (34,), 6)
+    assert {(c.length_m, c.width_m): c.count for c in around.cut_list} == {(0.286, 0.2): 14}
+    # Strips of half its width come two from a tile.
+    narrow = border_boxes(Bordered(room.outline, 0.09, 0.3, field), room, articles(Bond(0.3, 0.2)), 6)
+    assert (narrow.parts, narrow.pieces, narrow.from_offcuts) == (34, (17,), 17)
+    with pytest.raises(ValueError, match="larger than what the material comes in"):
+        border_boxes(Bordered(room.outline, 0.25, 0.3, field), room, articles(Bond(0.2, 0.2)), 6)
 
 
 def test_narrow_pieces_of_a_border_share_a_tile():

@@ -91,6 +91,10 @@ def test_a_border_runs_around_its_field():
 
     assert isinstance(found.pattern, d.Bordered)
     assert found.pattern.field == d.Layout(d.Bond(0.6, 0.1), rotation_deg=45)
+    alone = layout_from_proto(
+        layouts_pb2.Layout(pattern="PATTERN_GRID", border=border), products_pb2.Material(), 45, border_alone=True
+    )
+    assert alone == d.Layout(d.Bordered(found.pattern.outline, 0.2, 0.4, None))
 
 
 @pytest.mark.parametrize(
