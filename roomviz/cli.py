@@ -689,11 +689,12 @@ def compare(
 @app.command()
 def batch(
     room: Annotated[Path | None, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")] = None,
-    surface: Annotated[str, typer.Option(help="floor, wall, ceiling …, or the id of one surface.")] = "floor",
+    surface: Annotated[str, typer.Option(help="floor, wall, ceiling …, or the id of one surface.")] = "",
     material: Annotated[list[str] | None, typer.Option("--material", help="SKU. Once for each product.")] = None,
     skus: Annotated[Path | None, typer.Option(help="A file with a SKU a line.")] = None,
-    category: Annotated[str, typer.Option(help="All materials of it, such as flooring.")] = "",
-    rotate: Annotated[float, typer.Option(help="Turn the patterns, degrees.")] = 0.0,
+    category: Annotated[str, typer.Option(help="All of it, such as flooring, that can be laid, or placed.")] = "",
+    place: Annotated[bool, typer.Option("--place", help="They are things: each goes where it has most room.")] = False,
+    rotate: Annotated[float, typer.Option(help="Turn the patterns, or the things, degrees.")] = 0.0,
     format: Annotated[str, typer.Option(help="jpeg, png, webp or avif.")] = "jpeg",
     long_side: Annotated[int, typer.Option("--long-side", help="Of the pictures, in pixels; 0: a preview's.")] = 0,
     resume: Annotated[str, typer.Option(metavar="OPERATION", help="Go on with a batch: operations/…")] = "",
@@ -710,10 +711,16 @@ def batch(
         operation = resume
         if room is not None:
             wanted = [*(material or []), *(read(skus).decode(errors="replace").split() if skus else [])]
-            wanted += [p.sku for p in client.products(category) if p.HasField("material")] if category else []
+            sort = "cutout" if place else "material"
+            wanted += [p.sku for p in client.products(category) if p.HasField(sort)] if category else []
             found = uploaded(client, room, as_json)
-            kind = surface in KINDS
-            target = client.target("" if kind else surface, surface if kind else "", rotate)
+            target: visualizations_pb2.Application | visualizations_pb2.Placement
+            if place:
+                target = client.place("", surface_id=surface, rotation_deg=rotate)
+            else:
+                surface = surface or "floor"
+                kind = surface in KINDS
+                target = client.target("" if kind else surface, surface if kind else "", rotate)
             operation = client.start_batch(found.room, target, list(dict.fromkeys(wanted)), format, long_side)
             err.print(f"{operation} runs; if this is interrupted: roomviz batch --resume {operation}", highlight=False)
         if cancel:

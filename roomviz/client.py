@@ -445,9 +445,10 @@ class Client:
         scale: float = 1.0,
         mirrored: bool = False,
     ) -> visualizations_pb2.Placement:
-        """A thing at a pixel of the photo or at metres on its surface; without either, where there is most room."""
+        """A thing at a pixel of the photo or at metres on its surface; without either, where there is most room. No SKU:
+        for `start_batch`."""
         out = visualizations_pb2.Placement(
-            product=f"products/{sku}",
+            product=f"products/{sku}" if sku else "",
             surface_id=surface_id,
             rotation_deg=rotation_deg,
             scale=scale,
@@ -593,7 +594,7 @@ class Client:
     def start_batch(
         self,
         room: str,
-        target: visualizations_pb2.Application,
+        target: visualizations_pb2.Application | visualizations_pb2.Placement,
         skus: Sequence[str],
         format: str = "jpeg",
         long_side_px: int = 0,
@@ -601,10 +602,11 @@ class Client:
         staging: visualizations_pb2.Staging | None = None,
     ) -> str:
         """Begin to render each of these products on one room, with the same staging; returns `operations/{operation}`, see
-        `finish_batch`."""
+        `finish_batch`. target: where materials go (`target`), or how things are placed (`place` of no SKU)."""
         request = visualizations_pb2.BatchVisualizationsRequest(
             room=room,
-            application=target,
+            application=target if isinstance(target, visualizations_pb2.Application) else None,
+            placement=target if isinstance(target, visualizations_pb2.Placement) else None,
             products=[f"products/{sku}" for sku in skus],
             format=f"IMAGE_FORMAT_{format.upper()}",
             long_side_px=long_side_px,

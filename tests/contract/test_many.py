@@ -219,6 +219,30 @@ def test_a_batch_gives_each_product_a_visualization_or_an_error(
 
 
 @covers("roomviz.v1.VisualizationService/BatchVisualizations")
+def test_a_batch_of_things_places_each_by_itself(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+    shared = client.staging(placements=[client.place("RUG-JUTE-ROUND")])
+    skus = ["CHAIR-LOUNGE-GREEN", "FLR-OAK-NATURAL", "PIC-DUNES", "LAMP-PENDANT-GREEN"]
+
+    batch = client.start_batch(analyzed.room, client.place("", scale=0.8), skus, long_side_px=640, staging=shared)
+
+    answer = client.finish_batch(batch)
+    assert (answer.succeeded, answer.failed) == (len(skus) - 1, 1)
+    items = list(client.batch_items(batch))
+    assert from_status(items[1].error).reason == "PRODUCT_NOT_PLACEABLE"
+    for item, sku in zip(items, skus, strict=True):
+        if item.state != SUCCEEDED:
+            continue
+        made = client.visualization(item.visualization)
+        assert not made.applications
+        assert [p.product for p in made.staging.placements] == ["products/RUG-JUTE-ROUND", f"products/{sku}"]
+        assert made.staging.placements[1].scale == pytest.approx(0.8)
+        # As a picture of its own has it.
+        alone = decode_rgb(client.preview(analyzed.room, [], made.staging))
+        small = cv2.resize(alone, (made.width_px, made.height_px), interpolation=cv2.INTER_AREA)
+        assert np.abs(small.astype(int) - decode_rgb(client.picture(item.visualization))).mean() < 3
+
+
+@covers("roomviz.v1.VisualizationService/BatchVisualizations")
 def test_the_pictures_of_a_batch_share_things_and_light(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
     rug = visualizations_pb2.Staging(
         placements=[client.place("RUG-JUTE-ROUND")], relight=visualizations_pb2.RELIGHT_WARM
@@ -274,6 +298,12 @@ def test_batches_that_make_no_sense_are_refused(api: Api, client: Client, analyz
     assert ask(products=[f"products/{n}" for n in range(10_001)]) == "PRODUCTS_INVALID"
     assert ask(application=client.apply("FLR-ASH", kind="floor")) == "APPLICATIONS_INVALID"
     assert ask(application=client.target(surface_id="pool-1")) == "SURFACE_NOT_FOUND"
+    placed = client.place("")
+    assert ask(placement=placed) == "PLACEMENTS_INVALID"  # beside an application
+    assert ask(application=None, placement=client.place("PIC-DUNES")) == "PLACEMENTS_INVALID"
+    assert ask(application=None, placement=client.place("", scale=99)) == "PLACEMENT_INVALID"
+    full = client.staging(placements=[client.place("RUG-JUTE-ROUND")] * 32)
+    assert ask(application=None, placement=placed, staging=full) == "PLACEMENTS_INVALID"
     assert ask(format=77) == "IMAGE_FORMAT_UNSUPPORTED"
     assert ask(long_side_px=9) == "BATCH_SIZE_INVALID"
     assert ask(long_side_px=-1) == "BATCH_SIZE_INVALID"

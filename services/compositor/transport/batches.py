@@ -74,6 +74,8 @@ class BatchPullers:
         context.enter(context.RequestContext(taken.operation, taken.tenant, math.inf, background=True))
         plan = compositor_pb2.BatchPlan.FromString(taken.plan)
         item = compositor_pb2.BatchPlanItem.FromString(taken.item)
+        if item.HasField("thing"):
+            plan.spec.things.append(item.thing)
         if not item.HasField("layout"):  # nothing that a border could lie around
             fields = [layer for layer in plan.spec.layers if not layer.border_alone]
             del plan.spec.layers[:]

@@ -100,4 +100,5 @@ class CompositorService(compositor_pb2_grpc.CompositorServiceServicer):
             room=kept.spec.room,
             application=kept.application,
             staging=kept.staging,
+            placement=kept.placement if kept.HasField("placement") else None,
         )

@@ -21,8 +21,8 @@ from services.gateway.usecases.layouts import border_of, layout_of
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import finder_among
 from services.gateway.usecases.rooms import RoomCases, envelope
-from services.gateway.usecases.things import PLACEMENTS_MAX
-from services.gateway.usecases.visualizations import VisualizationCases, add_border
+from services.gateway.usecases.things import PLACEMENTS_MAX, check_placement, things_of
+from services.gateway.usecases.visualizations import VisualizationCases, add_border, add_surfaces
 
 PRODUCTS_MAX = 10_000
 SIDE_MIN, SIDE_MAX = 128, 8192
@@ -71,14 +71,9 @@ class BatchItems:
         if not kept.items or kept.items[0].WhichOneof("outcome") != "export":
             return None
         item, made = kept.items[0], kept.items[0].export
-        application = visualizations_pb2.Application()
-        application.CopyFrom(kept.application)
-        application.product = item.product
-        staging = kept.staging if kept.staging.ByteSize() else None
         shown = visualizations_pb2.Visualization(
             name=f"visualizations/{visualization_id}",
             room=kept.room,
-            applications=[application],
             width_px=made.width_px,
             height_px=made.height_px,
             format=made.format,
@@ -87,8 +82,14 @@ class BatchItems:
             view=visualizations_pb2.VIEW_AFTER,
             receipt=made.receipt,
             create_time=item.end_time,
-            staging=staging,
+            staging=kept.staging if kept.staging.ByteSize() else None,
         )
+        if kept.HasField("placement"):
+            shown.staging.placements.append(kept.placement)
+            shown.staging.placements[-1].product = item.product
+        else:
+            shown.applications.append(kept.application)
+            shown.applications[-1].product = item.product
         return Visualization(
             visualization_id,
             batch.tenant,
@@ -157,7 +158,10 @@ class BatchCases:
         target = visualizations_pb2.Application()
         target.CopyFrom(request.application)
         target.ClearField("layout")
-        spec = await self.visualizations.spec(room, found, [target], request.staging, find_things)
+        placed = request.HasField("placement")
+        spec = await self.visualizations.scene(room, found, [] if placed else [target], request.staging, find_things)
+        if placed and not spec.surfaces:
+            add_surfaces(spec, found)
         border = await border_of(laid, find)
         if border is not None:
             for field in list(spec.layers):
@@ -168,11 +172,21 @@ class BatchCases:
             long_side_px=request.long_side_px or max(preview_size(room.height, room.width)),
         )
         plan = compositor_pb2.BatchPlan(
-            spec=spec, application=request.application, output=output, staging=request.staging
+            spec=spec,
+            application=request.application,
+            output=output,
+            staging=request.staging,
+            placement=request.placement if placed else None,
         )
         for name in request.products:
             item = plan.items.add(product=name)
             try:
+                if placed:
+                    new = visualizations_pb2.Placement()
+                    new.CopyFrom(request.placement)
+                    new.product = name
+                    item.thing.CopyFrom((await things_of([new], found, find))[0])
+                    continue
                 asked = visualizations_pb2.Application(product=name, finish=request.application.finish)
                 product = await covering(asked, find)
                 layout = layout_of(laid, product)
@@ -217,8 +231,15 @@ def _check(request: visualizations_pb2.BatchVisualizationsRequest) -> None:
         raise InvalidArgument("PRODUCTS_INVALID", f"a batch has 1 to {PRODUCTS_MAX} products")
     if len(set(request.products)) < len(request.products):
         raise InvalidArgument("PRODUCTS_INVALID", "a product stands in a batch once")
-    if len(request.staging.placements) > PLACEMENTS_MAX:
+    if len(request.staging.placements) + request.HasField("placement") > PLACEMENTS_MAX:
         raise InvalidArgument("PLACEMENTS_INVALID", f"at most {PLACEMENTS_MAX} things go into a picture")
+    if request.HasField("placement"):
+        if request.HasField("application") or request.placement.product:
+            raise InvalidArgument(
+                "PLACEMENTS_INVALID",
+                "a batch has an application or a placement; leave its product empty: products takes its place",
+            )
+        check_placement(request.placement, {})
     if request.application.product or request.application.HasField("color"):
         raise InvalidArgument(
             "APPLICATIONS_INVALID", "leave application.product and color empty: products takes their place"

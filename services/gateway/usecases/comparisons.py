@@ -38,6 +38,7 @@ class ComparisonCases:
         room = await self.rooms.get(request.room)
         found = await self.rooms.analysis(room)
         names = [a.product for v in request.variants for a in v.applications]
+        names += [a.layout.border.product for v in request.variants for a in v.applications]
         names += [p.product for v in request.variants for p in v.staging.placements]
         find = await finder_among(self.calls, names)
         asked = compositor_pb2.CompareRequest(columns=request.columns, tile_px=request.tile_px or TILE_PX)

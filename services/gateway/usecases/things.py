@@ -1,6 +1,7 @@
 """Things in a room: which cut-out goes on which surface."""
 
 import math
+from collections.abc import Sequence
 
 from roomviz.errors import InvalidArgument, NotFound
 from roomviz.internal.compositor.v1 import compositor_pb2
@@ -19,13 +20,10 @@ KIND_OF = {
 TURNING = (products_pb2.MOUNT_LYING, products_pb2.MOUNT_WALL)
 
 
-async def add_things(
-    spec: compositor_pb2.RenderSpec,
-    placements: list[visualizations_pb2.Placement],
-    found: segmentation_pb2.GetAnalysisResponse,
-    find: Find,
-) -> None:
-    """Put the things that are asked for into what is rendered.
+async def things_of(
+    placements: Sequence[visualizations_pb2.Placement], found: segmentation_pb2.GetAnalysisResponse, find: Find
+) -> list[compositor_pb2.Thing]:
+    """The things that are asked for, as they are rendered.
 
     Raises:
         InvalidArgument: PLACEMENTS_INVALID, PLACEMENT_INVALID, PRODUCT_NOT_PLACEABLE.
@@ -33,9 +31,10 @@ async def add_things(
     """
     if len(placements) > PLACEMENTS_MAX:
         raise InvalidArgument("PLACEMENTS_INVALID", f"at most {PLACEMENTS_MAX} things go into a picture")
+    out: list[compositor_pb2.Thing] = []
     for n, placement in enumerate(placements):
         told = {"placement": str(n), "product": placement.product[:80]}
-        _check(placement, told)
+        check_placement(placement, told)
         product = await find(placement.product)
         if not product.HasField("cutout"):
             raise InvalidArgument(
@@ -45,10 +44,11 @@ async def add_things(
         if placement.rotation_deg % 360 and mount not in TURNING:
             raise InvalidArgument("PLACEMENT_INVALID", f"{product.sku} stands or hangs upright and cannot turn", told)
         surface = _surface(placement.surface_id, KIND_OF[mount], found, told)
-        spec.things.add(placement=placement, cutout=product.cutout, surface=surface)
+        out.append(compositor_pb2.Thing(placement=placement, cutout=product.cutout, surface=surface))
+    return out
 
 
-def _check(placement: visualizations_pb2.Placement, told: dict[str, str]) -> None:
+def check_placement(placement: visualizations_pb2.Placement, told: dict[str, str]) -> None:
     at_m, at_px = placement.at_m, placement.at_px
     numbers = (at_m.x_m, at_m.y_m, at_px.x, at_px.y, placement.rotation_deg, placement.scale)
     if not all(math.isfinite(v) for v in numbers):

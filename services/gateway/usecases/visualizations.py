@@ -24,7 +24,7 @@ from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import Find, finder
 from services.gateway.usecases.rooms import RoomCases, envelope
 from services.gateway.usecases.surfaces import kind_word, masked, no_surface, surface_of
-from services.gateway.usecases.things import add_things
+from services.gateway.usecases.things import things_of
 
 log = structlog.get_logger()
 
@@ -155,11 +155,24 @@ class VisualizationCases:
         find: Find,
     ) -> compositor_pb2.RenderSpec:
         """All that a picture of these depends on; `find` gives products by their names."""
-        if len(applications) > APPLICATIONS_MAX or not (applications or staging.placements or staging.relight):
+        if not (applications or staging.placements or staging.relight):
             raise InvalidArgument(
                 "APPLICATIONS_INVALID",
                 f"a picture needs 1 to {APPLICATIONS_MAX} applications, something placed in it, or another light",
             )
+        return await self.scene(room, found, applications, staging, find)
+
+    async def scene(
+        self,
+        room: Room,
+        found: segmentation_pb2.GetAnalysisResponse,
+        applications: list[visualizations_pb2.Application],
+        staging: visualizations_pb2.Staging,
+        find: Find,
+    ) -> compositor_pb2.RenderSpec:
+        """As `spec`, also of nothing that is new yet."""
+        if len(applications) > APPLICATIONS_MAX:
+            raise InvalidArgument("APPLICATIONS_INVALID", f"a picture has at most {APPLICATIONS_MAX} applications")
         if any(len(p.corners) != 4 for p in staging.planes):
             raise InvalidArgument("CORNERS_INVALID", "corners are four points, x and y in pixels")
         if len(staging.planes) > len(found.analysis.surfaces):
@@ -197,10 +210,9 @@ class VisualizationCases:
                 )
                 if border is not None:
                     add_border(spec, spec.layers[-1], border)
-        await add_things(spec, list(staging.placements), found, find)
+        spec.things.extend(await things_of(staging.placements, found, find))
         if spec.things or staging.planes or staging.HasField("reference"):  # which depend on the whole room
-            for surface, key in masked(found):
-                spec.surfaces.add(surface=surface, mask_key=key)
+            add_surfaces(spec, found)
         if len(spec.layers) > LAYERS_MAX:
             raise InvalidArgument(
                 "APPLICATIONS_INVALID", f"this would lay {len(spec.layers)} layers; at most {LAYERS_MAX} go"
@@ -208,6 +220,11 @@ class VisualizationCases:
         white = (rooms_pb2.SURFACE_KIND_WALL, rooms_pb2.SURFACE_KIND_CEILING)
         spec.white_mask_keys.extend(k for s, k in masked(found) if s.kind in white)
         return spec
+
+
+def add_surfaces(spec: compositor_pb2.RenderSpec, found: segmentation_pb2.GetAnalysisResponse) -> None:
+    for surface, key in masked(found):
+        spec.surfaces.add(surface=surface, mask_key=key)
 
 
 def add_border(spec: compositor_pb2.RenderSpec, field: compositor_pb2.Layer, border: products_pb2.Product) -> None:
