@@ -58,6 +58,25 @@ def build_plan(
             typer.echo(plan)
 
 
+@app.command("check-served")
+def check_served(
+    model_dir: Annotated[Path, typer.Argument(help="A model and its versions, such as model_repository/roomseg.")],
+    triton: Annotated[str, typer.Option(metavar="HOST:PORT", help="gRPC of the Triton that serves it.")],
+    cards: Annotated[
+        Path | None, typer.Option(help="The model's folder as it is served, whose cards are told; default: the same.")
+    ] = None,
+    photo: Annotated[Path, typer.Option(help="A picture of a room.")] = Path("samples/living-room.jpg"),
+) -> None:
+    """Compare what a server answers with ONNX Runtime on the same files, and write what is found into the cards."""
+    with told():
+        import json
+
+        from models.check import check_served
+
+        for found in check_served(model_dir, triton, cards or model_dir, photo):
+            typer.echo(json.dumps(found))
+
+
 @app.command("wrap-semantic")
 def wrap_semantic(
     model: Annotated[Path, typer.Argument(help="An ONNX model: (N, 3, H, W) float to class logits, or to queries.")],

@@ -1,15 +1,20 @@
 """What the model server answers, against ONNX Runtime on the same file: the runtimes agree."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import tritonclient.grpc as triton
+from typer.testing import CliRunner
 
 from deploy.local.settings import ROOT
+from models.cli import app
 from tests.conftest import triton_over
 
 PARITY_MAX = 1e-3
@@ -65,6 +70,49 @@ def test_a_picture_alone_and_in_a_batch_gets_the_same_answer(
 
     for name, batch in together.items():
         assert np.abs(batch[1:2] - alone[name]).max() <= PARITY_MAX * max(1.0, float(np.abs(batch).max()) / 100)
+
+
+@pytest.mark.parametrize("model", ["roomseg", "fastsam-room"])
+def test_what_is_served_is_compared_with_its_file_and_its_card_told(running, model: str, tmp_path: Path):
+    served = f"127.0.0.1:{running.settings.triton_grpc_port}"
+    cards = shutil.copytree(REPOSITORY / model, tmp_path / model)
+    arguments = ["check-served", REPOSITORY / model, "--triton", served, "--cards", cards]
+
+    answer = CliRunner().invoke(app, [*map(str, arguments)])
+
+    assert answer.exit_code == 0, answer.output
+    for path in cards.glob("*/card.json"):
+        card = json.loads(path.read_text())
+        assert card["served"]["onnx_sha256"] == card["sha256"]
+        assert card["served"]["backend"] == "openvino"
+        assert card["served"]["milliseconds"] > 1
+        assert card["served"].get("same_labels", 1) >= 0.99
+        assert card == json.loads((REPOSITORY / model / path.parent.name / "card.json").read_text()) | {
+            "served": card["served"]
+        }
+
+
+def test_another_model_than_the_file_is_told_and_no_card_says_otherwise(running, tmp_path: Path):
+    """A version's file under another version's number, and what no server has."""
+    served = f"127.0.0.1:{running.settings.triton_grpc_port}"
+    *_, (_, version) = (v for v in VERSIONS if v[0] == "roomseg")
+    folder = tmp_path / "roomseg" / version
+    shutil.copytree(REPOSITORY / "roomseg" / version, folder)
+    model = onnx.load(folder / "model.onnx")
+    for tensor in model.graph.initializer:  # a network that was spoilt on its way
+        if tensor.data_type == onnx.TensorProto.FLOAT16 and len(tensor.dims) == 4:
+            values = onnx.numpy_helper.to_array(tensor)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values[:, ::-1].copy(), tensor.name))
+    onnx.save(model, folder / "model.onnx")
+    before = (folder / "card.json").read_text()
+
+    spoilt = CliRunner().invoke(app, ["check-served", str(folder.parent), "--triton", served])
+    nobody = CliRunner().invoke(app, ["check-served", str(REPOSITORY / "roomseg"), "--triton", "127.0.0.1:1"])
+
+    assert (spoilt.exit_code, nobody.exit_code) == (1, 1)
+    assert "is not" in spoilt.output
+    assert "does not serve" in nobody.output
+    assert (folder / "card.json").read_text() == before
 
 
 def test_the_served_precision_changes_no_label_that_matters(running, exact: triton.InferenceServerClient):

@@ -1,0 +1,110 @@
+"""What a model server answers, against ONNX Runtime on the same file: is what was built for this machine still the model?
+
+A TensorRT plan computes in half precision where its weights are stored so, OpenVINO in bfloat16: the difference is told,
+and whether it changes a label. What is found goes into the card that lies beside what is served.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+import tritonclient.grpc as triton
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException
+
+from models.digest import digest
+from models.failure import Failure
+from models.repository import CONTRACTS, versions
+
+ROUNDS = 20
+LABELS = "surface_logits"  # whose largest is what becomes of a pixel
+AGREE_MIN = 0.99  # of the pixels; a model that is another one agrees on half of them
+SCORE, SCORE_OFF_MAX = 4, 0.1  # row of `predictions` that is a probability
+SIDE = 32  # pixels; sides of a network's input are multiples
+
+
+def check_served(model_dir: Path, address: str, cards: Path, photo: Path) -> list[dict[str, Any]]:
+    """Compare each version of a model with what a server answers, and write what was found into its card in `cards`.
+
+    Args:
+        model_dir: a model's folder with a model.onnx in each version; its name is the model's.
+        address: of Triton's gRPC, `host:port`.
+        cards: folder of the model as it is served, with a card.json in each version.
+        photo: a picture of a room.
+
+    Raises:
+        Failure: no server, a version that it does not serve, no card, or answers of another model.
+    """
+    sources = versions(model_dir)
+    if not sources:
+        raise Failure(f"there is no model.onnx in a version of {model_dir}")
+    picture = cv2.imread(str(photo))
+    if picture is None:
+        raise Failure(f"{photo} is no picture")
+    return [_check_version(source, address, cards, picture[..., ::-1]) for source in sources]
+
+
+def _check_version(source: Path, address: str, cards: Path, picture: NDArray[np.uint8]) -> dict[str, Any]:
+    name, version = source.parents[1].name, source.parent.name
+    path = cards / version / "card.json"
+    if not path.exists():
+        raise Failure(f"{path} does not exist")
+    session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
+    outputs = [o.name for o in session.get_outputs()]
+    contract = next((c for c in CONTRACTS.values() if {t.name for t in c.outputs} == set(outputs)), None)
+    if contract is None or contract.warm is None:
+        raise Failure(f"{source} keeps none of the contracts {', '.join(CONTRACTS)}")
+    image = _input(picture, max(contract.warm))
+    ours = dict(zip(outputs, session.run(outputs, {"image": image}), strict=True))
+    try:
+        with triton.InferenceServerClient(address) as client:
+            theirs, least = _asked(client, name, version, outputs, image)
+            about = client.get_model_config(name, version, as_json=True)["config"]
+            server = client.get_server_metadata().version
+    except InferenceServerException as error:
+        raise Failure(f"{address} does not serve {name} {version}: {error.message()}") from error
+    found: dict[str, Any] = {
+        "server": f"Triton {server}",
+        "backend": about.get("backend") or about.get("platform", ""),
+        "onnx_sha256": digest(source),
+        "input": list(image.shape),
+        "milliseconds": round(least * 1e3, 1),
+        "largest_difference": {n: float(f"{np.abs(theirs[n] - ours[n]).max():.2g}") for n in outputs},
+    }
+    if LABELS in outputs:
+        same = found["same_labels"] = round(float((theirs[LABELS].argmax(1) == ours[LABELS].argmax(1)).mean()), 5)
+        alike = same >= AGREE_MIN
+    else:
+        off = np.abs(theirs["predictions"][:, SCORE] - ours["predictions"][:, SCORE]).max()
+        alike = float(off) <= SCORE_OFF_MAX
+    if not alike:
+        raise Failure(f"what {address} serves as {name} {version} is not {source}: {json.dumps(found)}")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"served": found}, indent=2) + "\n")
+    return {"name": name, "version": version} | found
+
+
+def _input(picture: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
+    """(1, h, w, 3), its long side that of what a plan is tuned for."""
+    factor = long_side / max(picture.shape[:2])
+    height, width = (max(SIDE, round(d * factor / SIDE) * SIDE) for d in picture.shape[:2])
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small[None], np.uint8)
+
+
+def _asked(
+    client: triton.InferenceServerClient, name: str, version: str, outputs: list[str], image: NDArray[np.uint8]
+) -> tuple[dict[str, NDArray[np.float32]], float]:
+    """The answer, and the least time of one in seconds, the way over the wire included."""
+    given = triton.InferInput("image", list(image.shape), "UINT8")
+    given.set_data_from_numpy(image)
+    wanted = [triton.InferRequestedOutput(n) for n in outputs]
+    least = float("inf")
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        answer = client.infer(name, [given], model_version=version, outputs=wanted)
+        least = min(least, time.perf_counter() - began)
+    return {n: answer.as_numpy(n) for n in outputs}, least
