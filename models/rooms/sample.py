@@ -11,6 +11,8 @@ from models.rooms.room import build
 from models.rooms.scene import Scene
 from models.rooms.shell import clearance, inside
 
+FLAT_M = 0.02
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -30,6 +32,34 @@ class Sample:
     camera: np.ndarray
     extra: np.ndarray
     exposure: float
+
+    def points(self) -> np.ndarray:
+        """(H, W, 3) float32: what each pixel shows, metres in the camera frame (x right, y down, z forward)."""
+        height, width = self.depth.shape
+        focal, cx, cy, k1 = self.camera[12:16]
+        b, a = np.mgrid[0:height, 0:width] + 0.5
+        a, b = (a - cx) / focal, (b - cy) / focal
+        k = 1 + k1 * (a * a + b * b)
+        rays = np.stack([a * k, b * k, np.ones_like(a)], -1)
+        rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+        return (rays * self.depth[..., None]).astype(np.float32)
+
+    def planes(self) -> dict[int, np.ndarray]:
+        """By instance, of floors, walls and ceilings that are flat for the most part: (4,) float64 nx, ny, nz, d with
+        n . p + d = 0 for points of it in the camera frame, n of unit length and towards the camera (d > 0)."""
+        points, shell = self.points(), np.isin(self.label, (FLOOR, WALL, CEILING))
+        out: dict[int, np.ndarray] = {}
+        for instance in np.unique(self.instance[shell]):
+            here = shell & (self.instance == instance)
+            normals, p = self.normal[here].astype(np.float64), points[here].astype(np.float64)
+            _, number, count = np.unique(normals.round(2), axis=0, return_inverse=True, return_counts=True)
+            on = number.ravel() == count.argmax()  # not the sides of its mouldings
+            n = normals[on].mean(0)
+            n /= np.linalg.norm(n)
+            d = -float(np.median(p[on] @ n))
+            if (np.abs(p @ n + d) < FLAT_M).mean() > 0.5:
+                out[int(instance)] = np.array([*n, d]) * (1 if d > 0 else -1)
+        return out
 
 
 def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -50,6 +50,22 @@ def test_normals_are_unit_and_those_of_floor_and_ceiling_are_opposite():
         np.testing.assert_allclose(mean(CEILING), -mean(FLOOR), atol=0.02)
 
 
+def test_planes_are_those_of_the_shell():
+    planes = SAMPLE.planes()
+    points = SAMPLE.points()
+
+    kinds = {int(SAMPLE.label[SAMPLE.instance == i][0]): p for i, p in planes.items()}
+    assert kinds[FLOOR][3] == pytest.approx(SAMPLE.camera[2], abs=1e-3)  # the camera stands so high above it
+    up = SAMPLE.camera[[5, 8, 11]]
+    np.testing.assert_allclose(kinds[FLOOR][:3], up, atol=1e-3)
+    walls = [i for i in planes if (SAMPLE.label[SAMPLE.instance == i] == WALL).all()]
+    assert walls
+    for i in walls:
+        assert abs(planes[i][:3] @ up) < 1e-3
+        on = points[(SAMPLE.instance == i) & (SAMPLE.label == WALL)] @ planes[i][:3] + planes[i][3]
+        assert (np.abs(on) < 0.05).mean() > 0.7
+
+
 def test_junctions_are_where_two_planes_of_the_shell_meet():
     label = np.array([[CEILING] * 4, [WALL] * 4, [WALL] * 4, [FLOOR] * 4], np.uint8)
     instance = label.astype(np.int32)
