@@ -22,7 +22,7 @@ from onnxruntime import InferenceSession, SessionOptions
 
 from bench import laying
 from models.repository import versions
-from models.rooms import GENERATOR_VERSION
+from models.rooms import MEASURED_VERSION
 from models.rooms.cache import training_arrays
 from models.rooms.labels import CEILING, FLOOR, WALL
 from models.rooms.sample import Sample, develop, render_sample
@@ -87,7 +87,7 @@ def rays(s: Sample, offset: tuple[float, float]) -> np.ndarray:
 
 def truth(index: int, side: int) -> Truth | None:
     """A room, with one of its surfaces laid anew; None where no surface is large enough."""
-    s = render_sample(GENERATOR_VERSION, SEED, index, side, samples=8)
+    s = render_sample(MEASURED_VERSION, SEED, index, side, samples=8)
     rng = np.random.default_rng([SEED, index])
     kind = str(rng.choice(["floor", "floor", "wall"]))
     inside = s.label == KINDS[kind]
@@ -197,7 +197,7 @@ def edge_error(index: int, side: int) -> float | None:
     """Mean error of the soft mask within 8 pixels of its edge, where the surface itself is rightly found: the true labels
     at the network's size go through what segmentation makes of them at the photo's. None where the same room at
     twice the size, which tells how much of each pixel is covered, is not of the same shape."""
-    s, fine = (render_sample(GENERATOR_VERSION, SEED, index, side * n, samples=4 // n) for n in (1, 2))
+    s, fine = (render_sample(MEASURED_VERSION, SEED, index, side * n, samples=4 // n) for n in (1, 2))
     h, w = s.label.shape
     if fine.label.shape != (2 * h, 2 * w):
         return None

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from deploy.local.settings import ROOT, LocalSettings
-from models.rooms import GENERATOR_VERSION
+from models.rooms import MEASURED_VERSION
 from models.rooms.sample import render_sample
 from roomviz.client import Client
 from roomviz.imaging.codec import Image, decode_rgb, encode_jpeg
@@ -35,7 +35,7 @@ SHOWN = (
 def rooms(count: int) -> list[bytes]:
     """Photos of rooms: our samples, then rendered ones."""
     samples = [p.read_bytes() for p in sorted((ROOT / "samples").glob("*.jpg"))][:count]
-    more = (render_sample(GENERATOR_VERSION, SEED, k, 1280, samples=8).image for k in range(count - len(samples)))
+    more = (render_sample(MEASURED_VERSION, SEED, k, 1280, samples=8).image for k in range(count - len(samples)))
     return samples + [encode_jpeg(image) for image in more]
 
 

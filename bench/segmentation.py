@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime
 
 from models.repository import versions
-from models.rooms import GENERATOR_VERSION
+from models.rooms import MEASURED_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.sample import Sample, render_sample
 from roomviz.imaging.homography import project
@@ -122,11 +122,11 @@ def label_map(found: surfaces.Analysis, height: int, width: int) -> np.ndarray:
 
 def rendered(root: Path, index: int, long_side: int) -> Sample:
     """Room `index` of the evaluation seed, rendered once and kept."""
-    folder = root / f"bench-v{GENERATOR_VERSION}-seed{SEED}-{long_side}"
+    folder = root / f"bench-v{MEASURED_VERSION}-seed{SEED}-{long_side}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{index:04d}.npz"
     if not path.exists():
-        s = render_sample(GENERATOR_VERSION, SEED, index, long_side)
+        s = render_sample(MEASURED_VERSION, SEED, index, long_side)
         np.savez(path, image=s.image, label=s.label, instance=s.instance, normal=s.normal.astype(np.float16),
                  depth=s.depth, camera=s.camera)  # fmt: skip
     with np.load(path) as a:

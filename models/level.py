@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.export import load as load_network
-from models.rooms import GENERATOR_VERSION
+from models.rooms import GENERATOR_VERSION, MEASURED_VERSION
 from models.rooms.cache import DEFAULT_ROOT, GREY_CARD
 from models.roomseg.data import degrade, load
 from models.roomseg.level import SURFACES, Level, log_luminance, scene_light
@@ -55,11 +55,13 @@ def view(sample: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, n
     return {k: np.ascontiguousarray(v[:, ::-1]) for k, v in out.items()} if rng.random() < 0.5 else out
 
 
-def pictures(root: Path, seed: int, first: int, last: int, worse: float, salt: int) -> Iterator[dict[str, np.ndarray]]:
+def pictures(
+    root: Path, version: int, seed: int, first: int, last: int, worse: float, salt: int
+) -> Iterator[dict[str, np.ndarray]]:
     """Views of rooms first .. last - 1, so many of them as a worse camera sees them."""
     for index in range(first, last):
         rng = np.random.default_rng([seed, index, salt])
-        s = view(load(root, seed, index), rng)
+        s = view(load(root, seed, index, version), rng)
         if rng.random() < worse:
             s["image"], s["grey"] = degrade(s["image"], s["grey"], rng)
         else:
@@ -87,23 +89,25 @@ def truth(batch: dict[str, np.ndarray]) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _gather(run: Path, root: Path, seed: int, first: int, last: int, worse: float, salt: int) -> tuple[Tensor, ...]:
+def _gather(
+    run: Path, root: Path, version: int, seed: int, first: int, last: int, worse: float, salt: int
+) -> tuple[Tensor, ...]:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     net, level = load_network(run / "weights.pt", RoomSeg()).to(memory_format=torch.channels_last), Level()
     rows = []
-    for batch in pictures(root, seed, first, last, worse, salt):
+    for batch in pictures(root, version, seed, first, last, worse, salt):
         given = net.with_features(torch.from_numpy(batch["image"]))
         rows.append((*level.summary(*given), *truth(batch)))
     return tuple(torch.cat(column) for column in zip(*rows, strict=True))
 
 
-def gathered(run: Path, root: Path, seed: int, count: int, worse: float, salt: int) -> tuple[Tensor, ...]:
+def gathered(run: Path, root: Path, version: int, seed: int, count: int, worse: float, salt: int) -> tuple[Tensor, ...]:
     """What `Level.summary` gives, and the truth, of a view of each room."""
     rows = []
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         parts = [
-            pool.submit(_gather, run, root, seed, first, min(count, first + PART), worse, salt)
+            pool.submit(_gather, run, root, version, seed, first, min(count, first + PART), worse, salt)
             for first in range(0, count, PART)
         ]
         for number, part in enumerate(parts):
@@ -146,6 +150,7 @@ def main() -> None:
     p.add_argument("--run", type=Path, required=True, help="folder with the network's weights.pt")
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--cache", type=Path, default=DEFAULT_ROOT)
+    p.add_argument("--version", type=int, default=GENERATOR_VERSION, help="of the room generator")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--count", type=int, default=9600, help="rendered rooms to fit on")
     p.add_argument("--views", type=int, default=1, help="of each room")
@@ -157,9 +162,9 @@ def main() -> None:
     a.out.mkdir(parents=True, exist_ok=True)
     kept = a.out / "rows.pt"
     if not kept.exists():
-        views = [gathered(a.run, a.cache, a.seed, a.count, a.worse, salt) for salt in range(a.views)]
+        views = [gathered(a.run, a.cache, a.version, a.seed, a.count, a.worse, salt) for salt in range(a.views)]
         checks = {
-            name: gathered(a.run, a.cache, VALIDATION_SEED, a.validate, worse, 0)
+            name: gathered(a.run, a.cache, MEASURED_VERSION, VALIDATION_SEED, a.validate, worse, 0)
             for name, worse in (("as rendered", 0.0), ("by a worse camera", 1.0))
         }
         torch.save([tuple(torch.cat(columns) for columns in zip(*views, strict=True)), checks], kept)
@@ -176,7 +181,7 @@ def main() -> None:
             }
     save_file(level.state_dict(), a.out / "level.safetensors")
     about = {
-        "generator_version": GENERATOR_VERSION,
+        "generator_version": a.version,
         "seed": a.seed,
         "count": a.count,
         "views": a.views,

@@ -29,7 +29,7 @@ from models.curve import plot
 from models.digest import digest
 from models.failure import Failure, told
 from models.fold import fold
-from models.rooms import GENERATOR_VERSION
+from models.rooms import GENERATOR_VERSION, MEASURED_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.labels import NAMES
 from models.roomseg.data import Batches, load
@@ -76,7 +76,7 @@ def evaluate(
     inter, union = torch.zeros(2, len(NAMES), dtype=torch.float64)
     angle, dark = torch.zeros(2, dtype=torch.float64)
     for index in range(part, count, parts):
-        s = load(root, EVALUATION_SEED, index)
+        s = load(root, EVALUATION_SEED, index, MEASURED_VERSION)
         h, w = (d // 32 * 32 for d in s["label"].shape)
         surface, _, normal, grey = net(torch.from_numpy(s["image"][None, :h, :w]).to(device))
         guess = F.interpolate(surface, size=(h, w), mode="bilinear", align_corners=False)[0].argmax(0).cpu()
@@ -140,7 +140,7 @@ def _keep(
     partial.rename(a.out / LAST)
     torch.save(fold(copy.deepcopy(average).eval()).state_dict(), a.out / "weights.pt")
     about = {
-        "generator_version": GENERATOR_VERSION,
+        "generator_version": a.version,
         "seed": a.seed,
         "count": a.count,
         "steps": step,
@@ -184,7 +184,7 @@ def train(part: int, a: argparse.Namespace, meeting: str) -> None:
         if first:
             print(f"resumed at step {step}", flush=True)
     running, began, pictures = None, time.monotonic(), 0
-    batches = Batches(a.cache, a.seed, a.count, a.batch, a.steps, step, part, a.processes)
+    batches = Batches(a.cache, a.seed, a.count, a.batch, a.steps, step, part, a.processes, a.version)
     for batch in DataLoader(batches, batch_size=None, num_workers=a.workers, prefetch_factor=4 if a.workers else None):
         batch = {k: torch.as_tensor(v).to(device) for k, v in batch.items()}
         warm, t = min(1.0, (step + 1) / 200), step / a.steps
@@ -234,6 +234,7 @@ def main() -> None:
     p.add_argument(
         "--init", type=Path, help="model.onnx of a served version to go on from, its normalisations folded away"
     )
+    p.add_argument("--version", type=int, default=GENERATOR_VERSION, help="of the room generator")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--count", type=int, default=6000, help="rendered rooms to draw from")
     p.add_argument("--steps", type=int, default=8000)

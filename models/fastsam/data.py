@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
+from models.rooms import GENERATOR_VERSION
 from models.roomseg.data import degrade, load
 
 NO_CARD = np.zeros((1, 1, 3), np.uint8)  # the light does not matter here
@@ -15,9 +16,9 @@ AREA_MIN = 0.001  # of the picture; smaller instances are background
 Arrays = dict[str, np.ndarray]
 
 
-def sample(root: Path, seed: int, index: int) -> Arrays:
+def sample(root: Path, seed: int, index: int, version: int = GENERATOR_VERSION) -> Arrays:
     """image (H, W, 3) uint8 and instance (H, W) uint16, 0 = none."""
-    arrays = load(root, seed, index)
+    arrays = load(root, seed, index, version)
     if "instance" not in arrays:
         raise RuntimeError(f"the rooms in {root} were cached without instances: remove them and run `make rooms`")
     return {"image": arrays["image"], "instance": arrays["instance"]}

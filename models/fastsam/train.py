@@ -25,7 +25,7 @@ from models.curve import plot
 from models.fastsam.data import Batches, instances, sample
 from models.fastsam.losses import WEIGHTS, losses
 from models.fastsam.network import SIZES, FastSam, initialize
-from models.rooms import GENERATOR_VERSION
+from models.rooms import GENERATOR_VERSION, MEASURED_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from services.segmentation.domain.proposals import decode, network_input
 
@@ -56,7 +56,7 @@ def evaluate(net: FastSam, root: Path, count: int, device: str) -> dict[str, flo
     found: list[np.ndarray] = []
     proposals_count = 0
     for index in range(count):
-        arrays = sample(root, EVALUATION_SEED, index)
+        arrays = sample(root, EVALUATION_SEED, index, MEASURED_VERSION)
         h, w = arrays["instance"].shape
         image, box = network_input(arrays["image"], EVALUATION_LONG_SIDE)
         predictions, prototypes = (x[0].cpu().numpy() for x in net(torch.from_numpy(image).to(device)))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from models.repository import versions
-from models.rooms import GENERATOR_VERSION
+from models.rooms import MEASURED_VERSION
 from models.rooms.sample import render_sample
 from services.segmentation.domain import features, labels, masks, surfaces
 from services.segmentation.domain.features import Features
@@ -76,9 +76,9 @@ def _analyzed(photo: np.ndarray, logits: np.ndarray, normals: np.ndarray) -> tup
 
 def _rendered(seed: int, index: int, long_side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """photo, label and instance, from the cache where they are there."""
-    path = CACHE / f"v{GENERATOR_VERSION}-{seed}-{index:04d}-{long_side}.npz"
+    path = CACHE / f"v{MEASURED_VERSION}-{seed}-{index:04d}-{long_side}.npz"
     if not path.exists():
-        s = render_sample(GENERATOR_VERSION, seed, index, long_side)
+        s = render_sample(MEASURED_VERSION, seed, index, long_side)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
         with partial.open("wb") as f:

@@ -59,28 +59,28 @@ def training_arrays(s: Sample) -> dict[str, np.ndarray]:
     }
 
 
-def folder(root: Path, seed: int) -> Path:
-    return root / f"v{GENERATOR_VERSION}-seed{seed}-{LONG_SIDE}-light"
+def folder(root: Path, seed: int, version: int = GENERATOR_VERSION) -> Path:
+    return root / f"v{version}-seed{seed}-{LONG_SIDE}-light"
 
 
-def _write(root: Path, seed: int, index: int) -> None:
+def write(root: Path, seed: int, index: int, version: int = GENERATOR_VERSION) -> None:
     cv2.setNumThreads(1)
-    path = folder(root, seed) / f"{index:06d}.npz"
+    path = folder(root, seed, version) / f"{index:06d}.npz"
     if path.exists():
         return
     partial = path.with_suffix(f".{os.getpid()}.part")
     with partial.open("wb") as f:
-        np.savez(f, **training_arrays(render_sample(GENERATOR_VERSION, seed, index, LONG_SIDE)))
+        np.savez(f, **training_arrays(render_sample(version, seed, index, LONG_SIDE)))
     partial.rename(path)
 
 
-def fill(root: Path, seed: int, count: int, workers: int, start: int = 0) -> None:
+def fill(root: Path, seed: int, count: int, workers: int, start: int = 0, version: int = GENERATOR_VERSION) -> None:
     """Render what is missing of samples start .. count-1; prints progress."""
-    folder(root, seed).mkdir(parents=True, exist_ok=True)
+    folder(root, seed, version).mkdir(parents=True, exist_ok=True)
     began, done = time.monotonic(), 0
     # Not forked: the caller may have threads, and a fork would inherit their locks.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(_write, root, seed, i) for i in range(start, count)]
+        jobs = [pool.submit(write, root, seed, i, version) for i in range(start, count)]
         for job in as_completed(jobs):
             job.result()
             done += 1
@@ -91,10 +91,11 @@ def fill(root: Path, seed: int, count: int, workers: int, start: int = 0) -> Non
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--version", type=int, default=GENERATOR_VERSION)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--root", type=Path, default=DEFAULT_ROOT)
     a = parser.parse_args()
-    fill(a.root, a.seed, a.count, a.workers, a.start)
+    fill(a.root, a.seed, a.count, a.workers, a.start, a.version)

@@ -88,6 +88,12 @@ def wall_material(s: Scene, plain: int | None = None) -> int:
     rng = s.rng
     if plain is not None and rng.random() < 0.75:
         return plain
+    if s.version >= 3 and rng.random() < 0.12:
+        if rng.random() < 0.7:  # plaster, limewash, concrete
+            a = hsv(rng, (0, 1), (0, 0.25), (0.2, 1.0))
+            b = tuple(c * rng.uniform(0.6, 1.2) for c in a)
+            return s.material(rc.MARBLE, a, b, (rng.uniform(0.3, 3.0), 1), rng.uniform(0.3, 1), rng.uniform(0, 3))
+        return s.material(rc.PLAIN, hsv(rng, (0, 1), (0, 0.5), (0.02, 0.25)), contrast=rng.uniform(0, 1))
     roll = rng.random()
     size = rng.uniform(0.15, 0.8)
     a, b = hsv(rng, (0, 1), (0, 0.5), (0.3, 1)), hsv(rng, (0, 1), (0, 0.5), (0.3, 1))

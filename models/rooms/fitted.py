@@ -222,6 +222,9 @@ def wardrobe(s: Scene, a, b, windows: list) -> bool:
     if any(x0 - half < x < x0 + width + half for x, half in windows):
         return False
     style = Style.draw(s)
+    if s.version >= 3 and rng.random() < 0.35:  # of no handles and one dark or pale colour, as a wall might be
+        value = (0.02, 0.3) if rng.random() < 0.6 else (0.75, 1.0)
+        style = Style(hsv(rng, (0, 1), (0, 0.3), value), style.inset, "none", style.metal)
     panel = _panel(s, style)
     s.next_instance()
     top = h - 0.01 if rng.random() < 0.6 else rng.uniform(1.9, 2.3)
@@ -300,6 +303,8 @@ def bathroom(s: Scene, a, b, windows: list) -> bool:
                 )
             s.close_group()
             x += 1.7 + rng.uniform(0.1, 0.4)
+    if s.version >= 3 and rng.random() < 0.6 and w.length - x > 1.0:
+        x += shower(s, w, x, white)
     if rng.random() < 0.6 and w.length - x > 0.3:  # towels
         s.next_instance()
         m = s.material(rc.WEAVE, hsv(rng, (0, 1), (0, 0.6), (0.1, 1)), contrast=0.4)
@@ -307,6 +312,40 @@ def bathroom(s: Scene, a, b, windows: list) -> bool:
         s.close_group()
     w.keep_clear(0, min(x, w.length), 0.6)
     return True
+
+
+def shower(s: Scene, w: Along, x: float, white: int) -> float:
+    """A shower behind glass, which shows what is behind it: its frame, its edges and what hangs in it alone are seen. Returns
+    its width."""
+    rng = s.rng
+    width, depth, top = min(rng.uniform(0.8, 1.5), w.length - x), rng.uniform(0.75, 1.0), rng.uniform(1.85, 2.15)
+    s.next_instance()
+    metal = steel(s) if rng.random() < 0.6 else s.material(rc.PLAIN, (0.02,) * 3, gloss=0.4)
+    edge = s.material(rc.PLAIN, hsv(rng, (0.35, 0.5), (0.1, 0.4), (0.4, 0.8)), gloss=0.8)
+    if rng.random() < 0.5:
+        w.box((x, x + width), (0, depth), (0, rng.uniform(0.02, 0.12)), white)
+    t = rng.uniform(0.004, 0.02)
+    frame = metal if rng.random() < 0.6 else edge
+    splits = [x, x + width] + ([x + width * rng.uniform(0.35, 0.65)] if rng.random() < 0.7 else [])
+    for at in splits:
+        w.box((at - t, at + t), (depth - t, depth + t), (0.02, top), frame)
+    for z in (0.03, top):
+        if z > 1 or rng.random() < 0.6:
+            w.box((x, x + width), (depth - t, depth + t), (z - t, z + t), frame)
+    for side in (x, x + width):  # the sides, where no wall is
+        if side > 0.05 and rng.random() < 0.7:
+            w.box((side - t, side + t), (0, depth), (top - t, top + t), frame)
+            w.box((side - t, side + t), (0, depth), (0.02, 0.02 + 2 * t), frame)
+    handle = x + width * rng.uniform(0.3, 0.7)
+    w.box((handle - 0.01, handle + 0.01), (depth + 0.02, depth + 0.05), (0.95, rng.uniform(1.1, 1.5)), metal)
+    s.close_group()
+    s.next_instance()
+    rail = x + width * rng.uniform(0.3, 0.7)
+    w.box((rail - 0.01, rail + 0.01), (0.03, 0.06), (1.0, top - 0.05), metal)
+    w.box((rail - 0.015, rail + 0.015), (0.03, 0.3), (top - 0.08, top - 0.05), metal)
+    s.add(rc.CYLINDER, (*w.at(rail, 0.3), top - 0.1), (rng.uniform(0.06, 0.14), 1, 0.012), metal, FURNITURE)
+    s.close_group()
+    return width + rng.uniform(0.05, 0.3)
 
 
 def stairs(s: Scene, a, b, windows: list) -> bool:

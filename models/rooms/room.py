@@ -23,7 +23,17 @@ from models.rooms.furniture import (
 )
 from models.rooms.labels import CEILING, FLOOR, FURNITURE
 from models.rooms.scene import Rng, Scene, rotation
-from models.rooms.shell import ceiling_material, ceiling_things, footprint, inside, openings, partition, slope, wall
+from models.rooms.shell import (
+    ceiling_material,
+    ceiling_things,
+    drapes,
+    footprint,
+    inside,
+    openings,
+    partition,
+    slope,
+    wall,
+)
 
 # What a kind of room is furnished with, against its walls and free on its floor, by weight.
 KINDS = {
@@ -69,12 +79,13 @@ KINDS = {
         ],
     ),
 }
+_WARDROBES = ((0.35, 0.6), (0.12, 0.45))  # how often, of version 3 on and of 2; in other rooms, in bedrooms
 _SHARE = {"living": 0.27, "bedroom": 0.17, "dining": 0.1, "kitchen": 0.22, "bathroom": 0.07, "any": 0.17}
 
 
-def build(rng: Rng) -> Scene:
+def build(rng: Rng, version: int) -> Scene:
     """A furnished room with its lights."""
-    s = Scene(rng)
+    s = Scene(rng, version)
     kind = str(rng.choice(list(_SHARE), p=list(_SHARE.values())))
     s.polygon = footprint(rng)
     s.height = h = float(rng.choice([rng.uniform(2.3, 2.8), rng.uniform(2.5, 3.4)]))
@@ -92,7 +103,11 @@ def build(rng: Rng) -> Scene:
     for (a, b), taken in zip(edges, used, strict=True):
         wall(s, a, b, plain, trim)
         openings(s, a, b, trim, taken)
-    if rng.random() < 0.08:
+    if version >= 3:
+        for (a, b), taken in zip(edges, used, strict=True):
+            if rng.random() < 0.14:
+                drapes(s, a, b, trim, taken)
+    if rng.random() < (0.08 if version < 3 else 0.12):
         slope(s, *edges[rng.integers(len(edges))], ceiling)
     if rng.random() < 0.14:
         partition(s, plain, trim)
@@ -127,11 +142,11 @@ def _fit(s: Scene, kind: str, edges: list, used: list[list]) -> None:
         for i in order:
             if bathroom(s, *edges[i], used[i]):
                 break
-    elif rng.random() < (0.45 if kind == "bedroom" else 0.12):
+    elif rng.random() < _WARDROBES[s.version < 3][kind == "bedroom"]:
         for i in order:
             if wardrobe(s, *edges[i], used[i]):
                 break
-    if kind != "bathroom" and rng.random() < 0.05:
+    if kind != "bathroom" and rng.random() < (0.05 if s.version < 3 else 0.09):
         for i in order:
             if stairs(s, *edges[i], used[i]):
                 break

@@ -120,7 +120,7 @@ def render_sample(version: int, seed: int, index: int, long_side: int = 320, sam
     """
     rng = np.random.default_rng([version, seed, index])
     while True:
-        scene = build(rng)
+        scene = build(rng, version)
         arrays = scene.arrays()
         ratio = float(rng.choice([3 / 4, 2 / 3, 4 / 5, 1.0, 9 / 16], p=[0.35, 0.35, 0.1, 0.1, 0.1]))
         height, width = round(long_side * ratio / 16) * 16, long_side

@@ -31,6 +31,7 @@ class Scene:
     """A room ready for the ray caster, see `raycast.render` for the layout of the arrays."""
 
     rng: Rng
+    version: int = 2  # of the generator
     kinds: list = field(default_factory=list)
     prims: list = field(default_factory=list)
     matids: list = field(default_factory=list)

@@ -178,6 +178,33 @@ def curtains(s: Scene, w: Along, x, hw, low, top, trim) -> None:
     s.close_group()
 
 
+def drapes(s: Scene, a, b, trim: int, used: list) -> None:
+    """Curtains that hide what is behind them: a window, a niche, a whole wall. `used` as for `openings`."""
+    w, rng, h = Along(s, a, b), s.rng, s.height
+    width = w.length * (1.0 if rng.random() < 0.35 else rng.uniform(0.2, 0.8))
+    x0 = float(rng.choice([0.0, w.length - width, rng.uniform(0, w.length - width) if width < w.length else 0.0]))
+    s.next_instance()
+    roll = rng.random()
+    if roll < 0.35:
+        m = s.material(rc.WEAVE, hsv(rng, (0, 1), (0, 0.12), (0.6, 1)), contrast=rng.uniform(0.1, 0.5))
+    elif roll < 0.55:
+        m = s.material(rc.WEAVE, hsv(rng, (0, 1), (0, 0.4), (0.03, 0.3)), contrast=rng.uniform(0.1, 0.5))
+    else:
+        m = stuff_material(s)
+    rod = h - 0.01 if rng.random() < 0.5 else rng.uniform(min(2.1, h - 0.1), h - 0.05)
+    pitch, wave = rng.uniform(0.05, 0.2), rng.uniform(0.01, 0.05)
+    x, k = x0, 0
+    while x < x0 + width:
+        step = pitch * rng.uniform(0.7, 1.3)
+        c = w.at(x + step / 2, 0.08 + wave * (k % 2) + rng.uniform(0, 0.01))
+        s.add(rc.CYLINDER, (*c, rod / 2 + 0.01), (step * rng.uniform(0.52, 0.62), 1, rod / 2 - 0.01), m, FURNITURE)
+        x, k = x + step, k + 1
+    if rod < h - 0.03 and rng.random() < 0.8:
+        w.box((x0 - 0.1, x0 + width + 0.1), (0.07, 0.1), (rod - 0.015, rod + 0.015), trim, FURNITURE)
+    s.close_group()
+    used.append((x0 + width / 2, width / 2))
+
+
 def surround(w: Along, x, z, t, depth, material, label, sill: bool = True) -> None:
     """A frame of four bars (three without a sill) around an opening."""
     w.box((x[0] - t, x[0]), (0, depth), (z[0] - t * sill, z[1] + t), material, label)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from models.rooms.cache import _write, folder
+from models.rooms import GENERATOR_VERSION
+from models.rooms.cache import folder, write
 from models.rooms.labels import CEILING
 
 # (height, width) of a batch: small ones, of which there are more in the same time, and ones as large as photos are served.
@@ -14,12 +15,12 @@ SHAPES = ((256, 384), (288, 384), (320, 320), (384, 256), (384, 512), (352, 512)
 AREA = 256 * 384  # that has `batch` pictures; a larger one has fewer
 
 
-def load(root: Path, seed: int, index: int) -> dict[str, np.ndarray]:
+def load(root: Path, seed: int, index: int, version: int = GENERATOR_VERSION) -> dict[str, np.ndarray]:
     """One cached sample; rendered now where the cache lacks it."""
-    path = folder(root, seed) / f"{index:06d}.npz"
+    path = folder(root, seed, version) / f"{index:06d}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(root, seed, index)
+        write(root, seed, index, version)
     with np.load(path) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
@@ -137,10 +138,19 @@ class Batches(Dataset):
     """
 
     def __init__(
-        self, root: Path, seed: int, count: int, batch: int, length: int, first: int = 0, part: int = 0, parts: int = 1
+        self,
+        root: Path,
+        seed: int,
+        count: int,
+        batch: int,
+        length: int,
+        first: int = 0,
+        part: int = 0,
+        parts: int = 1,
+        version: int = GENERATOR_VERSION,
     ):
         self.root, self.seed, self.count, self.batch, self.length, self.first = root, seed, count, batch, length, first
-        self.part, self.parts = part, parts
+        self.part, self.parts, self.version = part, parts, version
 
     def __len__(self) -> int:
         return self.length - self.first
@@ -164,6 +174,6 @@ class Batches(Dataset):
         epoch, offset = divmod(step * self.batch + k, self.count)
         # The first epoch goes in order, so that a renderer running ahead keeps ahead.
         index = offset if epoch == 0 else int(rng.integers(self.count))
-        s = crop(load(self.root, self.seed, index), shape, rng)
+        s = crop(load(self.root, self.seed, index, self.version), shape, rng)
         s["image"], s["grey"] = degrade(s["image"], s["grey"], rng)
         return s
