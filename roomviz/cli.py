@@ -689,7 +689,7 @@ def compare(
 @app.command()
 def batch(
     room: Annotated[Path | None, typer.Argument(help="A photo: JPEG, PNG, WebP, AVIF or HEIC.")] = None,
-    surface: Annotated[str, typer.Option(help="floor, wall, ceiling …, or the id of one surface.")] = "",
+    surface: Annotated[str, typer.Option(help="floor (default), wall, ceiling …, or the id of one.")] = "",
     material: Annotated[list[str] | None, typer.Option("--material", help="SKU. Once for each product.")] = None,
     skus: Annotated[Path | None, typer.Option(help="A file with a SKU a line.")] = None,
     category: Annotated[str, typer.Option(help="All of it, such as flooring, that can be laid, or placed.")] = "",
@@ -707,6 +707,8 @@ def batch(
         raise InvalidArgument("BATCH_INVALID", "give a photo to begin a batch, or --resume OPERATION to go on with one")
     if format not in FORMATS.values():
         raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "--format is jpeg, png, webp or avif")
+    if place and surface in KINDS:
+        raise InvalidArgument("BATCH_INVALID", "a thing knows its kind of surface: with --place, --surface is an id")
     with gateway() as client:
         operation = resume
         if room is not None:

@@ -236,10 +236,15 @@ def test_a_batch_of_things_places_each_by_itself(client: Client, analyzed: rooms
         assert not made.applications
         assert [p.product for p in made.staging.placements] == ["products/RUG-JUTE-ROUND", f"products/{sku}"]
         assert made.staging.placements[1].scale == pytest.approx(0.8)
-        # As a picture of its own has it.
-        alone = decode_rgb(client.preview(analyzed.room, [], made.staging))
-        small = cv2.resize(alone, (made.width_px, made.height_px), interpolation=cv2.INTER_AREA)
-        assert np.abs(small.astype(int) - decode_rgb(client.picture(item.visualization))).mean() < 3
+        # As a picture of its own has it, where the thing is.
+        alone, without = (
+            cv2.resize(decode_rgb(client.preview(analyzed.room, [], s)), (made.width_px, made.height_px)).astype(int)
+            for s in (made.staging, shared)
+        )
+        there = np.abs(alone - without).max(2) > 40
+        assert there.sum() > 50, sku
+        off = np.abs(alone - decode_rgb(client.picture(item.visualization)))[there].mean()
+        assert off < 0.3 * np.abs(alone - without)[there].mean(), sku
 
 
 @covers("roomviz.v1.VisualizationService/BatchVisualizations")

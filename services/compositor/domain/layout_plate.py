@@ -175,7 +175,9 @@ def _ends(
     (xs, xt), (ys, yt) = (direction(source, found, shown, a, b) for a, b in ((one, none), (none, one)))
     affine = np.stack([xs, ys, xt, yt, s - xs * x - ys * y, t - xt * x - yt * y], 1)
     same = found.piece[left] == found.piece[right]
-    empty = nothing[left] & nothing[right]
+    # Between the outside of a border and its inside, where another layer's field lies, runs the border.
+    outside = np.isinf(found.distance)
+    empty = nothing[left] & nothing[right] & (outside[left] == outside[right])
     small = np.minimum(found.length, found.width)
     return same & free[left] & free[right] | empty, empty, affine[left], small[left]
 

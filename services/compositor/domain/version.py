@@ -12,7 +12,7 @@ from PIL import features
 from services.compositor.domain.native import LIBRARY
 
 # Raise it whenever pictures change.
-VERSION = 5
+VERSION = 6
 
 
 @cache

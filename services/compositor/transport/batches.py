@@ -76,10 +76,6 @@ class BatchPullers:
         item = compositor_pb2.BatchPlanItem.FromString(taken.item)
         if item.HasField("thing"):
             plan.spec.things.append(item.thing)
-        if not item.HasField("layout"):  # nothing that a border could lie around
-            fields = [layer for layer in plan.spec.layers if not layer.border_alone]
-            del plan.spec.layers[:]
-            plan.spec.layers.extend(fields)
         for layer in plan.spec.layers:
             if not layer.border_alone:
                 layer.product = item.product

@@ -45,12 +45,12 @@ def ask_from_proto(p: compositor_pb2.EstimateQuantityRequest) -> QuantityAsk:
         tuple(corners_from_proto(c) for c in asked.planes),
         reference_from_proto(asked.reference) if asked.HasField("reference") else None,
         p.focal_length_px,
-        _border(p.border) if p.HasField("border") else None,
+        _border(p.border, p.border_tiles) if p.HasField("border") else None,
     )
 
 
-def _border(material: products_pb2.Material) -> BorderPieces:
-    return BorderPieces(material.piece_length_m, material.piece_width_m, material.packaging.pieces_per_box)
+def _border(m: products_pb2.Material, tiles: bool) -> BorderPieces:
+    return BorderPieces(m.piece_length_m, m.piece_width_m, m.packaging.pieces_per_box, tiles)
 
 
 def _points(polygon: quantities_pb2.PlanePolygon) -> Points:

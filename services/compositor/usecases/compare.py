@@ -8,13 +8,11 @@ from roomviz.errors import InvalidArgument, RoomvizError, unwrap
 from services.compositor.domain import encode
 from services.compositor.domain.sheet import Grid, grey_sheet
 from services.compositor.ports import Order, SheetSpec
-from services.compositor.usecases.picture import MakePicture, size_of
+from services.compositor.usecases.picture import AT_A_TIME, MakePicture, size_of
 
 VARIANTS_MAX = 64
 TILE_MIN, TILE_MAX = 128, 2048
 SHEET_PIXELS_MAX = 50_000_000
-# Variants in work at a time: while one is drawn, the texture of the next is read. More would only hold memory.
-AT_A_TIME = 3
 
 
 @dataclass(frozen=True)

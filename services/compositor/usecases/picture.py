@@ -17,6 +17,9 @@ from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.renderer import PREVIEW_QUALITY, Renderer, check
 from services.compositor.usecases.report import Color, colors_of, scales_of
 
+# Tiles of a sheet in work at a time: while one is drawn, the texture of the next is read. More would only hold memory.
+AT_A_TIME = 3
+
 Progress = Callable[[str, int], Awaitable[None]]
 
 

@@ -63,11 +63,12 @@ class Packaging:
 
 @dataclass(frozen=True)
 class BorderPieces:
-    """What a border of its own product is laid of: pieces of length x width metres, so many in a box."""
+    """What a border of its own product is laid of: pieces of length x width metres, so many in a box; tiles may be turned."""
 
     length_m: float
     width_m: float
     pieces_per_box: int
+    tiles: bool
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,10 @@ def _check_sold(ask: QuantityAsk) -> None:
         told = sold.roll_length_m > 0
     else:
         told = laid is None or isinstance(laid, Carpet | Mural) or sold.pieces_per_box > 0
-    if not told or (ask.border is not None and ask.border.pieces_per_box <= 0):
+    if not told:
         raise FailedPrecondition("PRODUCT_WITHOUT_PACKAGING", "the product does not tell how it is sold")
+    if ask.border is not None and ask.border.pieces_per_box <= 0:
+        raise FailedPrecondition("PRODUCT_WITHOUT_PACKAGING", "the border's product does not tell how it is sold")
     if isinstance(laid, Bordered) and isinstance(_field(laid), Wallpaper | Carpet | Mural):
         raise InvalidArgument("LAYOUT_INVALID", "a border is counted around what is laid in pieces")
 
@@ -271,7 +274,7 @@ def _counted(ask: QuantityAsk, covered: Patches, open_border: float, scale: Inte
         try:
             bordered = scaled_border(layout.pattern, factor)
             field = boxes(replace(layout, pattern=bordered), larger, per_box, ask.tiles, border_too=ask.border is None)
-            return field, _border(bordered, larger, ask.border, ask.tiles) if ask.border else None
+            return field, _border(bordered, larger, ask.border) if ask.border else None
         except ValueError as error:
             raise InvalidArgument("LAYOUT_INVALID", str(error)) from error
 
@@ -289,9 +292,9 @@ def _field(pattern: Pattern) -> Pattern:
     return pattern.field.pattern if isinstance(pattern, Bordered) and pattern.field else pattern
 
 
-def _border(border: Bordered, covered: Patches, laid_of: BorderPieces, turnable: bool) -> Boxes:
+def _border(border: Bordered, covered: Patches, laid_of: BorderPieces) -> Boxes:
     of = articles(Bond(laid_of.length_m, laid_of.width_m))
-    return border_boxes(border, covered, of, laid_of.pieces_per_box, turnable)
+    return border_boxes(border, covered, of, laid_of.pieces_per_box, laid_of.tiles)
 
 
 def _interval(best: Boxes, others: list[Boxes]) -> Interval:

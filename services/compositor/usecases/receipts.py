@@ -1,16 +1,19 @@
 """Receipts: render one again, and tell whether a picture is what its receipt stands for."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
-from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound
+from roomviz.errors import FailedPrecondition, InvalidArgument, NotFound, unwrap
+from roomviz.imaging.codec import Image
 from services.compositor.domain import xmp
 from services.compositor.domain.difference import Difference
 from services.compositor.domain.sheet import Grid, grey_sheet
 from services.compositor.domain.version import renderer
 from services.compositor.ports import Judge, Order, Recipes, SheetSpec
-from services.compositor.usecases.picture import Made, MakePicture
+from services.compositor.usecases.picture import AT_A_TIME, Made, MakePicture
 
 
 async def find(recipes: Recipes, tenant: str, receipt: str) -> Order:
@@ -45,9 +48,20 @@ class Rerender:
     async def _sheet(self, order: Order, spec: SheetSpec) -> Made:
         grid = Grid(len(spec.receipts), spec.columns, spec.height, spec.width)
         pixels = await self.make.renderer.run(grey_sheet, grid)
-        for index, receipt in enumerate(spec.receipts):
-            if receipt and (tile := (await self(order.tenant, receipt)).picture) is not None:
-                pixels[grid.place(index)] = tile
+        few = asyncio.Semaphore(AT_A_TIME)
+
+        async def tile(index: int, receipt: str) -> None:
+            async with few:
+                made = await self.make(await self.order(order.tenant, receipt), report=False)
+            pixels[grid.place(index)] = cast(Image, made.picture)  # as all previews have it
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for n, receipt in enumerate(spec.receipts):
+                    if receipt:
+                        group.create_task(tile(n, receipt))
+        except BaseExceptionGroup as failed:
+            raise unwrap(failed) from failed
         height, width = grid.size
         return Made(await self.make.sheet(pixels, order), width, height)
 

@@ -223,8 +223,10 @@ class Renderer:
 
     async def _kept_plates(self, spec: RenderSpec, photo_key: str, photo: Image) -> list[Plate | None]:
         keys = [_plate_key(spec, photo_key, photo, layer) for layer in spec.layers]
-        found = list(await asyncio.gather(*(self.plates.get(spec.room, key) for key in keys)))
-        missing = [n for n, plate in enumerate(found) if plate is None]
+        layers = dict(zip(keys, spec.layers, strict=True))  # a border and its field have one plate
+        got = await asyncio.gather(*(self.plates.get(spec.room, key) for key in layers))
+        found = dict(zip(layers, got, strict=True))
+        missing = [key for key, plate in found.items() if plate is None]
         if missing:
             light = await self._light(spec, photo)
 
@@ -234,13 +236,13 @@ class Renderer:
 
             async with asyncio.TaskGroup() as group:
                 measuring = group.create_task(self.run(noise, photo))
-                made = [group.create_task(one(spec.layers[n])) for n in missing]
-            for n, task in zip(missing, made, strict=True):
+                made = [group.create_task(one(layers[key])) for key in missing]
+            for key, task in zip(missing, made, strict=True):
                 if (on := task.result()) is not None:
                     plate = await self.run(on.plate, photo, measuring.result(), 0, len(on.alpha))
-                    found[n] = plate
-                    self.plates.put(spec.room, keys[n], plate)
-        return found
+                    found[key] = plate
+                    self.plates.put(spec.room, key, plate)
+        return [found[key] for key in keys]
 
     async def _surfaces(self, spec: RenderSpec, height: int, width: int) -> Sequence[Plate | Surface | None]:
         """A surface a layer, found on the working photo while the large one is still read."""

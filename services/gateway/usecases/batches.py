@@ -22,7 +22,7 @@ from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import finder_among
 from services.gateway.usecases.rooms import RoomCases, envelope
 from services.gateway.usecases.things import PLACEMENTS_MAX, check_placement, things_of
-from services.gateway.usecases.visualizations import VisualizationCases, add_border, add_surfaces
+from services.gateway.usecases.visualizations import VisualizationCases, add_border, add_surfaces, check_layers
 
 PRODUCTS_MAX = 10_000
 SIDE_MIN, SIDE_MAX = 128, 8192
@@ -144,10 +144,7 @@ class BatchCases:
         found = await self.rooms.analysis(room)
 
         things = [p.product for p in request.staging.placements]
-        laid = None
-        if request.application.HasField("layout"):
-            laid = layouts_pb2.Layout()
-            laid.CopyFrom(request.application.layout)
+        laid = request.application.layout if request.application.HasField("layout") else None
         edge = laid.border.product if laid else ""
         find = await finder_among(self.calls, [*request.products, *things, edge])
 
@@ -162,10 +159,13 @@ class BatchCases:
         spec = await self.visualizations.scene(room, found, [] if placed else [target], request.staging, find_things)
         if placed and not spec.surfaces:
             add_surfaces(spec, found)
-        border = await border_of(laid, find)
+        whole = layouts_pb2.Layout()
+        whole.CopyFrom(request.application.layout)
+        border = await border_of(whole, find)
         if border is not None:
             for field in list(spec.layers):
                 add_border(spec, field, border)
+            check_layers(spec)
         output = compositor_pb2.Output(
             format=request.format or visualizations_pb2.IMAGE_FORMAT_JPEG,
             view=visualizations_pb2.VIEW_AFTER,

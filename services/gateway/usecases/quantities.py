@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from roomviz.errors import InvalidArgument
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.rpc import invoke
-from roomviz.v1 import quantities_pb2
+from roomviz.v1 import products_pb2, quantities_pb2
 from services.gateway.ports import Calls
 from services.gateway.usecases.layouts import border_of, layout_of
 from services.gateway.usecases.products import finder
@@ -57,8 +57,13 @@ class QuantityCases:
             width_px=room.width,
             height_px=room.height,
             focal_length_px=found.analysis.quality.focal_length_px,
-            tiles=TILE in product.category.split("."),
+            tiles=_is_tile(product),
             border=border.material if border else None,
+            border_tiles=border is not None and _is_tile(border),
         )
         answer: compositor_pb2.EstimateQuantityResponse = await invoke(self.calls.compositor.EstimateQuantity, ask)
         return answer.quantity
+
+
+def _is_tile(product: products_pb2.Product) -> bool:
+    return TILE in product.category.split(".")

@@ -213,13 +213,17 @@ class VisualizationCases:
         spec.things.extend(await things_of(staging.placements, found, find))
         if spec.things or staging.planes or staging.HasField("reference"):  # which depend on the whole room
             add_surfaces(spec, found)
-        if len(spec.layers) > LAYERS_MAX:
-            raise InvalidArgument(
-                "APPLICATIONS_INVALID", f"this would lay {len(spec.layers)} layers; at most {LAYERS_MAX} go"
-            )
+        check_layers(spec)
         white = (rooms_pb2.SURFACE_KIND_WALL, rooms_pb2.SURFACE_KIND_CEILING)
         spec.white_mask_keys.extend(k for s, k in masked(found) if s.kind in white)
         return spec
+
+
+def check_layers(spec: compositor_pb2.RenderSpec) -> None:
+    if len(spec.layers) > LAYERS_MAX:
+        raise InvalidArgument(
+            "APPLICATIONS_INVALID", f"this would lay {len(spec.layers)} layers; at most {LAYERS_MAX} go"
+        )
 
 
 def add_surfaces(spec: compositor_pb2.RenderSpec, found: segmentation_pb2.GetAnalysisResponse) -> None:

@@ -119,6 +119,28 @@ def test_beside_a_mural_the_photo_stays_to_the_bit():
     assert (out[(located.piece != d.NO_PIECE) & (alpha == 255)] != 0).any()
 
 
+@pytest.mark.parametrize("width_m", [0.2, 0.06, 0.03])
+def test_a_border_alone_is_seen_all_along_also_where_it_is_narrower_than_a_block(width_m: float):
+    outline = ((-1, -4), (1, -4), (1, -1.6), (-1, -1.6))
+    alone = d.Layout(d.Bordered(outline, width_m, 0.4, None, 0.004))
+    alpha = np.zeros((H, W), np.uint8)
+    alpha[52:, 10:-7] = 255
+    y, x = np.mgrid[0:H, 0:W] + 0.5
+    p = np.einsum("ij,jhw->ihw", np.linalg.inv(FLOOR), np.stack([x, y, np.ones_like(x)]))
+    located = d.locate(alone, p[0] / p[2], p[1] / p[2])
+
+    found = laid(Pieces(alone, SOURCE), alpha)
+
+    on_it = (located.piece != d.NO_PIECE) & (alpha > 0)
+    box = on(alpha).box
+    shown = np.zeros((H, W), np.uint8)
+    shown[box[1] : box[1] + box[3], box[0] : box[0] + box[2]] = found.alpha
+    assert on_it.sum() > 400
+    assert (shown[on_it] == 0).mean() < 0.02
+    far = (located.piece == d.NO_PIECE) & np.isfinite(located.distance) & (located.distance > 0.2)
+    assert not shown[far].any()
+
+
 def test_a_layout_of_one_piece_is_its_picture_laid_as_a_texture():
     alpha = mask()
     plain = ROOM.copy()

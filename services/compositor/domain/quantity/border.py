@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -30,10 +31,18 @@ def field_of(border: Bordered, surface: Patches) -> Patches | None:
     return Patches(tuple(Surface.of(p) for p in parts))
 
 
-def pieces(border: Bordered, surface: Patches) -> Counter[tuple[float, float]]:
-    """The border's pieces that lie on a surface: how many of each length and width to cut, metres, to the millimetre."""
+class Piece(NamedTuple):
+    """What a border's piece is cut to: its bounding rectangle, metres, to the millimetre; mitred: at an end, or both."""
+
+    length_m: float
+    width_m: float
+    mitred: bool
+
+
+def pieces(border: Bordered, surface: Patches) -> Counter[Piece]:
+    """The border's pieces that lie on a surface: how many of each size to cut."""
     on = surface.polygon()
-    found = Counter[tuple[float, float]]()
+    found = Counter[Piece]()
     for side in border.sides:
         strip = shapely.Polygon(side.strip)
         (ax, ay), (bx, by), *_ = side.strip
@@ -54,11 +63,11 @@ def pieces(border: Bordered, surface: Patches) -> Counter[tuple[float, float]]:
             size = float(np.ptp(along)), min(float(np.ptp(depth)), border.border_m)
             # Upwards: what is cut a little large can be laid, what is cut short cannot.
             long, wide = (float(np.ceil(s * 1000 - 1e-6) / 1000) for s in size)
-            found[long, wide] += 1
+            found[Piece(long, wide, n in (0, side.pieces - 1))] += 1
     return found
 
 
-def articles_for(cut: Counter[tuple[float, float]], of: Articles, turnable: bool, kerf_m: float) -> np.ndarray:
+def articles_for(cut: Counter[Piece], of: Articles, turnable: bool, kerf_m: float) -> np.ndarray:
     """How many of each article the pieces take: all from the largest, as many of a size from one as it holds in rows. A
     piece that reaches past its side's end, at a corner that points into the room, may be longer: it is made of two.
 
@@ -70,7 +79,10 @@ def articles_for(cut: Counter[tuple[float, float]], of: Articles, turnable: bool
     largest = int(np.argmax(of.area_m2))
     have = float(of.length_m[largest]), float(of.width_m[largest])
     require(of.rectangular, "a border is cut from rectangular pieces")
-    for (long, wide), count in cut.items():
+    sizes = Counter[tuple[float, float]]()
+    for piece, count in cut.items():
+        sizes[piece.length_m, piece.width_m] += count
+    for (long, wide), count in sizes.items():
         joined = max(1, int(np.ceil(long / max(have) - 1e-9)))
         size, count = (long / joined, wide), count * joined
         ways = [size, size[::-1]] if turnable else [size]

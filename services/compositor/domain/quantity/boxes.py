@@ -10,7 +10,7 @@ from services.compositor.domain.layout import Bordered, Layout
 from services.compositor.domain.layout.border import BORDER
 from services.compositor.domain.layout.piece import require
 from services.compositor.domain.quantity.articles import Articles, articles
-from services.compositor.domain.quantity.border import articles_for, field_of, pieces
+from services.compositor.domain.quantity.border import Piece, articles_for, field_of, pieces
 from services.compositor.domain.quantity.cuts import cuts
 from services.compositor.domain.quantity.stock import articles_needed, cut
 from services.compositor.domain.quantity.surface import Patches, Surface
@@ -80,7 +80,7 @@ def boxes(
     require(len(per_box) == len(of.length_m), f"a box of this pattern holds {len(of.length_m)} articles")
     require(min(per_box) > 0, "boxes hold some of each article")
     require(kerf_m >= 0, "a saw's cut is at least 0 wide")
-    along = pieces(border, _patches(surface)) if border and border_too else Counter[tuple[float, float]]()
+    along = pieces(border, _patches(surface)) if border and border_too else Counter[Piece]()
     inside = field_of(border, _patches(surface)) if border else surface
     if inside is None:
         raise ValueError("the border leaves no room for its field")
@@ -90,7 +90,7 @@ def boxes(
     count = int(np.ceil(used / np.array(per_box) - 1e-9).max())
     piece_m2 = of.area_m2
     whole_m2 = float((needed.whole * piece_m2[np.array(of.of_kind)]).sum())
-    laid = whole_m2 + float(shapely.area(needed.part).sum()) + sum(a * b * n for (a, b), n in along.items())
+    laid = whole_m2 + float(shapely.area(needed.part).sum()) + sum(p.length_m * p.width_m * n for p, n in along.items())
     spent, bought = float((used * piece_m2).sum()), float((count * np.array(per_box) * piece_m2).sum())
     return Boxes(
         float((inside if border and not border_too else surface).polygon().area),
@@ -115,16 +115,16 @@ def border_boxes(
     turnable: bool = True,
     kerf_m: float = KERF_M,
 ) -> Boxes:
-    """The same of a border alone, laid of articles of one size, so many of them in a box.
+    """The same of a border alone, laid of articles of one size, so many of them in a box; its area is that of its pieces.
 
     Raises:
         ValueError: no room for the border, or one that is wider than its pieces.
     """
     along = pieces(border, _patches(surface))
     used = articles_for(along, of, turnable, kerf_m)
-    sizes = {(float(of.length_m[0]), float(of.width_m[0])), (float(of.width_m[0]), float(of.length_m[0]))}
-    cut = Counter({c: n for c, n in along.items() if not any(np.allclose(c, size, atol=1e-3) for size in sizes)})
-    laid = float(sum(a * b * n for (a, b), n in along.items()))
+    sides = sorted((float(of.length_m[0]), float(of.width_m[0])))
+    cut = Counter({p: n for p, n in along.items() if p.mitred or not np.allclose(sorted(p[:2]), sides, atol=1e-3)})
+    laid = float(sum(p.length_m * p.width_m * n for p, n in along.items()))
     count = int(np.ceil(used.sum() / per_box - 1e-9))
     spent, bought = float((used * of.area_m2).sum()), float(count * per_box * of.area_m2[0])
     return Boxes(
@@ -146,8 +146,9 @@ def _patches(surface: Surface | Patches) -> Patches:
     return surface if isinstance(surface, Patches) else Patches((surface,))
 
 
-def _cut_list(kinds: list[int], bounds: np.ndarray, along: Counter[tuple[float, float]]) -> tuple[CutSize, ...]:
+def _cut_list(kinds: list[int], bounds: np.ndarray, along: Counter[Piece]) -> tuple[CutSize, ...]:
     length, width = np.round(bounds[:, 2] - bounds[:, 0], 3), np.round(bounds[:, 3] - bounds[:, 1], 3)
     counted = Counter(zip(kinds, length.tolist(), width.tolist(), strict=True))
-    counted.update({(BORDER, *size): count for size, count in along.items()})
+    for piece, count in along.items():
+        counted[BORDER, piece.length_m, piece.width_m] += count
     return tuple(CutSize(*size, count) for size, count in sorted(counted.items(), key=lambda c: (-c[1], c[0])))

@@ -291,14 +291,19 @@ def test_a_border_of_its_own_tiles_takes_boxes_of_its_own():
 
     assert inside.pieces == boxes(field, Surface(tuple(rectangle(0.2, 0.2, 2.8, 1.8))), (4,)).pieces
     assert inside.area_m2 == pytest.approx(2.6 * 1.6)
-    # Ten whole tiles along each long side, their ends mitred; along each short one seven that are cut a little shorter.
-    assert (around.whole, around.parts, around.pieces, around.boxes) == (20, 14, (34,), 6)
-    assert {(c.length_m, c.width_m): c.count for c in around.cut_list} == {(0.286, 0.2): 14}
+    # Ten tiles along each long side, two of them mitred; along each short one seven that are cut a little shorter.
+    assert (around.whole, around.parts, around.pieces, around.boxes) == (16, 18, (34,), 6)
+    assert {(c.length_m, c.width_m): c.count for c in around.cut_list} == {(0.3, 0.2): 4, (0.286, 0.2): 14}
     # Strips of half its width come two from a tile.
     narrow = border_boxes(Bordered(room.outline, 0.09, 0.3, field), room, articles(Bond(0.3, 0.2)), 6)
     assert (narrow.parts, narrow.pieces, narrow.from_offcuts) == (34, (17,), 17)
     with pytest.raises(ValueError, match="larger than what the material comes in"):
         border_boxes(Bordered(room.outline, 0.25, 0.3, field), room, articles(Bond(0.2, 0.2)), 6)
+    # Boards are not turned, tiles are.
+    across = Bordered(room.outline, 0.3, 0.1, field)
+    assert border_boxes(across, room, articles(Bond(0.3, 0.1)), 6).pieces[0] > 80
+    with pytest.raises(ValueError, match="larger"):
+        border_boxes(across, room, articles(Bond(0.3, 0.1)), 6, turnable=False)
 
 
 def test_narrow_pieces_of_a_border_share_a_tile():
