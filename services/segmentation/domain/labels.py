@@ -91,8 +91,9 @@ def below_horizon(p: Float, horizon: Float) -> Float:
     return np.asarray(out / out.sum(0), np.float32)
 
 
-# A ceiling below both is none: mean probability, and mean probability of a junction where it meets walls.
-CEILING_SURE, JUNCTION_SEEN = 0.7, 0.33
+# A ceiling below all three is none: mean probability, mean probability of a junction where it meets walls, and how far it
+# faces down (1: straight down; one that slopes by 45 degrees 0.7).
+CEILING_SURE, JUNCTION_SEEN, FACES_DOWN = 0.7, 0.33, 0.7
 
 
 def mean_junctions(junction_logits: Float) -> Float:
@@ -101,13 +102,14 @@ def mean_junctions(junction_logits: Float) -> Float:
     return np.asarray(((p[0] + p[1, :, :, ::-1]) / 2).max(0), np.float32)
 
 
-def without_loose_ceilings(p: Float, junctions: Float) -> Float:
+def without_loose_ceilings(p: Float, junctions: Float, down: Float) -> Float:
     """The bright top of a wall passes for ceiling where it ends in nothing: pieces of ceiling of which the network is
-    not sure, and which meet walls where it sees no junction, become wall.
+    not sure, which face as walls do as much as down, and which meet walls where it sees no junction, become wall.
 
     Args:
         p: (7, h, w) probabilities.
         junctions: (h', w') probability that planes meet.
+        down: (h, w) cosine of the angle between normal and straight down.
     """
     if junctions.max() < JUNCTION_SEEN:
         return p  # a model that does not tell
@@ -119,7 +121,8 @@ def without_loose_ceilings(p: Float, junctions: Float) -> Float:
     for c in range(1, count):
         inside = components == c
         edge = (cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & (label == WALL)
-        if edge.any() and p[CEILING][inside].mean() < CEILING_SURE and seen[edge].mean() < JUNCTION_SEEN:
+        loose = edge.any() and p[CEILING][inside].mean() < CEILING_SURE and seen[edge].mean() < JUNCTION_SEEN
+        if loose and down[inside].mean() < FACES_DOWN:
             out[WALL][inside] += out[CEILING][inside]
             out[CEILING][inside] = 0
             # The gap between the two is wall as well.

@@ -85,7 +85,8 @@ def layout(
     camera = estimate(working, p, n, focal_35mm)
     p = labels.below_horizon(p, camera.below_horizon(*p.shape[1:]))
     if junction_logits is not None:
-        p = labels.without_loose_ceilings(p, labels.mean_junctions(junction_logits))
+        down = -np.tensordot(camera.up, n, 1).astype(np.float32)
+        p = labels.without_loose_ceilings(p, labels.mean_junctions(junction_logits), down)
     p = labels.sunlit_floor(p, working)
     p = labels.without_islands(labels.without_specks(p))
     label = p.argmax(0).astype(np.uint8)

@@ -176,13 +176,16 @@ def test_a_ceiling_that_ends_in_nothing_is_wall_and_one_that_ends_in_a_junction_
     along = junctions.copy()
     along[18:22] = 0.9
 
-    def ceiling(sure: float, seen: np.ndarray) -> float:
+    def ceiling(sure: float, seen: np.ndarray, down: float = 0.5) -> float:
         p = np.full((7, *SMALL), (1 - sure) / 6, np.float32)
         np.put_along_axis(p, label[None].astype(np.int64), sure, 0)
-        return float((labels.without_loose_ceilings(p, seen).argmax(0) == CEILING).mean())
+        return float(
+            (labels.without_loose_ceilings(p, seen, np.full(SMALL, down, np.float32)).argmax(0) == CEILING).mean()
+        )
 
     assert ceiling(0.6, junctions) == 0
     assert ceiling(0.6, along) > 0.2
+    assert ceiling(0.6, junctions, down=0.85) > 0.2  # of an attic, which slopes down to below the horizon
     assert ceiling(0.9, junctions) > 0.2
     assert ceiling(0.6, np.zeros(SMALL, np.float32)) > 0.2  # a model that does not tell of junctions
 
