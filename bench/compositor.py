@@ -78,10 +78,7 @@ def rays(s: Sample, offset: tuple[float, float]) -> np.ndarray:
     """(H, W, 3) unit, world frame, through the pixels' corners moved by offset."""
     h, w = s.label.shape
     x, y = np.meshgrid(np.arange(w) + offset[0], np.arange(h) + offset[1])
-    c = s.camera
-    a, b = (x - c[13]) / c[12], (y - c[14]) / c[12]
-    k = 1 + c[15] * (a * a + b * b)
-    d = c[9:12] + (a * k)[..., None] * c[3:6] + (b * k)[..., None] * c[6:9]
+    d = s.rays(x, y) @ s.axes
     return d / np.linalg.norm(d, axis=-1, keepdims=True)
 
 

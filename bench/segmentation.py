@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from models.repository import versions
+from models.repository import add_to_card, versions
 from models.rooms import MEASURED_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.sample import Sample, render_sample
@@ -243,17 +243,9 @@ class Rooms:
             del inverse
 
 
-def rays(s: Sample, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(N, 3) world directions of pixels, the lens's distortion included."""
-    c = s.camera
-    a, b = (x - c[13]) / c[12], (y - c[14]) / c[12]
-    k = 1 + c[15] * (a * a + b * b)
-    return c[9:12] + (a * k)[:, None] * c[3:6] + (b * k)[:, None] * c[6:9]
-
-
 def floor_points(s: Sample, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(N, 2) metres on the true floor that pixels show."""
-    d = rays(s, np.asarray(x, float), np.asarray(y, float))
+    d = s.rays(np.asarray(x, float), np.asarray(y, float)) @ s.axes
     t = -s.camera[2] / np.minimum(d[:, 2], -1e-6)
     return s.camera[:2] + d[:, :2] * t[:, None]
 
@@ -411,10 +403,8 @@ def main() -> None:
     for name, value, bar in rows:
         print(f"{name:<{width}}  {value:<36} {bar}")
     if a.card:
-        path = a.model.with_name("card.json")
-        card = json.loads(path.read_text())
         measured = {"rooms": a.rooms} | {name: round(float(value), 4) for name, value in accuracy.items()}
-        path.write_text(json.dumps(card | {"accuracy": measured}, indent=2) + "\n")
+        add_to_card(a.model.with_name("card.json"), accuracy=measured)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ from tritonclient.utils import InferenceServerException
 from models.digest import digest
 from models.failure import Failure
 from models.plan import PROFILES, kind_of
-from models.repository import CONTRACTS, versions
+from models.repository import CONTRACTS, add_to_card, versions
+from services.segmentation.domain.labels import network_input
 
 ROUNDS = 20
 LABELS = "surface_logits"  # whose largest is what becomes of a pixel
 AGREE_MIN = 0.99  # of the pixels; a model that is another one agrees on half of them
 STRAY_MAX = 0.1  # of an output: mean difference in parts of its own deviation
-SIDE = 32  # pixels; sides of a network's input are multiples
 
 
 def check_served(model_dir: Path, address: str, cards: Path, photo: Path) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def _check_version(source: Path, address: str, cards: Path, picture: NDArray[np.
     kind = kind_of(onnx.load(source))
     outputs = [t.name for t in CONTRACTS[kind].outputs]
     session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
-    image = _input(picture, max(PROFILES[kind].opt))
+    image = network_input(picture, max(PROFILES[kind].opt))  # what a plan is tuned for
     ours = dict(zip(outputs, session.run(outputs, {"image": image}), strict=True))
     try:
         with triton.InferenceServerClient(address) as client:
@@ -86,16 +86,8 @@ def _check_version(source: Path, address: str, cards: Path, picture: NDArray[np.
         alike &= same >= AGREE_MIN
     if not alike:
         raise Failure(f"what {address} serves as {name} {version} is not {source}: {json.dumps(found)}")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"served": found}, indent=2) + "\n")
+    add_to_card(path, served=found)
     return {"name": name, "version": version} | found
-
-
-def _input(picture: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
-    """(1, h, w, 3), its long side that of what a plan is tuned for."""
-    factor = long_side / max(picture.shape[:2])
-    height, width = (max(SIDE, round(d * factor / SIDE) * SIDE) for d in picture.shape[:2])
-    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(small[None], np.uint8)
 
 
 def _asked(

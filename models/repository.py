@@ -3,9 +3,10 @@
 Both offer the same names, types and shapes, so that a client does not know which one answers.
 """
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 BATCH_MAX = 8
 
@@ -94,3 +95,8 @@ def config(contract: Contract, name: str, device: str) -> str:
 def versions(model: Path) -> list[Path]:
     """The ONNX files of a model's folder, the newest last."""
     return sorted(model.glob("[0-9]*/model.onnx"), key=lambda path: int(path.parent.name))
+
+
+def add_to_card(card: Path, **more: Any) -> None:
+    """Write what was found out of a model into its card; what stands there under the same keys goes."""
+    card.write_text(json.dumps(json.loads(card.read_text()) | more, indent=2) + "\n")

@@ -79,7 +79,6 @@ KINDS = {
         ],
     ),
 }
-_WARDROBES = ((0.35, 0.6), (0.12, 0.45))  # how often, of version 3 on and of 2; in other rooms, in bedrooms
 _SHARE = {"living": 0.27, "bedroom": 0.17, "dining": 0.1, "kitchen": 0.22, "bathroom": 0.07, "any": 0.17}
 
 
@@ -133,6 +132,7 @@ def _fit(s: Scene, kind: str, edges: list, used: list[list]) -> None:
     """What is built in, on walls that are free of doors where it stands."""
     rng = s.rng
     order = [int(i) for i in rng.permutation(len(edges))]
+    bedrooms, others = (0.45, 0.12) if s.version < 3 else (0.6, 0.35)  # how often they have wardrobes
     if kind == "kitchen":
         runs = rng.integers(1, 3)
         for i in order:
@@ -142,7 +142,7 @@ def _fit(s: Scene, kind: str, edges: list, used: list[list]) -> None:
         for i in order:
             if bathroom(s, *edges[i], used[i]):
                 break
-    elif rng.random() < _WARDROBES[s.version < 3][kind == "bedroom"]:
+    elif rng.random() < (bedrooms if kind == "bedroom" else others):
         for i in order:
             if wardrobe(s, *edges[i], used[i]):
                 break

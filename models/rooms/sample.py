@@ -33,14 +33,24 @@ class Sample:
     extra: np.ndarray
     exposure: float
 
-    def points(self) -> np.ndarray:
-        """(H, W, 3) float32: what each pixel shows, metres in the camera frame (x right, y down, z forward)."""
-        height, width = self.depth.shape
+    def rays(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """(..., 3) directions (z = 1) in the camera frame (x right, y down, z forward) through places of the picture, the
+        lens's distortion included; times `axes`, in the world's."""
         focal, cx, cy, k1 = self.camera[12:16]
-        b, a = np.mgrid[0:height, 0:width] + 0.5
-        a, b = (a - cx) / focal, (b - cy) / focal
+        a, b = (x - cx) / focal, (y - cy) / focal
         k = 1 + k1 * (a * a + b * b)
-        rays = np.stack([a * k, b * k, np.ones_like(a)], -1)
+        return np.stack([a * k, b * k, np.ones_like(k)], -1)
+
+    @property
+    def axes(self) -> np.ndarray:
+        """Rows are the camera's right, down and forward in the world."""
+        return self.camera[3:12].reshape(3, 3)
+
+    def points(self) -> np.ndarray:
+        """(H, W, 3) float32: what each pixel shows, metres in the camera frame."""
+        height, width = self.depth.shape
+        y, x = np.mgrid[0:height, 0:width] + 0.5
+        rays = self.rays(x, y)
         rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
         return (rays * self.depth[..., None]).astype(np.float32)
 

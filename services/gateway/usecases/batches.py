@@ -145,7 +145,7 @@ class BatchCases:
 
         things = [p.product for p in request.staging.placements]
         laid = request.application.layout if request.application.HasField("layout") else None
-        edge = laid.border.product if laid else ""
+        edge = request.application.layout.border.product
         find = await finder_among(self.calls, [*request.products, *things, edge])
 
         async def find_things(name: str) -> products_pb2.Product:
@@ -156,7 +156,8 @@ class BatchCases:
         target.CopyFrom(request.application)
         target.ClearField("layout")
         placed = request.HasField("placement")
-        spec = await self.visualizations.scene(room, found, [] if placed else [target], request.staging, find_things)
+        laid_on = [] if placed else [target]
+        spec = await self.visualizations.spec(room, found, laid_on, request.staging, find_things, shared=True)
         if placed and not spec.surfaces:
             add_surfaces(spec, found)
         whole = layouts_pb2.Layout()

@@ -153,26 +153,16 @@ class VisualizationCases:
         applications: list[visualizations_pb2.Application],
         staging: visualizations_pb2.Staging,
         find: Find,
+        shared: bool = False,
     ) -> compositor_pb2.RenderSpec:
-        """All that a picture of these depends on; `find` gives products by their names."""
-        if not (applications or staging.placements or staging.relight):
+        """All that a picture of these depends on; `find` gives products by their names. shared: by pictures that each get
+        something more, so that nothing has to be new in it."""
+        new = shared or applications or staging.placements or staging.relight
+        if len(applications) > APPLICATIONS_MAX or not new:
             raise InvalidArgument(
                 "APPLICATIONS_INVALID",
                 f"a picture needs 1 to {APPLICATIONS_MAX} applications, something placed in it, or another light",
             )
-        return await self.scene(room, found, applications, staging, find)
-
-    async def scene(
-        self,
-        room: Room,
-        found: segmentation_pb2.GetAnalysisResponse,
-        applications: list[visualizations_pb2.Application],
-        staging: visualizations_pb2.Staging,
-        find: Find,
-    ) -> compositor_pb2.RenderSpec:
-        """As `spec`, also of nothing that is new yet."""
-        if len(applications) > APPLICATIONS_MAX:
-            raise InvalidArgument("APPLICATIONS_INVALID", f"a picture has at most {APPLICATIONS_MAX} applications")
         if any(len(p.corners) != 4 for p in staging.planes):
             raise InvalidArgument("CORNERS_INVALID", "corners are four points, x and y in pixels")
         if len(staging.planes) > len(found.analysis.surfaces):

@@ -87,22 +87,16 @@ def boxes(
     needed = cuts(field, inside, len(of.of_kind))
     shelf = cut(needed, of, per_box, turnable, kerf_m)
     used = articles_needed(needed, shelf, of) + articles_for(along, of, turnable, kerf_m)
-    count = int(np.ceil(used / np.array(per_box) - 1e-9).max())
-    piece_m2 = of.area_m2
-    whole_m2 = float((needed.whole * piece_m2[np.array(of.of_kind)]).sum())
-    laid = whole_m2 + float(shapely.area(needed.part).sum()) + sum(p.length_m * p.width_m * n for p, n in along.items())
-    spent, bought = float((used * piece_m2).sum()), float((count * np.array(per_box) * piece_m2).sum())
-    return Boxes(
+    whole_m2 = float((needed.whole * of.area_m2[np.array(of.of_kind)]).sum())
+    return _bought(
+        of,
+        used,
+        per_box,
         float((inside if border and not border_too else surface).polygon().area),
-        laid,
+        whole_m2 + float(shapely.area(needed.part).sum()) + _area(along),
         int(needed.whole.sum()),
         len(needed.part) + along.total(),
         len(needed.part) - len(shelf),
-        tuple(used.tolist()),
-        count,
-        bought,
-        1 - laid / spent if spent else 0.0,
-        1 - spent / bought if bought else 0.0,
         _cut_list(needed.kind.tolist(), shapely.bounds(needed.part), along),
     )
 
@@ -124,22 +118,41 @@ def border_boxes(
     used = articles_for(along, of, turnable, kerf_m)
     sides = sorted((float(of.length_m[0]), float(of.width_m[0])))
     cut = Counter({p: n for p, n in along.items() if p.mitred or not np.allclose(sorted(p[:2]), sides, atol=1e-3)})
-    laid = float(sum(p.length_m * p.width_m * n for p, n in along.items()))
-    count = int(np.ceil(used.sum() / per_box - 1e-9))
-    spent, bought = float((used * of.area_m2).sum()), float(count * per_box * of.area_m2[0])
-    return Boxes(
+    laid = _area(along)
+    return _bought(
+        of,
+        used,
+        (per_box,),
         laid,
         laid,
         along.total() - cut.total(),
         cut.total(),
         max(0, along.total() - int(used.sum())),
-        tuple(used.tolist()),
-        count,
-        bought,
-        1 - laid / spent if spent else 0.0,
-        1 - spent / bought if bought else 0.0,
         _cut_list([], np.zeros((0, 4)), cut),
     )
+
+
+def _bought(
+    of: Articles,
+    used: np.ndarray,
+    per_box: tuple[float, ...],
+    area_m2: float,
+    laid_m2: float,
+    whole: int,
+    parts: int,
+    from_offcuts: int,
+    cut_list: tuple[CutSize, ...],
+) -> Boxes:
+    """What so many `used` of each article come to in boxes."""
+    count = int(np.ceil(used / np.array(per_box) - 1e-9).max())
+    spent, bought = float((used * of.area_m2).sum()), float((count * np.array(per_box) * of.area_m2).sum())
+    waste, surplus = 1 - laid_m2 / spent if spent else 0.0, 1 - spent / bought if bought else 0.0
+    pieces_used = tuple(used.tolist())
+    return Boxes(area_m2, laid_m2, whole, parts, from_offcuts, pieces_used, count, bought, waste, surplus, cut_list)
+
+
+def _area(along: Counter[Piece]) -> float:
+    return float(sum(p.length_m * p.width_m * n for p, n in along.items()))
 
 
 def _patches(surface: Surface | Patches) -> Patches:
