@@ -151,12 +151,19 @@ def _keep(
     (a.out / ABOUT).write_text(json.dumps(about, indent=2) + "\n")
 
 
-def train(part: int, a: argparse.Namespace, meeting: str) -> None:
+def _train_together(part: int, a: argparse.Namespace, meeting: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=meeting, rank=part, world_size=a.processes)
+    try:
+        train(part, a)
+    finally:
+        # A thread of gloo that still held a tensor when the interpreter ended would abort the process.
+        dist.destroy_process_group()
+
+
+def train(part: int, a: argparse.Namespace) -> None:
     """One of `a.processes` that train the same network together, each on its part of every batch."""
     device, first = "cuda" if torch.cuda.is_available() else "cpu", part == 0
-    if a.processes > 1:
-        torch.set_num_threads(1)
-        dist.init_process_group("gloo", init_method=meeting, rank=part, world_size=a.processes)
     torch.manual_seed(a.seed)
     net = RoomSeg()
     if a.init:
@@ -263,11 +270,11 @@ def main() -> None:
         raise Failure(f"{a.out}: the run there did not begin from {a.init or a.encoder}")
     a.out.mkdir(parents=True, exist_ok=True)
     if a.processes == 1:
-        train(0, a, "")
+        train(0, a)
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # or they would go on alone
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(train, (a, f"file://{folder}/meeting"), nprocs=a.processes, daemon=True)
+        torch.multiprocessing.spawn(_train_together, (a, f"file://{folder}/meeting"), nprocs=a.processes, daemon=True)
 
 
 if __name__ == "__main__":
