@@ -519,7 +519,7 @@ def render(
         raise InvalidArgument("IMAGE_FORMAT_UNSUPPORTED", "a preview is a JPEG of the room after")
     placements = [placement(text) for text in place or []]
     staging = Client.staging([corners_of(text) for text in corners or []], reference_of(reference), relight, placements)
-    shown: visualizations_pb2.PreviewVisualizationResponse | None = None
+    shown: visualizations_pb2.PreviewVisualizationResponse | visualizations_pb2.Visualization
     with gateway() as client:
         for text in material:
             if not is_color(text):
@@ -538,8 +538,8 @@ def render(
             data, visualization = bytes(shown.image), ""
         else:
             with progress("render", as_json) as tell:
-                made = client.export(found.room, wanted, kind, tell, view.replace("-", "_"), staging)
-            data, visualization = client.picture(made.name), made.name
+                shown = client.export(found.room, wanted, kind, tell, view.replace("-", "_"), staging)
+            data, visualization = client.picture(shown.name), shown.name
         write(after, data)
         if compare is not None:
             picture = codec.decode_rgb(data)
@@ -553,27 +553,21 @@ def render(
                     "visualization": visualization,
                     "out": str(after),
                     "compare": str(compare) if compare else None,
+                    "colors": [plain(c) for c in shown.colors],
+                    "scales": [plain(s) for s in shown.scales],
+                    "placed": [plain(p) for p in shown.placed],
                 }
-                | (
-                    {
-                        "colors": [plain(c) for c in shown.colors],
-                        "scales": [plain(s) for s in shown.scales],
-                        "placed": [plain(p) for p in shown.placed],
-                    }
-                    if shown
-                    else {}
-                )
             )
         )
         return
     out.print(str(compare or after), highlight=False)
-    for c in shown.colors if shown else []:
+    for c in shown.colors:
         out.print(
             f"{c.surface_id}: {c.product.rpartition('/')[2] or 'paint'} #{c.asked_rgb:06x} is seen as #{c.shown_rgb:06x} "
             f"(ΔE00 {c.delta_e00:.1f}) in light #{c.illuminant_rgb:06x}",
             highlight=False,
         )
-    for s in shown.scales if shown else []:
+    for s in shown.scales:
         source = rooms_pb2.ScaleSource.Name(s.source).removeprefix("SCALE_SOURCE_").lower().replace("_", " ")
         out.print(f"{s.surface_id}: metres by {source}, {s.low:.2f} to {s.high:.2f}", highlight=False)
 

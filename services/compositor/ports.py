@@ -101,6 +101,28 @@ class PlacedThing:
 
 
 @dataclass(frozen=True)
+class Color:
+    """How true the colour of a product is shown on a surface; colours sRGB 0xRRGGBB."""
+
+    surface_id: str
+    product: str
+    asked_rgb: int
+    shown_rgb: int
+    delta_e00: float
+    illuminant_rgb: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is told of a picture beside its pixels: colors, one a layer of which something is seen; scales: the planes that
+    something was laid or put on, by surface id; placed: where its things went."""
+
+    colors: tuple[Color, ...] = ()
+    scales: dict[str, Plane] = field(default_factory=dict)
+    placed: tuple[PlacedThing, ...] = ()
+
+
+@dataclass(frozen=True)
 class RenderSpec:
     """All that a picture depends on; keys name pictures that never change. planes: those of all surfaces that are sent,
     by id; corners and reference: what somebody set right of them; by_hand: the surfaces of which somebody has. relight is `day`, `warm`, `cool` or nothing."""
@@ -186,6 +208,7 @@ class Export:
     size_bytes: int
     content_digest: str
     receipt: str
+    report: Report = field(default_factory=Report)
 
 
 class Plates(Protocol):

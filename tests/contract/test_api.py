@@ -1080,17 +1080,29 @@ def test_corrections_that_make_no_sense_are_refused(api: Api, client: Client, an
 
 
 @covers("roomviz.v1.VisualizationService/PreviewVisualization")
-def test_a_preview_tells_how_true_its_colors_are(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
+def test_a_picture_tells_how_true_its_colors_are(client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
     sage = client.product("PNT-SAGE")
+    asked = [client.apply("PNT-SAGE", kind="wall"), client.apply("TIL-TERRACOTTA", surface_id="floor-1")]
 
-    made = client.preview_details(analyzed.room, [client.apply("PNT-SAGE", kind="wall")])
+    made, kept = client.preview_details(analyzed.room, asked), client.export(analyzed.room, asked)
 
+    painted = [c for c in made.colors if c.product == sage.name]
     assert {c.surface_id for c in made.colors} <= {s.surface_id for s in analyzed.surfaces}
-    assert made.colors
-    for c in made.colors:
-        assert (c.product, c.asked_rgb) == (sage.name, sage.material.color_rgb)
+    assert painted
+    for c in painted:
+        assert c.asked_rgb == sage.material.color_rgb
         assert 0 <= c.delta_e00 < 6
         assert max(c.illuminant_rgb.to_bytes(3)) == 255
+    # The picture that is kept is larger, and tells of itself: nearly the same.
+    assert [s.surface_id for s in kept.scales] == [s.surface_id for s in made.scales]
+    told = {c.surface_id: c for c in made.colors}
+    assert {c.surface_id for c in kept.colors} == set(told)
+    for c in kept.colors:
+        before = told[c.surface_id]
+        assert (c.product, c.asked_rgb) == (before.product, before.asked_rgb)
+        assert abs(c.delta_e00 - before.delta_e00) < 2
+        assert np.abs(np.subtract(tuple(c.shown_rgb.to_bytes(3)), tuple(before.shown_rgb.to_bytes(3)))).max() < 12
+    assert client.visualization(kept.name).colors == kept.colors
 
 
 @covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.VisualizationService/ExportVisualization")

@@ -33,7 +33,7 @@ class Shown:
 
 def shown_on(
     picture: Image,
-    plate: Plate,
+    plates: Sequence[Plate],
     above: Sequence[Plate],
     asked_rgb: int,
     textured: bool,
@@ -44,13 +44,35 @@ def shown_on(
 
     Args:
         picture: (H, W, 3) uint8 sRGB.
-        plate: where the product was laid.
+        plates: where the product was laid, one of all of it, or of parts.
         above: what was laid later.
         asked_rgb: the product's colour, of a texture its mean.
         textured: whether its mean is asked, or its median: a plain colour is what most of the surface shows.
         turned: what a relight did to linear light.
         covered: (H, W) bool, where something else was put over it.
     """
+    looked = [(plate, _seen(plate, above, covered)) for plate in plates]
+    count = sum(len(at) for _, at in looked)
+    if count < PIXELS_MIN:
+        return None
+    step = -(-count // PIXELS_MAX)
+    colors, gains = [], []
+    for plate, at in looked:
+        rows, columns = np.divmod(at[::step], plate.box[2])
+        colors.append(picture[rows + plate.box[1], columns + plate.box[0]])
+        gains.append(plate.gain[rows, columns])
+    pixels = scene_light(to_linear(np.concatenate(colors)[None]))[0].astype(np.float64)
+    middle = np.mean if textured else np.median
+    white = plates[0].tint[:3] / TINT_ONE * (float(middle(np.concatenate(gains))) / GAIN_ONE)
+    if turned is not None:
+        white = turned @ white
+    albedo = np.asarray(middle(pixels, axis=0) / np.maximum(white, 1e-4))
+    difference = delta_e00(lab(linear_from_rgb24(asked_rgb)), lab(np.clip(albedo, 0, 1)))
+    return Shown(_rgb24(albedo), difference, _rgb24(white / max(1e-4, float(white.max()))))
+
+
+def _seen(plate: Plate, above: Sequence[Plate], covered: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Flat places of a plate's box that show nothing else."""
     x, y, w, h = plate.box
     seen = plate.alpha == 255
     for other in above:
@@ -60,19 +82,7 @@ def shown_on(
             seen[y0 - y : y1 - y, x0 - x : x1 - x] &= other.alpha[y0 - oy : y1 - oy, x0 - ox : x1 - ox] == 0
     if covered is not None:
         seen &= ~covered[y : y + h, x : x + w]
-    at = np.flatnonzero(seen)
-    if len(at) < PIXELS_MIN:
-        return None
-    at = at[:: -(-len(at) // PIXELS_MAX)]
-    rows, columns = np.divmod(at, w)
-    pixels = scene_light(to_linear(picture[rows + y, columns + x][None]))[0].astype(np.float64)
-    middle = np.mean if textured else np.median
-    white = plate.tint[:3] / TINT_ONE * (float(middle(plate.gain[rows, columns])) / GAIN_ONE)
-    if turned is not None:
-        white = turned @ white
-    albedo = np.asarray(middle(pixels, axis=0) / np.maximum(white, 1e-4))
-    difference = delta_e00(lab(linear_from_rgb24(asked_rgb)), lab(np.clip(albedo, 0, 1)))
-    return Shown(_rgb24(albedo), difference, _rgb24(white / max(1e-4, float(white.max()))))
+    return np.flatnonzero(seen)
 
 
 def _rgb24(linear: NDArray[np.floating]) -> int:

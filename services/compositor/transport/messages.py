@@ -17,6 +17,7 @@ from services.compositor.ports import (
     Output,
     PlacedThing,
     RenderSpec,
+    Report,
     SheetSpec,
     ThingSpec,
 )
@@ -217,13 +218,15 @@ def reference_from_proto(r: visualizations_pb2.ReferenceLength) -> Reference:
 
 def preview_to_proto(made: Made, receipt: str) -> compositor_pb2.RenderPreviewResponse:
     out = compositor_pb2.RenderPreviewResponse(
-        image=made.data,
-        width_px=made.width,
-        height_px=made.height,
-        receipt=receipt,
-        placed=[placed_to_proto(p) for p in made.placed],
+        image=made.data, width_px=made.width, height_px=made.height, receipt=receipt
     )
-    for color in made.colors:
+    _tell(made.report, out)
+    return out
+
+
+def _tell(report: Report, out: compositor_pb2.RenderPreviewResponse | compositor_pb2.ExportResult) -> None:
+    out.placed.extend(placed_to_proto(p) for p in report.placed)
+    for color in report.colors:
         out.colors.add(
             surface_id=color.surface_id,
             product=color.product,
@@ -232,17 +235,16 @@ def preview_to_proto(made: Made, receipt: str) -> compositor_pb2.RenderPreviewRe
             delta_e00=color.delta_e00,
             illuminant_rgb=color.illuminant_rgb,
         )
-    for surface_id, plane in made.scales.items():
+    for surface_id, plane in report.scales.items():
         source = f"SCALE_SOURCE_{plane.source.upper() or 'UNSPECIFIED'}"
         out.scales.add(
             surface_id=surface_id, source=source, low=plane.low, high=plane.high, homography=plane.homography
         )
-    return out
 
 
 def export_to_proto(e: Export) -> compositor_pb2.ExportResult:
     format_ = f"IMAGE_FORMAT_{e.format.upper()}"
-    return compositor_pb2.ExportResult(
+    out = compositor_pb2.ExportResult(
         image_key=e.image_key,
         width_px=e.width,
         height_px=e.height,
@@ -251,6 +253,8 @@ def export_to_proto(e: Export) -> compositor_pb2.ExportResult:
         content_digest=e.content_digest,
         receipt=e.receipt,
     )
+    _tell(e.report, out)
+    return out
 
 
 def slot_from_proto(tenant: str, p: compositor_pb2.CompareSlot, tile_px: int) -> Order | RoomvizError:

@@ -39,7 +39,7 @@ class RenderItem:
         key = f"renders/{operation}/{index}-{digest[:16]}.{format}"
         with stage("store"):
             await self.pictures.put(key, made.data, TYPES[format])
-        return Export(key, made.width, made.height, format, len(made.data), digest, order.receipt)
+        return Export(key, made.width, made.height, format, len(made.data), digest, order.receipt, made.report)
 
 
 # Translate: from a taken item to its picture, and an outcome to the bytes that are kept.

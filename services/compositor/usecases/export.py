@@ -23,5 +23,5 @@ class ExportPicture:
         with stage("store"):
             await self.pictures.put(key, made.data, TYPES[format])
         digest = hashlib.sha256(made.data).hexdigest()
-        export = Export(key, made.width, made.height, format, len(made.data), digest, order.receipt)
+        export = Export(key, made.width, made.height, format, len(made.data), digest, order.receipt, made.report)
         return export, self.renders.save(order.tenant, operation, order.spec.room, export)

@@ -10,12 +10,11 @@ from roomviz.runtime.context import known
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode, views, xmp
 from services.compositor.domain.encode import Rows
-from services.compositor.domain.perspective import Plane
-from services.compositor.ports import Order, PlacedThing, Recipes
+from services.compositor.ports import Order, Recipes, Report
 from services.compositor.usecases.budget import Budget, memory_of
 from services.compositor.usecases.generate import Generate
 from services.compositor.usecases.renderer import PREVIEW_QUALITY, Renderer, check
-from services.compositor.usecases.report import Color, colors_of, scales_of
+from services.compositor.usecases.report import report_of
 
 # Tiles of a sheet in work at a time: while one is drawn, the texture of the next is read. More would only hold memory.
 AT_A_TIME = 3
@@ -29,15 +28,12 @@ async def quietly(stage: str, percent: int) -> None:
 
 @dataclass(frozen=True)
 class Made:
-    """Of a preview also picture (H, W, 3) uint8, and colors and scales where they were asked for: what it shows of each
-    layer, and the planes that something was laid on."""
+    """Of a preview also picture (H, W, 3) uint8."""
 
     data: bytes = field(repr=False)
     width: int
     height: int
-    colors: tuple[Color, ...] = ()
-    scales: dict[str, Plane] = field(default_factory=dict)
-    placed: tuple[PlacedThing, ...] = ()
+    report: Report = field(default_factory=Report)
     picture: Image | None = field(default=None, repr=False, compare=False)
 
 
@@ -52,7 +48,7 @@ class MakePicture:
     generate: Generate | None = None
 
     async def __call__(self, order: Order, progress: Progress = quietly, report: bool = True) -> Made:
-        """`report`: measure what a preview shows of its colours and scales."""
+        """`report`: measure what the picture shows of its colours and scales."""
         if not order.generated:
             check(order.spec)
         height, width = size_of(order)
@@ -86,28 +82,28 @@ class MakePicture:
             made = await self.renderer.picture(spec, spec.working_key, height, width, keep=True)
             with stage("encode"):
                 data = xmp.in_jpeg(await self.renderer.jpeg(made, spec.working_key), packet)
-            if not report:
-                return Made(data, width, height, placed=made.placed, picture=made.picture)
-            colors = await self.renderer.run(colors_of, spec, made)
-            return Made(data, width, height, colors, scales_of(spec), made.placed, made.picture)
+            told = await self.renderer.run(report_of, spec, made) if report else Report()
+            return Made(data, width, height, told, made.picture)
         if _as_preview(order):
-            data = await self._written(order, height, width, progress, packet)
+            data, told = await self._written(order, height, width, progress, packet, report)
         else:
             asked, wanted = known(), memory_of(output.format, output.view, height, width)
             async with self.budget.held(wanted, background=asked is None or asked.background):
-                data = await self._written(order, height, width, progress, packet)
-        return Made(data, 2 * width if output.view == "side_by_side" else width, height)
+                data, told = await self._written(order, height, width, progress, packet, report)
+        return Made(data, 2 * width if output.view == "side_by_side" else width, height, told)
 
-    async def _written(self, order: Order, height: int, width: int, progress: Progress, packet: bytes) -> bytes:
-        picture = await self._view(order, height, width)
+    async def _written(
+        self, order: Order, height: int, width: int, progress: Progress, packet: bytes, report: bool
+    ) -> tuple[bytes, Report]:
+        picture, told = await self._view(order, height, width, report)
         await progress("encode", 70)
         with stage("encode"):
-            return await self.renderer.encoded(picture, order.output.format, packet)
+            return await self.renderer.encoded(picture, order.output.format, packet), told
 
-    async def _view(self, order: Order, height: int, width: int) -> Image | Rows:
+    async def _view(self, order: Order, height: int, width: int, report: bool) -> tuple[Image | Rows, Report]:
         spec, view = order.spec, order.output.view
         if view == "before":
-            return await self.renderer.photo(spec.photo_key, height, width)
+            return await self.renderer.photo(spec.photo_key, height, width), Report()
         small = _as_preview(order)
         made = await self.renderer.picture(
             spec,
@@ -117,11 +113,12 @@ class MakePicture:
             keep=small,
             coverage=view == "layer",
         )
+        told = await self.renderer.run(report_of, spec, made) if report else Report()
         if view == "side_by_side":
-            return views.side_by_side(made.photo, made.picture)
+            return views.side_by_side(made.photo, made.picture), told
         if made.coverage is not None:
-            return views.layer(made.photo, made.picture, made.coverage)
-        return made.picture
+            return views.layer(made.photo, made.picture, made.coverage), told
+        return made.picture, told
 
 
 def _packet(order: Order) -> bytes:

@@ -44,7 +44,7 @@ PREVIEW_QUALITY = 88
 DENSITY_USUAL = 1000.0
 VARIANTS = 4096  # windows on a face; so many that hardly two pieces in a room show the same
 _NOWHERE = np.zeros((1, 1), bool)
-_NO_NOISE = np.zeros(256, np.float32)
+NO_NOISE = np.zeros(256, np.float32)
 NEUTRAL = np.ones(3, np.float32)
 
 
@@ -86,15 +86,17 @@ def corrected(spec: RenderSpec) -> RenderSpec:
 @dataclass(frozen=True)
 class Composed:
     """photo (H, W, 3) uint8 as it was; whole: the picture, padded to whole units; touched: units that may differ;
-    coverage (H, W) uint8: how much of each pixel is new, where it was asked for; plates: one a layer where they are kept,
-    None where its mask is empty; turned: what relight did to linear light, None where it did nothing; placed: where its
-    things went; staged (H, W) bool: what they changed, None where there are none."""
+    coverage (H, W) uint8: how much of each pixel is new, where it was asked for; layers: as they were laid; plates: one of
+    each, or where none is kept what it is made of, None where its mask is empty; turned: what relight did to linear light,
+    None where it did nothing; placed: where its things went; staged (H, W) bool: what they changed, None where there are
+    none."""
 
     photo: Image
     whole: Image
     touched: NDArray[np.bool_]
     coverage: NDArray[np.uint8] | None = None
-    plates: tuple[Plate | None, ...] = ()
+    layers: tuple[LayerSpec, ...] = ()
+    plates: tuple[Plate | Surface | None, ...] = ()
     turned: Matrix | None = None
     placed: tuple[PlacedThing, ...] = ()
     staged: NDArray[np.bool_] | None = None
@@ -144,7 +146,7 @@ class Renderer:
         with stage("render"):
             whole = await self.run(splice.padded, photo)
             strips = any(isinstance(on, Surface) for on in made)
-            grain = await self.run(noise, photo) if strips else _NO_NOISE
+            grain = await self.run(noise, photo) if strips else NO_NOISE
             out = whole[:height, :width]
             touched = np.full((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), not keep)
             cover = np.zeros((height, width), np.uint8) if coverage else None
@@ -176,10 +178,10 @@ class Renderer:
         splice.pad_again(whole, height, width)
         # Where a layer is seen: less than its plate where no piece lies.
         plates = tuple(
-            (replace(on, alpha=pieces.plate.alpha) if pieces else on) if isinstance(on, Plate) else None
+            replace(on, alpha=pieces.plate.alpha) if pieces and isinstance(on, Plate) else on
             for on, pieces in zip(made, joints, strict=True)
         )
-        return Composed(photo, whole, touched, cover, plates, turned, tuple(placed), changed)
+        return Composed(photo, whole, touched, cover, spec.layers, plates, turned, tuple(placed), changed)
 
     async def _turn(self, spec: RenderSpec, photo: Image) -> Matrix | None:
         """What the light that is asked for does to linear light."""
@@ -442,6 +444,17 @@ def _work(
     return kernel.lay(out, on, texels, _repeat(layer), layer.rotation_deg, parts, pieces)
 
 
+def strip(
+    layer: LayerSpec, on: Surface, photo: Image, grain: NDArray[np.float32], top: int, bottom: int
+) -> tuple[Plate, Joined | None]:
+    """The plate of some rows of a surface's box, and where the pieces of the layer lie in them."""
+    plate = on.plate(photo, grain, top, bottom)
+    if layer.laid is None:
+        return plate, None
+    found = layout_plate(plate, _pieces(layer.laid), 0, len(plate.alpha))
+    return plate, Joined(found, linear_from_rgb24(layer.laid.grout_rgb))
+
+
 def _lay_strip(
     layer: LayerSpec,
     out: Image,
@@ -453,11 +466,8 @@ def _lay_strip(
     cover: NDArray[np.uint8] | None,
 ) -> None:
     """Lay some rows of a layer. The strips of a layer share no row, and so may be laid at the same time."""
-    plate = on.plate(photo, grain, top, min(top + STRIP, len(on.alpha)))
-    pieces, alpha = None, plate.alpha
-    if layer.laid is not None:
-        found = layout_plate(plate, _pieces(layer.laid), 0, len(alpha))
-        pieces, alpha = Joined(found, linear_from_rgb24(layer.laid.grout_rgb)), found.alpha
+    plate, pieces = strip(layer, on, photo, grain, top, min(top + STRIP, len(on.alpha)))
+    alpha = pieces.plate.alpha if pieces else plate.alpha
     for part in _work(layer, out, plate, pieces, texels, 1):
         part()
     if cover is not None:

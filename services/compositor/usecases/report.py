@@ -1,35 +1,31 @@
 """What is told of a picture beside its pixels."""
 
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import chain
 
-from services.compositor.domain.color_truth import Shown, shown_on
+import numpy as np
+
+from services.compositor.domain.color_truth import shown_on
 from services.compositor.domain.perspective import Plane
-from services.compositor.ports import RenderSpec
-from services.compositor.usecases.renderer import Composed, corrected
+from services.compositor.domain.plate import Plate, Surface
+from services.compositor.ports import Color, RenderSpec, Report
+from services.compositor.usecases.renderer import NO_NOISE, Composed, corrected, strip
+
+# Of what was laid in strips that are gone, so many bands of so many rows are made once more.
+BANDS, ROWS = 32, 2
 
 
-@dataclass(frozen=True)
-class Color:
-    """How true the colour of a product is shown on a surface; colours sRGB 0xRRGGBB."""
-
-    surface_id: str
-    product: str
-    asked_rgb: int
-    shown_rgb: int
-    delta_e00: float
-    illuminant_rgb: int
+def report_of(spec: RenderSpec, made: Composed) -> Report:
+    return Report(_colors(spec, made), _scales(spec), made.placed)
 
 
-def colors_of(spec: RenderSpec, made: Composed) -> tuple[Color, ...]:
-    """One a layer of which something is seen."""
+def _colors(spec: RenderSpec, made: Composed) -> tuple[Color, ...]:
+    laid = [_parts(made, n) for n in range(len(spec.layers))]
     found: list[Color] = []
-    for n, (layer, plate) in enumerate(zip(spec.layers, made.plates, strict=True)):
-        above = [p for p in made.plates[n + 1 :] if p is not None]
-        shown: Shown | None = None
-        if plate is not None:
-            shown = shown_on(
-                made.picture, plate, above, layer.color_rgb, bool(layer.texture_digest), made.turned, made.staged
-            )
+    for n, layer in enumerate(spec.layers):
+        above = list(chain.from_iterable(laid[n + 1 :]))
+        textured = bool(layer.texture_digest)
+        shown = shown_on(made.picture, laid[n], above, layer.color_rgb, textured, made.turned, made.staged)
         if shown is not None:
             found.append(
                 Color(
@@ -39,8 +35,22 @@ def colors_of(spec: RenderSpec, made: Composed) -> tuple[Color, ...]:
     return tuple(found)
 
 
-def scales_of(spec: RenderSpec) -> dict[str, Plane]:
-    """The planes that something was laid or put on, by surface id."""
+def _parts(made: Composed, n: int) -> list[Plate]:
+    """Plates of a layer: one of all of it where it is kept, else of bands that lie at the same rows for all layers."""
+    layer, on = made.layers[n], made.plates[n]
+    if not isinstance(on, Surface):
+        return [on] if on is not None else []
+    top, bottom = on.box[1], on.box[1] + on.box[3]
+    parts = []
+    for row in np.linspace(0, max(0, len(made.photo) - ROWS), BANDS).astype(int).tolist():
+        first, last = max(row, top), min(row + ROWS, bottom)
+        if first < last:
+            plate, pieces = strip(layer, on, made.photo, NO_NOISE, first - top, last - top)
+            parts.append(replace(plate, alpha=pieces.plate.alpha) if pieces else plate)
+    return parts
+
+
+def _scales(spec: RenderSpec) -> dict[str, Plane]:
     made = corrected(spec)
     laid = {layer.surface_id: layer.plane for layer in made.layers}
     put = {thing.surface_id: made.planes[thing.surface_id] for thing in made.things}

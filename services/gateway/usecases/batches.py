@@ -82,6 +82,9 @@ class BatchItems:
             view=visualizations_pb2.VIEW_AFTER,
             receipt=made.receipt,
             create_time=item.end_time,
+            colors=made.colors,
+            placed=made.placed,
+            scales=made.scales,
             staging=kept.staging if kept.staging.ByteSize() else None,
         )
         if kept.HasField("placement"):

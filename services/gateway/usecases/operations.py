@@ -239,6 +239,9 @@ async def _effects(connection: Any, operation: Operation, request: bytes, respon
         view=visualizations_pb2.VIEW_AFTER,
         receipt=made.receipt,
         generated=operation.verb == "generate",
+        colors=made.colors,
+        placed=made.placed,
+        scales=made.scales,
     )
     if operation.verb == "export":
         asked = visualizations_pb2.ExportVisualizationRequest.FromString(request)

@@ -31,7 +31,7 @@ def painted(level: float, color: np.ndarray = LAMP, finish: str = "matte") -> tu
 def test_paint_in_a_lamps_light_is_told_from_the_lamps_colour():
     picture, on = painted(0.7)
 
-    found = shown_on(picture, on, (), SAGE, False, None)
+    found = shown_on(picture, [on], (), SAGE, False, None)
 
     assert found is not None
     assert found.delta_e00 < 1.5
@@ -44,7 +44,7 @@ def test_paint_in_a_lamps_light_is_told_from_the_lamps_colour():
 def test_too_much_light_for_a_screen_is_a_difference():
     picture, on = painted(8.0)
 
-    found = shown_on(picture, on, (), SAGE, False, None)
+    found = shown_on(picture, [on], (), SAGE, False, None)
 
     assert found is not None
     assert found.delta_e00 > 5
@@ -56,7 +56,7 @@ def test_a_relit_room_is_told_in_its_new_light():
     for part in relit(picture, by, picture):
         part()
 
-    found = shown_on(picture, on, (), SAGE, False, by)
+    found = shown_on(picture, [on], (), SAGE, False, by)
 
     assert found is not None
     assert found.delta_e00 < 4
@@ -71,12 +71,12 @@ def test_what_lies_under_something_else_is_not_looked_at():
     over[:, : W // 2] = 255
     above = plate(picture, over, "wall", light_in(picture, WALL > 0, photo(0.6)[1]), None, True)
 
-    half = shown_on(picture, on, (above,), SAGE, False, None)
+    half = shown_on(picture, [on], (above,), SAGE, False, None)
 
     assert half is not None
     assert half.delta_e00 < 3
-    assert shown_on(picture, on, (on,), SAGE, False, None) is None
-    with_thing = shown_on(picture, on, (), SAGE, False, None, over > 0)
+    assert shown_on(picture, [on], (on,), SAGE, False, None) is None
+    with_thing = shown_on(picture, [on], (), SAGE, False, None, over > 0)
     assert with_thing is not None
     assert with_thing.delta_e00 < 3
     assert (on.alpha == 255).all()  # and the plate, which others use, is as it was
@@ -87,7 +87,7 @@ def test_of_a_texture_the_mean_is_told(textured: bool):
     picture, on = painted(0.6)
     picture[::4] = 0
 
-    found = shown_on(picture, on, (), SAGE, textured, None)
+    found = shown_on(picture, [on], (), SAGE, textured, None)
 
     assert found is not None
     assert (found.delta_e00 > 4) == textured

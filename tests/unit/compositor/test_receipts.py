@@ -22,7 +22,7 @@ from roomviz.v1 import layouts_pb2, products_pb2, rooms_pb2, visualizations_pb2
 from services.compositor.adapters.plates import StoredPlates
 from services.compositor.domain import xmp
 from services.compositor.domain.difference import Difference, difference
-from services.compositor.ports import Order
+from services.compositor.ports import Order, Report
 from services.compositor.transport.messages import order_from_recipe, order_of, sheet_order
 from services.compositor.usecases.budget import Budget
 from services.compositor.usecases.compare import Compare
@@ -455,3 +455,19 @@ async def test_a_sheet_that_no_jpeg_can_hold_is_refused_before_it_is_made(fresh:
     with pytest.raises(InvalidArgument, match="too many to write as JPEG"):
         async for _ in Compare(make, sheet_order)([order] * 64, 1, 1024):
             pass
+
+
+async def test_a_picture_laid_in_strips_tells_of_its_colors_as_one_laid_at_once(fresh: Callable):
+    make, _, _ = fresh()
+    at_once = (await make(order_of("a", spec(), PREVIEW))).report
+
+    in_strips = (await make(order_of("a", spec(), output(view="SIDE_BY_SIDE")))).report
+
+    assert at_once.colors
+    assert [c.surface_id for c in in_strips.colors] == [c.surface_id for c in at_once.colors]
+    for one, other in zip(in_strips.colors, at_once.colors, strict=True):
+        assert abs(one.delta_e00 - other.delta_e00) < 1.5
+        assert np.abs(np.subtract(tuple(one.shown_rgb.to_bytes(3)), tuple(other.shown_rgb.to_bytes(3)))).max() < 8
+    assert (in_strips.scales, in_strips.placed) == (at_once.scales, at_once.placed)
+    assert (await make(order_of("a", spec(), output(view="BEFORE")))).report == Report()
+    assert (await make(order_of("a", spec(), PREVIEW), report=False)).report == Report()
