@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from scipy.optimize import minimize
 
+from models.numbers import text
 from models.refine.clicks import iou, next_click
 from models.refine.rooms import Room, Target, blinded, room, targets
 from services.segmentation.domain import refine, region
@@ -46,6 +47,13 @@ def _rows(r: Room, masks: Masks, t: Target, q: region.Question, error: np.ndarra
     return x[rows], right[rows] > 0.5, weight
 
 
+def _of_a_line(rows: Rows) -> Rows:
+    """What they would be if the mark were a line."""
+    x = rows[0].copy()
+    x[:, -len(region.DEEP) :] = 0
+    return x, rows[1], rows[2]
+
+
 def gather(index: int) -> dict[bool, list[Rows]]:
     """The rows of one room, as the network sees it and with a thing that it does not see, by whether surfaces gain."""
     cv2.setNumThreads(1)
@@ -72,8 +80,9 @@ def _follow(r: Room, t: Target, clicks: int, rng: np.random.Generator, out: dict
         size, grows = masks.shape, not click.stroke.erase
         marked = refine.pinned(pins, t.layer, [click.stroke], size, size)
         seeds = refine.seeds(r.known, [click.stroke], size, size)
-        q = refine.question(r.known, masks, marked, t.layer, grows, seeds, np.zeros_like(seeds), None)
-        out[grows].append(_rows(r, masks, t, q, click.error, region.evidence(r.known, q)))
+        q = refine.question(r.known, masks, marked, t.layer, grows, seeds, np.zeros_like(seeds), None, True)
+        rows = _rows(r, masks, t, q, click.error, region.evidence(r.known, q))
+        out[grows] += [rows, _of_a_line(rows)]
         step = refine.apply(r.known, masks, pins, t.layer, [click.stroke], size)
         masks, pins = step.masks, step.pins
 
@@ -117,16 +126,10 @@ def fit(rows: list[Rows], rng: np.random.Generator) -> tuple[dict[str, np.ndarra
 def write(numbers: dict[str, np.ndarray]) -> None:
     """Write the module; keys are `a1` … of gaining and `a0` … of losing."""
 
-    def row(values: np.ndarray) -> str:
-        text = [f"{v:.3g}" for v in values]
-        lines = [", ".join(text[i : i + 10]) for i in range(0, len(text), 10)]
-        return "[" + ",\n     ".join(lines) + "]"
-
     out = '"""The numbers of `region.score`, fitted by `python -m models.refine.fit` on rendered rooms alone."""\n\n# fmt: off\n'
     for name, i in (("GROW", 1), ("SHRINK", 0)):
-        matrix = ",\n    ".join(row(r) for r in numbers[f"a{i}"])
-        c, b, d = row(numbers[f"c{i}"]), row(numbers[f"b{i}"]), float(numbers[f"d{i}"][0])
-        out += f"{name} = (\n    [{matrix}],\n    {c},\n    {b},\n    {d:.3g},\n)\n"
+        a, c, b = (text(numbers[f"{k}{i}"]) for k in "acb")
+        out += f"{name} = (\n    {a},\n    {c},\n    {b},\n    {float(numbers[f'd{i}'][0]):.3g},\n)\n"
     WEIGHTS.write_text(out)
 
 

@@ -98,15 +98,16 @@ def apply(
     marked = pinned(pins, index, strokes, photo, size)
     limit = _limit(strokes, photo, size)
     grown, shrunk = (seeds(f, [s for s in strokes if s.erase is e], photo, size) for e in (False, True))
+    points = all(s.shape is Shape.POINT for s in strokes if s.shape is not Shape.BOX)
     gains = losses = np.zeros(len(f.size), bool)
     if grown.any():
-        q = question(f, masks, marked, index, True, grown, shrunk, limit)
+        q = question(f, masks, marked, index, True, grown, shrunk, limit, points)
         gains = solve(f, q)
     elif limit is not None and not shrunk.any():
-        q = question(f, masks, marked, index, True, grown, shrunk, limit)
+        q = question(f, masks, marked, index, True, grown, shrunk, limit, points)
         gains = boxed(f, q, f.means(limit) > 0.9)
     if shrunk.any():
-        q = question(f, masks, marked, index, False, shrunk, grown, limit)
+        q = question(f, masks, marked, index, False, shrunk, grown, limit, points)
         losses = solve(f, q) & ~gains
     # Where anything may change: what moves, and what the strokes mark.
     marks = [raster(s, photo, size).box for s in strokes if s.shape is not Shape.BOX]
@@ -207,7 +208,15 @@ def _pinned_nodes(f: Features, pins: Pins, which: Flags) -> Flags:
 
 
 def question(
-    f: Features, masks: Masks, pins: Pins, index: int, grows: bool, seeds: Flags, against: Flags, limit: Mask | None
+    f: Features,
+    masks: Masks,
+    pins: Pins,
+    index: int,
+    grows: bool,
+    seeds: Flags,
+    against: Flags,
+    limit: Mask | None,
+    points: bool,
 ) -> Question:
     """What layer `index` gains around the seeds, or loses.
 
@@ -215,6 +224,7 @@ def question(
         pins: those of this correction included.
         against: (N,) superpixels that strokes of the other sense mean.
         limit: (h, w) bool, where anything may change.
+        points: whether the marks are points alone.
     """
     nodes = _Nodes.of(f, masks)
     share = nodes.share[:, index + 1]
@@ -224,7 +234,15 @@ def question(
     if limit is not None:
         fixed |= f.means(limit) < 0.5
     candidate = (share < INSIDE if grows else share > OUTSIDE) | seeds
-    return Question(candidate, seeds, fixed & ~seeds, nodes.owner, index, masks.layers[index].kind, grows)
+    kind, depth = masks.layers[index].kind, _depth(f, (masks.owner == index) != grows) if points else None
+    return Question(candidate, seeds, fixed & ~seeds, nodes.owner, index, kind, grows, depth)
+
+
+def _depth(f: Features, inside: Mask) -> Float:
+    """(N,) how far the middle of each node lies inside, in pixels; the picture ends there too."""
+    half = np.pad(inside[::2, ::2].astype(np.uint8), 1)
+    x, y = (f.centre / 2).astype(np.int64).T + 1
+    return np.asarray(2 * cv2.distanceTransform(half, cv2.DIST_L2, 3)[y, x])
 
 
 def _fallback(f: Features, masks: Masks, index: int, around: Flags) -> NDArray[np.int16]:

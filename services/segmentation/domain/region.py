@@ -6,7 +6,7 @@ with the seeds is told by a small regression over measures of the two and of the
 minimum cut decides (Boykov & Jolly, "Interactive Graph Cuts", 2001) with the strokes as hard constraints.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ Flags = NDArray[np.bool_]
 @dataclass(frozen=True)
 class Question:
     """Over the N nodes: candidate, seed and fixed (must stay) (N,) bool; owner (N,) int, the layer that has most of
-    a node; kind: label of the surface in question; grows: whether it gains or loses."""
+    a node; kind: label of the surface in question; grows: whether it gains or loses; depth: (N,) float32, how far the
+    middle of each node lies from the nearest pixel that cannot move, in pixels; None where the marks are lines, which
+    need not lie in the middle of anything."""
 
     candidate: Flags
     seed: Flags
@@ -31,6 +33,7 @@ class Question:
     index: int
     kind: int
     grows: bool
+    depth: Float | None
 
 
 def _graph(f: Features, values: Float, keep: Flags) -> csr_array:
@@ -69,9 +72,11 @@ def _density(f: Features, of: Flags, at: Float, sample: int = 96) -> Float:
     return np.asarray(np.exp(np.float32(-0.5) * np.maximum(square, 0)) @ weight, np.float32) + np.float32(1e-4)
 
 
+DEEP = ("seed_depth", "depth", "reach")  # 0 where the marks are lines
 NAMES = (
     "one", "way", "way_log", "apart", "apart_log", "apart_size", "light", "chroma", "network", "network_change", "network_turn",
     "same_owner", "distance", "turn", "color_ratio", "color_ratio_change", "rival", "rival_apart", "apart_share", "earlier",
+    *DEEP,
 )  # fmt: skip
 
 
@@ -96,7 +101,16 @@ def evidence(f: Features, q: Question) -> Float:
     diagonal = float(np.hypot(*f.shape))
     # Distance to the nearest seed, over a thinned set of them.
     thin = seeds[:: max(1, len(seeds) // 48)]
-    distance = np.sqrt(((f.centre[:, None] - f.centre[None, thin]) ** 2).sum(2).min(1)) / diagonal
+    distance = np.sqrt(((f.centre[:, None] - f.centre[None, thin]) ** 2).sum(2).min(1))
+    deep = (np.zeros(n),) * 3
+    if q.depth is not None:
+        # A point is put into the middle of what is wrong: one close to the border is about a sliver along it.
+        seed_depth = float(q.depth[seeds].max()) + DEPTH_LEAST
+        deep = (
+            np.full(n, np.log(seed_depth / diagonal)),
+            np.log((q.depth + DEPTH_LEAST) / seed_depth),
+            np.log((distance + DEPTH_LEAST) / seed_depth),
+        )
     normal = f.normal[seeds].T @ share
     normal = normal / max(float(np.linalg.norm(normal)), 1e-6)
     mine = (q.owner == q.index) & ~q.seed
@@ -124,7 +138,7 @@ def evidence(f: Features, q: Question) -> Float:
             np.minimum(sign * (p - p_seed), 0),
             turn,
             q.owner == owner_seed,
-            distance * 4,
+            distance / diagonal * 4,
             1 - f.normal @ normal,
             ratio / 4,
             np.minimum(ratio - ratio_seed, 0) / 4,
@@ -132,6 +146,7 @@ def evidence(f: Features, q: Question) -> Float:
             rival_apart,
             np.log(region / max(1, int(q.candidate.sum()))),
             np.full(n, np.log1p(len(against))),
+            *deep,
         ],
         1,
     ).astype(np.float32)
@@ -147,6 +162,7 @@ def _weights(raw: tuple[list[list[float]], list[float], list[float], float]) -> 
 GROW, SHRINK = _weights(region_weights.GROW), _weights(region_weights.SHRINK)
 SMOOTH = (0.15, 2.0, 3.0)  # weight a pixel of border: least, at no contrast, and the contrast at which it fell by e
 WAY_MAX = 40.0
+DEPTH_LEAST = 2.0  # pixels
 
 
 def score(x: Float, grows: bool) -> Float:
@@ -232,5 +248,5 @@ def boxed(f: Features, q: Question, inside: Flags) -> Flags:
     thing = strength[nodes][(strength[nodes] * np.sqrt(size)).argmax()]
     odds = 2 * np.log((strength + 1e-4) / (min(APART, 0.5 * float(thing)) + 1e-4))
     odds = odds.astype(np.float32)
-    moved = cut(f, Question(q.candidate, q.seed, q.fixed | ~leaves, q.owner, q.index, q.kind, True), odds)
+    moved = cut(f, replace(q, fixed=q.fixed | ~leaves), odds)
     return moved & leaves

@@ -2,10 +2,11 @@
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.segmentation.domain import refine
+from services.segmentation.domain import refine, region
 from services.segmentation.domain.masks import Masks
 from services.segmentation.domain.strokes import Shape, Stroke, raster
 from tests.unit.segmentation.refinable import (
@@ -195,3 +196,28 @@ def test_new_edges_are_soft_over_a_few_pixels_only():
         (cv2.morphologyEx((alpha > 127).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))), np.ones((7, 7))
     )
     assert not (soft & (near == 0)).any()
+
+
+def test_how_deep_a_point_lies_is_measured_and_a_line_tells_nothing_of_it():
+    f, masks = known(), automatic()
+    none = np.zeros(len(f.size), bool)
+    x, y = 150, 104  # the wall's middle, between ceiling and floor
+    seed = none.copy()
+    seed[f.node[y, x]] = True
+
+    def asked(grows: bool, points: bool) -> region.Question:
+        return refine.question(f, masks, refine.no_pins(), WALL_1, grows, seed, none, None, points)
+
+    mine, rim = masks.owner == WALL_1, f.node[167, x]
+    depth = asked(False, True).depth
+    assert depth is not None
+    assert depth[f.node[y, x]] == pytest.approx(65, abs=8)
+    assert depth[rim] < 12
+    assert (depth[~f.means(mine).astype(bool)] == 0).all()
+    outside = asked(True, True).depth
+    assert outside is not None
+    assert outside[f.node[y, x]] == 0
+    assert asked(False, False).depth is None
+    names = len(region.DEEP)
+    assert (region.evidence(f, asked(False, False))[:, -names:] == 0).all()
+    assert region.evidence(f, asked(False, True))[:, -names:].any(0).all()
