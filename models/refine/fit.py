@@ -125,7 +125,6 @@ def fit(rows: list[Rows], rng: np.random.Generator) -> tuple[dict[str, np.ndarra
 
 def write(numbers: dict[str, np.ndarray]) -> None:
     """Write the module; keys are `a1` … of gaining and `a0` … of losing."""
-
     out = '"""The numbers of `region.score`, fitted by `python -m models.refine.fit` on rendered rooms alone."""\n\n# fmt: off\n'
     for name, i in (("GROW", 1), ("SHRINK", 0)):
         a, c, b = (text(numbers[f"{k}{i}"]) for k in "acb")

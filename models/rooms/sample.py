@@ -121,14 +121,23 @@ def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.n
     )
 
 
-def render_sample(version: int, seed: int, index: int, long_side: int = 320, samples: int = 3) -> Sample:
-    """Render sample `index` of the set `seed`.
+@dataclass(frozen=True)
+class Shot:
+    """A room and where it is looked at from; arrays: the scene's, for `raycast.render`; camera: as of a `Sample`."""
+
+    arrays: tuple[np.ndarray, ...]
+    camera: np.ndarray
+    height: int
+    width: int
+
+
+def shot(version: int, rng: np.random.Generator, long_side: int) -> Shot:
+    """A random room from a random place.
 
     Retries inside the same random stream until the picture shows a room: something nearer than 0.35 m, or
     fewer than 10 % of shell pixels, or nearly no floor or nearly nothing but bare walls in most, is no photo
     that anyone would take.
     """
-    rng = np.random.default_rng([version, seed, index])
     while True:
         scene = build(rng, version)
         arrays = scene.arrays()
@@ -151,10 +160,19 @@ def render_sample(version: int, seed: int, index: int, long_side: int = 320, sam
                 and (things > 0.12 or rng.random() < 0.2)
                 and (floor > 0.06 or rng.random() < 0.15)
             ):
-                break
-        else:
-            continue
-        break
+                return Shot(arrays, camera, height, width)
+
+
+def stream(version: int, seed: int, index: int) -> np.random.Generator:
+    """All that is random of sample `index` of the set `seed`."""
+    return np.random.default_rng([version, seed, index])
+
+
+def render_sample(version: int, seed: int, index: int, long_side: int = 320, samples: int = 3) -> Sample:
+    """Render sample `index` of the set `seed`."""
+    rng = stream(version, seed, index)
+    taken = shot(version, rng, long_side)
+    arrays, camera, height, width = taken.arrays, taken.camera, taken.height, taken.width
     albedo, light, extra, label, instance, normal, depth, known = rc.render(
         *arrays, camera, height, width, samples, int(rng.integers(1 << 30)), 2
     )

@@ -236,6 +236,8 @@ def test_a_batch_of_things_places_each_by_itself(client: Client, analyzed: rooms
         assert not made.applications
         assert [p.product for p in made.staging.placements] == ["products/RUG-JUTE-ROUND", f"products/{sku}"]
         assert made.staging.placements[1].scale == pytest.approx(0.8)
+        assert len(made.placed) == 2
+        assert {s.surface_id for s in made.scales} == {p.surface_id for p in made.placed}
         # As a picture of its own has it, where the thing is.
         alone, without = (
             cv2.resize(decode_rgb(client.preview(analyzed.room, [], s)), (made.width_px, made.height_px)).astype(int)

@@ -39,7 +39,7 @@ FOCAL_LENGTH = 0.72
 @dataclass(frozen=True)
 class Plane:
     """homography: 9 numbers row by row, metres to pixels of the photo, empty where no plane was found. True metres
-    per stated metre lie in low .. high; source says whence: `camera_height`, `room_height`, `assumed_distance`, `reference`,
+    per stated metre lie in low .. high; source says whence: `camera_height`, `room_height`, `proportions`, `assumed_distance`, `reference`,
     or nothing."""
 
     homography: tuple[float, ...]

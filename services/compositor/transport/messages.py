@@ -203,7 +203,8 @@ def plane_from_proto(surface: rooms_pb2.Surface) -> Plane:
 
 
 def _source_name(source: rooms_pb2.ScaleSource) -> str:
-    name = rooms_pb2.ScaleSource.Name(source).removeprefix("SCALE_SOURCE_").lower()
+    known = source in rooms_pb2.ScaleSource.values()  # a later version may tell of others
+    name = rooms_pb2.ScaleSource.Name(source).removeprefix("SCALE_SOURCE_").lower() if known else "unspecified"
     return "" if name == "unspecified" else name
 
 

@@ -43,7 +43,7 @@ class Rerender:
                 "the picture was made by another renderer than this one, whose bytes would differ",
                 {"renderer": order.renderer, "this": renderer()},
             )
-        return await self.make(order) if order.sheet is None else await self._sheet(order, order.sheet)
+        return await self.make(order, report=False) if order.sheet is None else await self._sheet(order, order.sheet)
 
     async def _sheet(self, order: Order, spec: SheetSpec) -> Made:
         grid = Grid(len(spec.receipts), spec.columns, spec.height, spec.width)

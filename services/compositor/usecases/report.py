@@ -12,7 +12,7 @@ from services.compositor.ports import Color, RenderSpec, Report
 from services.compositor.usecases.renderer import NO_NOISE, Composed, corrected, strip
 
 # Of what was laid in strips that are gone, so many bands of so many rows are made once more.
-BANDS, ROWS = 32, 2
+BANDS, BANDS_LEAST, ROWS = 32, 6, 2
 
 
 def report_of(spec: RenderSpec, made: Composed) -> Report:
@@ -20,7 +20,8 @@ def report_of(spec: RenderSpec, made: Composed) -> Report:
 
 
 def _colors(spec: RenderSpec, made: Composed) -> tuple[Color, ...]:
-    laid = [_parts(made, n) for n in range(len(spec.layers))]
+    rows = _rows(made)
+    laid = [_parts(made, n, rows) for n in range(len(spec.layers))]
     found: list[Color] = []
     for n, layer in enumerate(spec.layers):
         above = list(chain.from_iterable(laid[n + 1 :]))
@@ -35,14 +36,30 @@ def _colors(spec: RenderSpec, made: Composed) -> tuple[Color, ...]:
     return tuple(found)
 
 
-def _parts(made: Composed, n: int) -> list[Plate]:
-    """Plates of a layer: one of all of it where it is kept, else of bands that lie at the same rows for all layers."""
+def _rows(made: Composed) -> list[int]:
+    """The first row of each band: over all of the picture, and of what lies between those some of its own. Bands do not
+    overlap, and are the same for all layers, so that what lies above is known of each."""
+
+    def spread(top: int, bottom: int, count: int) -> set[int]:
+        return set((np.linspace(top, max(top, bottom - 1), count).astype(int) // ROWS * ROWS).tolist())
+
+    rows = spread(0, len(made.photo), BANDS)
+    for on in made.plates:
+        if isinstance(on, Surface):
+            top, bottom = on.box[1], on.box[1] + on.box[3]
+            if sum(top <= row < bottom for row in rows) < BANDS_LEAST:
+                rows |= spread(top, bottom, BANDS_LEAST)
+    return sorted(rows)
+
+
+def _parts(made: Composed, n: int, rows: list[int]) -> list[Plate]:
+    """Plates of a layer: one of all of it where it is kept, else of its bands."""
     layer, on = made.layers[n], made.plates[n]
     if not isinstance(on, Surface):
         return [on] if on is not None else []
     top, bottom = on.box[1], on.box[1] + on.box[3]
     parts = []
-    for row in np.linspace(0, max(0, len(made.photo) - ROWS), BANDS).astype(int).tolist():
+    for row in rows:
         first, last = max(row, top), min(row + ROWS, bottom)
         if first < last:
             plate, pieces = strip(layer, on, made.photo, NO_NOISE, first - top, last - top)

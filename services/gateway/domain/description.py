@@ -52,6 +52,7 @@ _FAULTS: dict[str, str] = {
 _LENGTHS = {
     "camera height": "Lengths rest on the usual height of a camera above the floor.",
     "room height": "Lengths rest on the usual heights of a camera and of a room.",
+    "proportions": "Lengths rest on the usual heights of what stands in the room and of the room itself.",
     "reference": "Lengths rest on one that was measured in the room.",
 }
 

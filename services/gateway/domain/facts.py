@@ -37,7 +37,8 @@ class Kind(StrEnum):
 @dataclass(frozen=True)
 class Plane:
     """pixel_from_plane: (3, 3) in pixels of the photo. normal: (3,) towards the camera; x right, y down, z forward.
-    low, high: bounds of true metres per stated metre. source: `camera height`, `room height` or `reference`."""
+    low, high: bounds of true metres per stated metre. source: `camera height`, `room height`,
+    `proportions`, `assumed distance` or `reference`."""
 
     pixel_from_plane: Matrix
     normal: tuple[float, float, float]

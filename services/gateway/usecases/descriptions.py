@@ -25,6 +25,7 @@ RETRY_AFTER = timedelta(minutes=5)  # before a provider that failed is asked aga
 _SOURCES = {
     rooms_pb2.SCALE_SOURCE_CAMERA_HEIGHT: "camera height",
     rooms_pb2.SCALE_SOURCE_ROOM_HEIGHT: "room height",
+    rooms_pb2.SCALE_SOURCE_PROPORTIONS: "proportions",
     rooms_pb2.SCALE_SOURCE_REFERENCE: "reference",
     rooms_pb2.SCALE_SOURCE_ASSUMED_DISTANCE: "assumed distance",
 }

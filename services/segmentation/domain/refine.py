@@ -98,7 +98,7 @@ def apply(
     marked = pinned(pins, index, strokes, photo, size)
     limit = _limit(strokes, photo, size)
     grown, shrunk = (seeds(f, [s for s in strokes if s.erase is e], photo, size) for e in (False, True))
-    points = all(s.shape is Shape.POINT for s in strokes if s.shape is not Shape.BOX)
+    points = {s.shape for s in strokes} - {Shape.BOX} == {Shape.POINT}
     gains = losses = np.zeros(len(f.size), bool)
     if grown.any():
         q = question(f, masks, marked, index, True, grown, shrunk, limit, points)

@@ -101,15 +101,18 @@ def evidence(f: Features, q: Question) -> Float:
     diagonal = float(np.hypot(*f.shape))
     # Distance to the nearest seed, over a thinned set of them.
     thin = seeds[:: max(1, len(seeds) // 48)]
-    distance = np.sqrt(((f.centre[:, None] - f.centre[None, thin]) ** 2).sum(2).min(1))
+    square = ((f.centre[:, None] - f.centre[None, thin]) ** 2).sum(2)
+    nearest = square.argmin(1)
+    distance = np.sqrt(square[np.arange(n), nearest])
     deep = (np.zeros(n),) * 3
     if q.depth is not None:
         # A point is put into the middle of what is wrong: one close to the border is about a sliver along it.
-        seed_depth = float(q.depth[seeds].max()) + DEPTH_LEAST
+        least = DEPTH_LEAST * diagonal
+        seed_depth = q.depth[thin][nearest] + least
         deep = (
-            np.full(n, np.log(seed_depth / diagonal)),
-            np.log((q.depth + DEPTH_LEAST) / seed_depth),
-            np.log((distance + DEPTH_LEAST) / seed_depth),
+            np.log(seed_depth / diagonal),
+            np.log((q.depth + least) / seed_depth),
+            np.log((distance + least) / seed_depth),
         )
     normal = f.normal[seeds].T @ share
     normal = normal / max(float(np.linalg.norm(normal)), 1e-6)
@@ -162,7 +165,7 @@ def _weights(raw: tuple[list[list[float]], list[float], list[float], float]) -> 
 GROW, SHRINK = _weights(region_weights.GROW), _weights(region_weights.SHRINK)
 SMOOTH = (0.15, 2.0, 3.0)  # weight a pixel of border: least, at no contrast, and the contrast at which it fell by e
 WAY_MAX = 40.0
-DEPTH_LEAST = 2.0  # pixels
+DEPTH_LEAST = 1 / 400  # of the diagonal
 
 
 def score(x: Float, grows: bool) -> Float:

@@ -20,6 +20,7 @@ _KIND = {
 _SOURCE = {
     "camera_height": rooms_pb2.SCALE_SOURCE_CAMERA_HEIGHT,
     "room_height": rooms_pb2.SCALE_SOURCE_ROOM_HEIGHT,
+    "proportions": rooms_pb2.SCALE_SOURCE_PROPORTIONS,
     "assumed_distance": rooms_pb2.SCALE_SOURCE_ASSUMED_DISTANCE,
 }
 

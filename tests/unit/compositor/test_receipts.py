@@ -39,6 +39,8 @@ MASK[150:, 20:380] = 255
 MASK[150:153, 20:380] = 90
 WALL = np.zeros((H, W), np.uint8)
 WALL[:151] = 255
+STRIPE = np.zeros((H, W), np.uint8)
+STRIPE[12:18, 50:350] = 255  # between two of the bands that are looked at
 TEXTURE = np.repeat(RNG.integers(60, 190, (8, 8, 3)), 8, 0).repeat(8, 1).astype(np.uint8)
 CARD = np.full((12, 16, 3), 90, np.uint8)
 
@@ -48,6 +50,7 @@ class Stored:
 
     def __init__(self) -> None:
         self.kept = {"photo": PHOTO, "floor": MASK, "wall": WALL, "textures/t.png": TEXTURE, "light": CARD}
+        self.kept["stripe"] = STRIPE
         self.kept["cutouts/c.png"] = np.dstack([TEXTURE, np.full(TEXTURE.shape[:2], 255, np.uint8)])
 
     async def rgb(self, key: str) -> np.ndarray:
@@ -471,3 +474,13 @@ async def test_a_picture_laid_in_strips_tells_of_its_colors_as_one_laid_at_once(
     assert (in_strips.scales, in_strips.placed) == (at_once.scales, at_once.placed)
     assert (await make(order_of("a", spec(), output(view="BEFORE")))).report == Report()
     assert (await make(order_of("a", spec(), PREVIEW), report=False)).report == Report()
+
+
+async def test_colors_of_a_flat_surface_laid_in_strips_are_told_too(fresh: Callable):
+    make, _, _ = fresh()
+    asked = spec()
+    asked.layers[1].mask_key = "stripe"
+
+    told = {c.surface_id: c for c in (await make(order_of("a", asked, output(view="SIDE_BY_SIDE")))).report.colors}
+
+    assert told["wall-1"].delta_e00 < 3

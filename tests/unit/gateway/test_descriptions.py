@@ -15,10 +15,10 @@ from services.gateway.domain.facts import Finding, Found, Kind, Plane, QualityFa
 HEIGHT, WIDTH = 300, 400
 QUALITY = QualityFacts(0.93, 0.5, 0.02, 0.8, 0.1, 5.7, 72.0, True, ())
 # 100 pixels a metre, seen from the front: the wall's y goes down from 1.8 m above the floor.
-WALL = Plane(np.diag([100.0, 100.0, 1.0]), (0.0, 0.0, -1.0), 0.8, 1.25, "room height")
+WALL = Plane(np.diag([100.0, 100.0, 1.0]), (0.0, 0.0, -1.0), 0.8, 1.25, "proportions")
 # What lies at the horizon is infinitely far; the floor goes from row 180 to the lower border.
 FLOOR = Plane(
-    np.array([[100.0, 50.0, 200.0], [0.0, 40.0, 200.0], [0.0, 0.25, 1.0]]), (0, -1, 0), 0.8, 1.25, "room height"
+    np.array([[100.0, 50.0, 200.0], [0.0, 40.0, 200.0], [0.0, 0.25, 1.0]]), (0, -1, 0), 0.8, 1.25, "proportions"
 )
 
 
@@ -81,7 +81,7 @@ def test_the_words_say_what_was_painted():
         + said_of_floor()
         + "The wall faces the camera and looks white; what is seen of it is about 4.0 m (3.2 to 5.0 m) wide and "
         "about 1.8 m (1.4 to 2.2 m) high. "
-        "Lengths rest on the usual heights of a camera and of a room. "
+        "Lengths rest on the usual heights of what stands in the room and of the room itself. "
         "The window is in the wall, on the right of the picture. "
         "The left object covers about 7 % of the picture, looks red, has the floor below it and is seen in front of "
         "the wall. "
@@ -115,7 +115,7 @@ def test_the_summary_has_the_numbers():
     assert lines[0] == "Photo: 400 x 300 pixels (0.1 megapixels)."
     assert lines[1] == "Analysis: roomseg 4, confidence 0.93, ready, five surfaces."
     assert lines[3].startswith("wall-1: 52.0 % of the picture, confidence 0.90, median #f6f6f6 (white), seen 3.9")
-    assert lines[3].endswith(" m (x 0.80 to 1.25, by room height, cut off).")
+    assert lines[3].endswith(" m (x 0.80 to 1.25, by proportions, cut off).")
     assert lines[-3:] == [
         "Camera: measured, view 72 degrees, pitch 5.7, roll 0.1.",
         "Light: median luma 0.50, 2.0 % white; sharpness 0.80.",

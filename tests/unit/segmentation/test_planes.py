@@ -4,16 +4,13 @@ import pytest
 from roomviz.imaging.homography import project
 from services.segmentation.domain.camera import Camera, _rotation
 from services.segmentation.domain.labels import CEILING, FLOOR, FURNITURE, WALL, WINDOW
-from services.segmentation.domain.planes import (
-    CAMERA_HEIGHT_M,
-    Room,
-    measure_room,
-    wall_directions,
-)
+from services.segmentation.domain.planes import ROOM_HEIGHT_M, Room, measure_room, wall_directions
+from services.segmentation.domain.proportions import USUAL_M
 
 AXES = _rotation(np.array([0.0]), np.array([0.1]), np.array([0.0]))[0]
 CAMERA = Camera(800, 500, 350, AXES, True)
 ROOM = Room(CAMERA, 1.4, 1.2, "camera_height", (0.7, 1.25))
+BELOW, ABOVE = 1.38, 1.2
 
 
 def pixel(room_point: tuple[float, float, float]) -> np.ndarray:
@@ -60,48 +57,55 @@ def test_a_wall_whose_distance_is_in_doubt_has_a_wider_interval_on_top_of_the_ro
     assert (sure.scale_source, doubtful.scale_source) == ("camera_height", "assumed_distance")
 
 
-def test_the_height_of_the_ceiling_is_read_from_a_wall_seen_from_floor_to_ceiling():
+def room_of(below: float, above: float | None = None, away: float = 4.0) -> np.ndarray:
+    """Labels of a wall straight ahead, with the floor before it and, where its height is given, the ceiling."""
     label = np.full((350, 500), WALL, np.uint8)
-    label[int(pixel((0, 4.0, -CAMERA_HEIGHT_M))[1] / 2) :] = FLOOR
-    label[: int(pixel((0, 4.0, 1.2))[1] / 2)] = CEILING
+    label[int(pixel((0, away, -below))[1] / 2) :] = FLOOR
+    if above is not None:
+        label[: int(pixel((0, away, above))[1] / 2)] = CEILING
+    return label
 
-    room = measure_room(CAMERA, label)
 
-    assert abs(room.above_m / room.below_m - 1.2 / CAMERA_HEIGHT_M) < 0.04
-    assert room.scale_source == "room_height"
+def test_the_height_of_the_ceiling_is_read_from_a_wall_seen_from_floor_to_ceiling():
+    room = measure_room(CAMERA, room_of(BELOW, ABOVE))
+
+    assert room.above_m / room.below_m == pytest.approx(ABOVE / BELOW, rel=0.05)
+    assert room.scale_source == "proportions"
     assert room.scale_range[0] < 1 < room.scale_range[1]
 
 
-@pytest.mark.parametrize(("between", "source"), [(WINDOW, "room_height"), (FURNITURE, "camera_height")])
-def test_a_window_hides_neither_end_of_its_wall_and_a_cupboard_may(between: int, source: str):
-    label = np.full((350, 500), WALL, np.uint8)
-    top, bottom = (int(pixel((0, 4.0, z))[1] / 2) for z in (1.2, -CAMERA_HEIGHT_M))
-    label[bottom:], label[:top] = FLOOR, CEILING
-    label[top + 20 : bottom - 20] = between
+@pytest.mark.parametrize(("between", "read"), [(WINDOW, True), (FURNITURE, False)])
+def test_a_window_hides_neither_end_of_its_wall_and_a_cupboard_may(between: int, read: bool):
+    label = room_of(BELOW, ABOVE)
+    wall = np.flatnonzero(label[:, 0] == WALL)
+    label[wall[0] + 20 : wall[-1] - 20] = between
 
-    assert measure_room(CAMERA, label).scale_source == source
+    room = measure_room(CAMERA, label)
+
+    assert (room.above_m / room.below_m == pytest.approx(ABOVE / BELOW, rel=0.05)) == read
+    assert (room.above_m == pytest.approx(ROOM_HEIGHT_M - room.below_m)) != read
 
 
 def test_a_ceiling_in_the_photo_makes_the_scale_surer():
-    label = np.full((350, 500), WALL, np.uint8)
-    label[int(pixel((0, 4.0, -CAMERA_HEIGHT_M))[1] / 2) :] = FLOOR
-    without = measure_room(CAMERA, label)
-    label[: int(pixel((0, 4.0, 1.2))[1] / 2)] = CEILING
+    without, room = measure_room(CAMERA, room_of(BELOW)), measure_room(CAMERA, room_of(BELOW, ABOVE))
 
-    room = measure_room(CAMERA, label)
+    assert room.scale_range[1] - room.scale_range[0] < 0.8 * (without.scale_range[1] - without.scale_range[0])
 
-    assert without.scale_source == "camera_height"
-    assert room.scale_range[1] - room.scale_range[0] < 0.6 * (without.scale_range[1] - without.scale_range[0])
+
+def test_without_a_floor_the_camera_is_as_high_as_usual():
+    room = measure_room(CAMERA, np.full((350, 500), WALL, np.uint8))
+
+    assert room.scale_source == "camera_height"
+    assert room.below_m == pytest.approx(USUAL_M)
+    assert room.scale_range[0] < 0.7
+    assert room.scale_range[1] > 1.4
 
 
 def test_a_low_camera_in_a_room_of_usual_height_is_found_to_be_low():
-    label = np.full((350, 500), WALL, np.uint8)
-    label[int(pixel((0, 6.0, -0.8))[1] / 2) :] = FLOOR
-    label[: int(pixel((0, 6.0, 1.85))[1] / 2)] = CEILING
+    room = measure_room(CAMERA, room_of(0.8, 1.85, away=6.0))
 
-    room = measure_room(CAMERA, label)
-
-    assert room.below_m == pytest.approx(0.8, rel=0.15)
+    assert room.below_m < 0.75 * USUAL_M
+    assert room.below_m * room.scale_range[0] < 0.8
 
 
 def test_walls_face_four_ways_towards_the_room():
