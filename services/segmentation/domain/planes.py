@@ -24,7 +24,7 @@ from services.segmentation.domain.proportions import (
 
 ROOM_HEIGHT_M = 2.65  # where floor and ceiling are not both seen
 ASSUMED_DISTANCE = "assumed_distance"  # of walls that are not seen to meet floor or ceiling
-INTERVAL = 1.7  # standard deviations to each side
+INTERVAL = 2.0  # standard deviations to each side
 
 
 @dataclass(frozen=True)
