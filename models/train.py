@@ -154,11 +154,11 @@ def _keep(
 def _train_together(part: int, a: argparse.Namespace, meeting: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=meeting, rank=part, world_size=a.processes)
-    try:
-        train(part, a)
-    finally:
-        # A thread of gloo that still held a tensor when the interpreter ended would abort the process.
-        dist.destroy_process_group()
+    train(part, a)
+    # Not as usual: libraries have threads that outlive the interpreter, and one that lets go of a tensor after its end
+    # aborts the process (of gloo's this is known, and without its group it happens too).
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def train(part: int, a: argparse.Namespace) -> None:
