@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from services.segmentation.domain import proportion_weights
 from services.segmentation.domain.camera import Camera, Vectors
-from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, OTHER, WALL, WINDOW, Float
+from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, OTHER, WALL, WINDOW, Float
 
 COLUMNS = 96  # of the picture that are looked at, about
 LEAST = 0.04  # part of the columns that must meet the floor
-KIND = {OTHER: 0, FURNITURE: 0, WINDOW: 1, DOOR: 2, WALL: 3, CEILING: 4}
 KINDS = 5
+KIND = np.zeros(DOOR + 1, np.int64)  # of a label; 0: things
+KIND[[WINDOW, DOOR, WALL, CEILING]] = 1, 2, 3, 4
 HEIGHTS = np.log(np.geomspace(0.12, 3.2, 13))  # of the bins, in camera heights, logarithms
 IN_WALL = (OTHER, WALL, WINDOW, DOOR)  # what hangs on it or is let into it hides neither of its ends
+WALL_LEAST = 0.08  # of the picture's height: what shows less of a wall is not looked at
 PAIRS = 4  # columns that show both ends of a wall, at least
 ROOM, ROOM_USUAL = (0.2, 1.8), 0.75  # its height in camera heights, logarithms: bounds, and what is usual
 HEIGHT_M = (0.5, 2.3)
@@ -42,16 +44,14 @@ def profile(camera: Camera, label: NDArray[np.uint8], above: float | None) -> Fl
         label: (h, w), of a picture of whatever size.
         above: as of `ceiling_ratio`.
     """
-    height, width = label.shape
-    x = np.arange(0, width, max(1, width // COLUMNS))
-    columns = label[:, x]
-    foot = (columns == FLOOR).argmax(0)
-    tangent = _tangents(camera, height, width, x)
-    base = tangent[foot, np.arange(len(x))]
-    met = (columns[foot, np.arange(len(x))] == FLOOR) & (foot >= 3) & (base < -0.02)
+    columns, tangent = _columns(camera, label)
+    floor = columns == FLOOR
+    foot = floor.argmax(0)
+    base = tangent[foot, np.arange(len(foot))]
+    met = floor.any(0) & (foot >= 3) & (base < -0.02)
     if met.mean() < LEAST:
         return None
-    x, foot, base, columns, tangent = x[met], foot[met], base[met], columns[:, met], tangent[:, met]
+    foot, base, columns, tangent = foot[met], base[met], columns[:, met], tangent[:, met]
     # Row y: what lies above the line y and what lies below it, for lines above the foot.
     y, k = np.nonzero(columns[1:] != columns[:-1])
     y += 1
@@ -63,16 +63,14 @@ def profile(camera: Camera, label: NDArray[np.uint8], above: float | None) -> Fl
     low = place.astype(np.int64)
     part = place - low
     counts = np.zeros((KINDS, 2, len(HEIGHTS) + 1))
-    kind = np.array([KIND.get(n, 0) for n in range(max(KIND) + 1)])
     for side, row in ((0, y - 1), (1, y)):
-        of = kind[columns[row, k]]
+        of = KIND[columns[row, k]]
         np.add.at(counts, (of, side, low), 1 - part)
         np.add.at(counts, (of, side, low + 1), part)
     climb, focal = np.arcsin(np.clip(camera.up[2], -1, 1)), camera.focal / (2 * max(camera.cx, camera.cy))
     room = (0.0, 0.0) if above is None else (1.0, np.clip(np.log1p(above), *ROOM) - ROOM_USUAL)
-    return np.concatenate([np.sqrt(counts[..., :-1].ravel() / len(met)), [met.mean(), climb, focal], room]).astype(
-        np.float32
-    )
+    rates = np.sqrt(counts[..., :-1].ravel() / len(met))
+    return np.concatenate([rates, [met.mean(), climb, focal], room]).astype(np.float32)
 
 
 def ceiling_ratio(camera: Camera, label: NDArray[np.uint8]) -> float | None:
@@ -83,34 +81,30 @@ def ceiling_ratio(camera: Camera, label: NDArray[np.uint8]) -> float | None:
     At a contact the ray (s, with s . up = sine of its climb) meets floor and ceiling at the same level
     distance, so the heights are as the tangents of the two angles.
     """
+    columns, tangent = _columns(camera, label)
+    floor, ceiling = columns == FLOOR, columns == CEILING
+    # The wall of a column has the rows top .. foot - 1.
+    top, foot = len(label) - ceiling[::-1].argmax(0), floor.argmax(0)
+    k = np.flatnonzero(floor.any(0) & ceiling.any(0) & (foot - top >= WALL_LEAST * len(label)))
+    top, foot = top[k], foot[k]
+    wall = np.cumsum(np.isin(columns, IN_WALL), 0)
+    part = (wall[foot - 1, k] - wall[top - 1, k]) / (foot - top)
+    rise, fall = tangent[top, k], -tangent[foot, k]
+    shown = (part >= 0.9) & (rise > 0.02) & (fall > 0.02)
+    return float(np.median(rise[shown] / fall[shown])) if shown.sum() >= PAIRS else None
+
+
+def _columns(camera: Camera, label: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Vectors]:
+    """(h, n) labels of the columns that are looked at; (h + 1, n) tangent of the climb of the rays through the upper
+    edges of their pixels."""
     height, width = label.shape
-    ratios = []
-    scale = np.array([2 * camera.cx / width, 2 * camera.cy / height])
-    for x in range(0, width, max(1, width // COLUMNS)):
-        column = label[:, x]
-        floor, ceiling = np.flatnonzero(column == FLOOR), np.flatnonzero(column == CEILING)
-        if len(floor) == 0 or len(ceiling) == 0 or floor[0] <= ceiling[-1]:
-            continue
-        between = column[ceiling[-1] + 1 : floor[0]]
-        if len(between) < height * 0.08 or np.isin(between, IN_WALL).mean() < 0.9:
-            continue
-        rays = camera.rays(np.array([[x + 0.5, ceiling[-1] + 1], [x + 0.5, floor[0]]]) * scale)
-        climb = rays @ camera.up
-        level = np.linalg.norm(rays - climb[:, None] * camera.up, axis=1)
-        tangent = climb / level
-        if tangent[0] > 0.02 and tangent[1] < -0.02:
-            ratios.append(tangent[0] / -tangent[1])
-    return float(np.median(ratios)) if len(ratios) >= PAIRS else None
-
-
-def _tangents(camera: Camera, height: int, width: int, x: NDArray[np.int64]) -> Vectors:
-    """(height + 1, len(x)) tangent of the climb of the rays through the upper edges of pixels."""
+    x = np.arange(0, width, max(1, width // COLUMNS))
     v, u = np.mgrid[0 : height + 1, 0 : len(x)]
     at = np.column_stack([(x[u.ravel()] + 0.5) * (2 * camera.cx / width), v.ravel() * (2 * camera.cy / height)])
     rays = camera.rays(at)
     climb = rays @ camera.up
     level = np.linalg.norm(rays - climb[:, None] * camera.up, axis=1)
-    return np.asarray((climb / np.maximum(level, 1e-6)).reshape(v.shape))
+    return label[:, x], np.asarray((climb / np.maximum(level, 1e-6)).reshape(v.shape))
 
 
 def camera_height(seen: Float, weights: Weights = FITTED) -> tuple[float, float]:
