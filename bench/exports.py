@@ -25,12 +25,13 @@ import cv2
 import numpy as np
 
 from deploy.local.settings import LocalSettings
+from roomviz.errors import InvalidArgument
 from roomviz.imaging.codec import decode_grey, decode_rgb, encode_jpeg, encode_png, preview_size, resize
 from roomviz.internal.compositor.v1 import compositor_pb2
 from roomviz.runtime.memory import Memory
 from roomviz.v1 import layouts_pb2, rooms_pb2, visualizations_pb2
 from services.compositor.adapters.plates import StoredPlates
-from services.compositor.domain.encode import TYPES, encode_as
+from services.compositor.domain.encode import TYPES, check_output, encode_as
 from services.compositor.ports import Order
 from services.compositor.transport.messages import order_from_recipe, order_of
 from services.compositor.usecases.budget import Budget
@@ -306,8 +307,12 @@ def exports(megapixels: float) -> None:
         (folder / "pieces").write_bytes(spec.SerializeToString())
         print(_line(folder, "pieces", "jpeg", "AFTER", "jpeg  herringbone  "), flush=True)
         for format in TYPES:
-            views = ["AFTER", "SIDE_BY_SIDE", *(["LAYER"] if format != "jpeg" else [])]
-            for view in views:
+            for view in ("AFTER", "SIDE_BY_SIDE", "LAYER"):
+                width = spec.width_px * (2 if view == "SIDE_BY_SIDE" else 1)
+                try:
+                    check_output(format, spec.height_px, width, view == "LAYER")
+                except InvalidArgument:
+                    continue  # which no one is given
                 print(_line(folder, "spec", format, view, f"{format:5} {view.lower():13}"), flush=True)
 
 

@@ -4,6 +4,7 @@ The light is the one that the picture was made with, an estimate. What is told i
 little or too much light for a screen, highlights, the relief of the wall, the steps of eight bits.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,9 @@ from services.compositor.domain.plate import GAIN_ONE, TINT_ONE, Plate
 from services.compositor.domain.shading import scene_light
 
 # As many pixels tell a median well enough, and as few say nothing.
-PIXELS_MAX, PIXELS_MIN = 20_000, 16
+PIXELS_MAX, PIXELS_MIN = 5_000, 16
+# Places of all boxes that are looked at, every so manieth along and across; all of them where that finds too few.
+PLACES_MAX, FEW = 20_000, 500
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,17 @@ def shown_on(
         turned: what a relight did to linear light.
         covered: (H, W) bool, where something else was put over it.
     """
-    looked = [(plate, _seen(plate, above, covered)) for plate in plates]
-    count = sum(len(at) for _, at in looked)
+    apart = max(1, math.isqrt(sum(plate.alpha.size for plate in plates) // PLACES_MAX))
+    looked = [_seen(plate, above, covered, apart) for plate in plates]
+    if apart > 1 and sum(len(rows) for rows, _ in looked) < FEW:
+        looked = [_seen(plate, above, covered, 1) for plate in plates]
+    count = sum(len(rows) for rows, _ in looked)
     if count < PIXELS_MIN:
         return None
     step = -(-count // PIXELS_MAX)
     colors, gains = [], []
-    for plate, at in looked:
-        rows, columns = np.divmod(at[::step], plate.box[2])
+    for plate, places in zip(plates, looked, strict=True):
+        rows, columns = (p[::step] for p in places)
         colors.append(picture[rows + plate.box[1], columns + plate.box[0]])
         gains.append(plate.gain[rows, columns])
     pixels = scene_light(to_linear(np.concatenate(colors)[None]))[0].astype(np.float64)
@@ -71,18 +77,25 @@ def shown_on(
     return Shown(_rgb24(albedo), difference, _rgb24(white / max(1e-4, float(white.max()))))
 
 
-def _seen(plate: Plate, above: Sequence[Plate], covered: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    """Flat places of a plate's box that show nothing else."""
+def _seen(
+    plate: Plate, above: Sequence[Plate], covered: NDArray[np.bool_] | None, apart: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of a plate's box that show nothing else, of those that are so many pixels apart."""
     x, y, w, h = plate.box
-    seen = plate.alpha == 255
+    seen = plate.alpha[::apart, ::apart] == 255
     for other in above:
         ox, oy, ow, oh = other.box
-        x0, y0, x1, y1 = max(x, ox), max(y, oy), min(x + w, ox + ow), min(y + h, oy + oh)
+        # The first and the last of the places that lie in the other's box.
+        x0, y0 = (-(-max(0, o - p) // apart) for o, p in ((ox, x), (oy, y)))
+        x1, y1 = (-(-(min(p + n, o + m) - p) // apart) for p, n, o, m in ((x, w, ox, ow), (y, h, oy, oh)))
         if x0 < x1 and y0 < y1:
-            seen[y0 - y : y1 - y, x0 - x : x1 - x] &= other.alpha[y0 - oy : y1 - oy, x0 - ox : x1 - ox] == 0
+            left, top = x + x0 * apart - ox, y + y0 * apart - oy
+            free = other.alpha[top::apart, left::apart][: y1 - y0, : x1 - x0] == 0
+            seen[y0:y1, x0:x1] &= free
     if covered is not None:
-        seen &= ~covered[y : y + h, x : x + w]
-    return np.flatnonzero(seen)
+        seen &= ~covered[y : y + h : apart, x : x + w : apart]
+    rows, columns = np.nonzero(seen)
+    return rows * apart, columns * apart
 
 
 def _rgb24(linear: NDArray[np.floating]) -> int:
