@@ -406,11 +406,19 @@ def side_by_side(before: codec.Image, after: codec.Image) -> codec.Image:
 
 
 def asked_layout(
-    pattern: str, grout_mm: float | None, grout_color: str, offset: float, match: str, seed: int, shortest: float = 0.0
+    pattern: str,
+    border: str,
+    grout_mm: float | None,
+    grout_color: str,
+    offset: float,
+    match: str,
+    seed: int,
+    shortest: float = 0.0,
 ) -> layouts_pb2.Layout | None:
     """None where the material says it all."""
+    edge: dict[str, Any] = {} if border == "-" else {"border": border_of(border)}
     if pattern == "-":
-        return None
+        return Client.layout(**edge) if edge else None
     fields: dict[str, Any] = {"offset": offset, "seed": seed, "min_length_m": shortest}
     if grout_mm is not None:
         try:
@@ -424,7 +432,18 @@ def asked_layout(
         if match not in MATCHES:
             raise InvalidArgument("LAYOUT_INVALID", f"--match is one of {', '.join(MATCHES)}")
         fields["match"] = MATCHES[match]
-    return Client.layout(pattern, **fields)
+    return Client.layout(pattern, **fields, **edge)
+
+
+def border_of(text: str) -> layouts_pb2.Border:
+    """A border along the walls: a SKU, or width and length in metres of pieces that are cut from the floor's own."""
+    if "," not in text:
+        return Client.border(sku=text)
+    try:
+        width, length = (float(v) for v in text.split(","))
+    except ValueError as error:
+        raise InvalidArgument("LAYOUT_INVALID", f"--border {text}: a SKU, or WIDTH,LENGTH in metres") from error
+    return Client.border(width_m=width, piece_length_m=length)
 
 
 def placement(text: str) -> visualizations_pb2.Placement:
@@ -474,6 +493,14 @@ def render(
             help=f"How pieces are laid: {', '.join(PATTERNS)}; '-' as the material says. Once for each material."
         ),
     ] = None,
+    border: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SKU|WIDTH,LENGTH",
+            help="Along the walls of a floor: of a product's pieces, or of pieces of so many metres cut from the floor's; '-' "
+            "none. Once for each material.",
+        ),
+    ] = None,
     grout_mm: Annotated[float | None, typer.Option(help="Width of the joints where a pattern is given.")] = None,
     grout_color: Annotated[str, typer.Option(metavar="RRGGBB", help="Their colour.")] = "b4b0a8",
     offset: Annotated[float, typer.Option(help="Shift of the rows of a running bond, a part of a piece.")] = 0.0,
@@ -505,8 +532,12 @@ def render(
         raise InvalidArgument("APPLICATIONS_INVALID", "give one --material for each --surface")
     if pattern and len(pattern) != len(material):
         raise InvalidArgument("APPLICATIONS_INVALID", "give one --pattern for each --material, or none")
+    if border and len(border) != len(material):
+        raise InvalidArgument("APPLICATIONS_INVALID", "give one --border for each --material, or none")
+    none = ["-"] * len(material)
     layouts = [
-        asked_layout(p, grout_mm, grout_color, offset, match, seed, shortest) for p in pattern or ["-"] * len(material)
+        asked_layout(p, b, grout_mm, grout_color, offset, match, seed, shortest)
+        for p, b in zip(pattern or none, border or none, strict=True)
     ]
     kind = format or FORMATS.get(after.suffix.lower(), "")
     if kind not in FORMATS.values() or (compare and compare.suffix.lower() not in FORMATS):

@@ -341,9 +341,11 @@ class Client:
         return layouts_pb2.Layout(pattern=f"PATTERN_{(pattern or 'unspecified').upper()}", **fields)
 
     @staticmethod
-    def border(outline: Points, sku: str = "", width_m: float = 0.0, piece_length_m: float = 0.0) -> layouts_pb2.Border:
-        """For `layout`: a border along a polygon of metres on the surface's plane, of a product's pieces, or cut from the
-        field's."""
+    def border(
+        outline: Points = (), sku: str = "", width_m: float = 0.0, piece_length_m: float = 0.0
+    ) -> layouts_pb2.Border:
+        """For `layout`: a border along a polygon of metres on the surface's plane, or, without one, along the walls of a
+        floor; of a product's pieces, or cut from the field's."""
         return layouts_pb2.Border(
             product=f"products/{sku}" if sku else "",
             width_m=width_m,

@@ -83,12 +83,14 @@ class ThingSpec:
 
 @dataclass(frozen=True)
 class MaskedSurface:
-    """A surface of the room: its homography (empty where it has no plane) and the key of its mask."""
+    """A surface of the room: its homography (empty where it has no plane), the key of its mask, and x, y, width, height of
+    that in the photo."""
 
     surface_id: str
     kind: str
     homography: tuple[float, ...]
     mask_key: str
+    bbox_px: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

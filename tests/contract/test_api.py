@@ -982,6 +982,45 @@ def test_layouts_that_cannot_be_laid_are_refused(api: Api, client: Client, analy
 
 
 @covers("roomviz.v1.VisualizationService/PreviewVisualization", "roomviz.v1.QuantityService/EstimateQuantity")
+def test_a_border_without_an_outline_runs_along_the_walls(
+    api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse
+):
+    def applied(sku: str, edge: str) -> list[visualizations_pb2.Application]:
+        layout = client.layout("grid", border=client.border(sku=edge))
+        return [client.apply(sku, surface_id="floor-1", layout=layout)]
+
+    white, red = (
+        client.preview_details(analyzed.room, applied("TIL-CERAMIC-WHITE", e))
+        for e in ("TIL-CERAMIC-GREY", "TIL-TERRACOTTA")
+    )
+
+    assert [c.product for c in red.colors] == ["products/TIL-CERAMIC-WHITE", "products/TIL-TERRACOTTA"]
+    a, b = (decode_rgb(p.image).astype(int) for p in (red, white))
+    warmer = (a[..., 0] - a[..., 2]) - (b[..., 0] - b[..., 2]) > 25
+    mask = decode_grey(masks_of(api, analyzed.room)["floor-1"])
+    floor = cv2.resize(mask, warmer.shape[::-1], interpolation=cv2.INTER_AREA) > 200
+    # A strip, and it lies where the floor ends: in most columns that have some its upper end is the floor's own.
+    assert 0.02 < warmer[floor].mean() < 0.6
+    columns = np.flatnonzero((warmer & floor).sum(0) > 3)
+    upper = (warmer & floor).argmax(0)[columns] - floor.argmax(0)[columns]
+    assert (np.abs(upper) <= 3).mean() > 0.5
+    # It is bought for that outline, and found again for each item of a batch.
+    layout = client.layout("grid", border=client.border(sku="TIL-TERRACOTTA"))
+    assert client.quantity(analyzed.room, "floor-1", "TIL-CERAMIC-WHITE", layout=layout).border.pieces > 3
+    batch = client.start_batch(
+        analyzed.room,
+        client.target("floor-1", layout=layout),
+        ["TIL-CERAMIC-WHITE", "TIL-CERAMIC-GREY"],
+        long_side_px=480,
+    )
+    client.finish_batch(batch)
+    assert all(item.visualization for item in client.batch_items(batch))
+    wall = next(s.surface_id for s in analyzed.surfaces if s.surface_id.startswith("wall") and s.plane.homography)
+    with pytest.raises(InvalidArgument) as refused:
+        client.preview_details(analyzed.room, [client.apply("TIL-CERAMIC-WHITE", surface_id=wall, layout=layout)])
+    assert (refused.value.reason, refused.value.metadata["surface"]) == ("LAYOUT_INVALID", wall)
+
+
 def test_a_border_is_laid_of_a_product_of_its_own(api: Api, client: Client, analyzed: rooms_pb2.AnalyzeRoomResponse):
     floor = next(s for s in analyzed.surfaces if s.surface_id == "floor-1")
     x, y, w, h = floor.bbox_px

@@ -194,6 +194,9 @@ def test_a_pattern_is_laid_where_one_is_asked(running: Running, tmp_path: Path):
     assert np.abs(own - thin).max() > 40
     # The more grout, the darker the floor.
     assert wide.mean() < thin.mean() - 2
+    edged = rendered("edged.jpg", "--pattern", "grid", "--border", "TIL-MARBLE-NERO")
+    cut = rendered("cut.jpg", "--pattern", "grid", "--border", "0.3,0.6")
+    assert edged.mean() < cut.mean() - 2
 
 
 def test_materials_are_listed_and_found(running: Running):
@@ -282,6 +285,14 @@ def test_a_bad_file_gets_one_clear_line_and_a_failing_exit(running: Running, tmp
         (["--surface", "floor", "--material", "FLR-WALNUT", "--pattern", "spiral"], "LAYOUT_INVALID"),
         (["--surface", "floor", "--material", "FLR-WALNUT", "--pattern", "grid", "--grout-mm", "-1"], "LAYOUT_INVALID"),
         (["--surface", "floor", "--material", "TIL-CHECKER", "--pattern", "grid"], "PATTERN_WITHOUT_FACE"),
+        (
+            ["--surface", "floor", "--material", "FLR-WALNUT", "--pattern", "grid", "--border", "0.1,x"],
+            "LAYOUT_INVALID",
+        ),
+        (
+            ["--surface", "floor", "--material", "FLR-WALNUT", "--pattern", "grid", "--border", "9,0.6"],
+            "LAYOUT_INVALID",
+        ),
     ],
 )
 def test_a_wrong_sku_or_surface_gets_one_clear_line(

@@ -154,7 +154,8 @@ def _kind(surface: rooms_pb2.Surface) -> str:
 
 
 def masked_from_proto(surface: rooms_pb2.Surface, mask_key: str) -> MaskedSurface:
-    return MaskedSurface(surface.surface_id, _kind(surface), tuple(surface.plane.homography), mask_key)
+    homography, box = tuple(surface.plane.homography), tuple(surface.bbox_px)
+    return MaskedSurface(surface.surface_id, _kind(surface), homography, mask_key, box)
 
 
 def _thing(p: compositor_pb2.Thing) -> ThingSpec:

@@ -41,6 +41,7 @@ from services.compositor.domain.quantity import (
 from services.compositor.domain.quantity.articles import articles
 from services.compositor.domain.quantity.border import scaled as scaled_border
 from services.compositor.ports import MaskedSurface, Pictures
+from services.compositor.usecases.borders import bordered, walls_of
 
 COATS, COATS_MAX = 2, 10
 SCALE_MIN, SCALE_MAX = 0.1, 10.0
@@ -160,6 +161,7 @@ class EstimateQuantity:
             else:
                 mask, others = await self._masks(ask)
                 covered, open_border = await run(self.cpu, _measured, ask, mask, others)
+        ask = _bordered(ask)
         scale = EXACT if ask.outline else ask.scale
         if ask.true_scale:
             scale = Interval(ask.true_scale, ask.true_scale, ask.true_scale)
@@ -192,6 +194,20 @@ def _check_sold(ask: QuantityAsk) -> None:
         raise FailedPrecondition("PRODUCT_WITHOUT_PACKAGING", "the border's product does not tell how it is sold")
     if isinstance(laid, Bordered) and isinstance(_field(laid), Wallpaper | Carpet | Mural):
         raise InvalidArgument("LAYOUT_INVALID", "a border is counted around what is laid in pieces")
+
+
+def _bordered(ask: QuantityAsk) -> QuantityAsk:
+    """A border that was given no outline runs along what is laid, or along the walls."""
+    border = ask.layout.pattern if ask.layout else None
+    if ask.layout is None or not isinstance(border, Bordered) or border.outline:
+        return ask
+    if not ask.outline:
+        walls = walls_of(ask.others, ask.planes)
+        return replace(ask, layout=bordered(ask.layout, ask.part, walls, (ask.height, ask.width)))
+    try:
+        return replace(ask, layout=replace(ask.layout, pattern=replace(border, outline=ask.outline)))
+    except ValueError as error:
+        raise InvalidArgument("LAYOUT_INVALID", str(error)) from error
 
 
 def _given(outline: Sequence[Point], holes: Sequence[Sequence[Point]]) -> Patches:

@@ -33,6 +33,7 @@ from services.compositor.domain.sheen import FINISHES
 from services.compositor.domain.splice import Tiles
 from services.compositor.domain.texture import finest_m, halved
 from services.compositor.ports import Laid, LayerSpec, Pictures, PlacedThing, Plates, RenderSpec
+from services.compositor.usecases.borders import bordered, walls_of
 from services.compositor.usecases.things import Staging
 
 Given = TypeVarTuple("Given")
@@ -52,13 +53,15 @@ def check(spec: RenderSpec) -> None:
     """Refuse what cannot be rendered before anything is read."""
     if len(spec.layers) > LAYERS_MAX or not (spec.layers or spec.things or spec.relight):
         raise InvalidArgument("APPLICATIONS_INVALID", f"a picture needs 1 to {LAYERS_MAX} layers, or things")
-    for layer in corrected(spec).layers:
+    spec = corrected(spec)
+    for layer in spec.layers:
         if layer.texture_digest and not layer.homography:
             raise FailedPrecondition(
                 "SURFACE_WITHOUT_PLANE",
                 f"{layer.surface_id} has no plane to lay a material on; only paint can go there",
                 {"surface": layer.surface_id},
             )
+    along_walls(spec)
 
 
 def corrected(spec: RenderSpec) -> RenderSpec:
@@ -131,6 +134,7 @@ class Renderer:
         """The composed picture at this size; `keep` its plates for the next one, or make them in strips that are gone
         once they are used."""
         spec = corrected(spec)
+        spec = replace(spec, layers=along_walls(spec))
         spec = replace(spec, layers=around_corners(spec))
         try:
             async with asyncio.TaskGroup() as group:
@@ -348,6 +352,17 @@ class Renderer:
             if work.running():
                 await asyncio.gather(asyncio.wrap_future(work), return_exceptions=True)
             raise
+
+
+def along_walls(spec: RenderSpec) -> tuple[LayerSpec, ...]:
+    """Its layers; borders that were given no outline run along the walls."""
+    walls, size = walls_of(spec.surfaces, spec.planes), (spec.height, spec.width)
+    return tuple(
+        replace(layer, laid=replace(layer.laid, layout=bordered(layer.laid.layout, layer, walls, size)))
+        if layer.laid
+        else layer
+        for layer in spec.layers
+    )
 
 
 def around_corners(spec: RenderSpec) -> tuple[LayerSpec, ...]:

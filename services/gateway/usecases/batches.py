@@ -17,7 +17,7 @@ from services.gateway.domain.records import Operation, OperationState, Room, Vis
 from services.gateway.ports import Calls, Objects, Operations
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.coverings import covering
-from services.gateway.usecases.layouts import border_of, layout_of
+from services.gateway.usecases.layouts import border_of, layout_of, runs_along_walls
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import finder_among
 from services.gateway.usecases.rooms import RoomCases, envelope
@@ -200,6 +200,8 @@ class BatchCases:
                 item.material.CopyFrom(product.material)
             except RoomvizError as error:
                 item.error.CopyFrom(to_status(error))
+        if not plan.spec.surfaces and any(runs_along_walls(item.layout) for item in plan.items):
+            add_surfaces(plan.spec, found)
         body = plan.SerializeToString(deterministic=True)
         # By content: the same request again, which gives the same operation, leaves nothing behind.
         plan_key = f"batches/{room.room_id}/{hashlib.sha256(body).hexdigest()}.pb"

@@ -87,6 +87,11 @@ async def border_of(layout: layouts_pb2.Layout | None, find: Find) -> products_p
     return product
 
 
+def runs_along_walls(layout: layouts_pb2.Layout) -> bool:
+    """Whether it has a border whose outline the room gives."""
+    return layout.HasField("border") and not layout.border.outline
+
+
 def _completed(asked: layouts_pb2.Layout, own: layouts_pb2.Layout) -> layouts_pb2.Layout:
     """What is set in `asked`, and the rest of the material's own. A grout, a point, a border is taken whole."""
     out = layouts_pb2.Layout()
@@ -127,8 +132,8 @@ def _check(asked: layouts_pb2.Layout) -> None:
             size = getattr(asked.border, name)
             if size or not asked.border.product:  # which else has sizes of its own
                 _within(f"border.{name}", size, 0.01, 10)
-        if not 3 <= len(asked.border.outline) <= CORNERS_MAX:
-            raise _invalid("border.outline", f"has 3 to {CORNERS_MAX} corners")
+        if not 3 <= len(asked.border.outline) <= CORNERS_MAX and asked.border.outline:
+            raise _invalid("border.outline", f"has 3 to {CORNERS_MAX} corners, or none: along the walls of a floor")
         for corner in asked.border.outline:
             _check_point("border.outline", corner)
 

@@ -19,7 +19,7 @@ from services.gateway.domain.records import Operation, Room, Visualization
 from services.gateway.ports import Calls, Happenings, Objects, Operations, Visualizations
 from services.gateway.usecases.caller import caller
 from services.gateway.usecases.coverings import covering
-from services.gateway.usecases.layouts import border_of, layout_of
+from services.gateway.usecases.layouts import border_of, layout_of, runs_along_walls
 from services.gateway.usecases.names import check_request_id, new_id, parse
 from services.gateway.usecases.products import Find, finder
 from services.gateway.usecases.rooms import RoomCases, envelope
@@ -201,7 +201,10 @@ class VisualizationCases:
                 if border is not None:
                     add_border(spec, spec.layers[-1], border)
         spec.things.extend(await things_of(staging.placements, found, find))
-        if spec.things or staging.planes or staging.HasField("reference"):  # which depend on the whole room
+        along_walls = any(runs_along_walls(layer.layout) for layer in spec.layers)
+        if (
+            spec.things or staging.planes or staging.HasField("reference") or along_walls
+        ):  # which depend on the whole room
             add_surfaces(spec, found)
         check_layers(spec)
         white = (rooms_pb2.SURFACE_KIND_WALL, rooms_pb2.SURFACE_KIND_CEILING)

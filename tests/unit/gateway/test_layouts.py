@@ -78,7 +78,7 @@ NOWHERE = layouts_pb2.PlanePoint(y_m=float("nan"))
         ({"grout": layouts_pb2.Grout(color_rgb=1 << 24)}, "grout.color_rgb"),
         ({"origin": FAR}, "origin"),
         ({"phase": NOWHERE}, "phase"),
-        ({"border": layouts_pb2.Border(width_m=0.2, piece_length_m=0.4)}, "border.outline"),
+        ({"border": layouts_pb2.Border(width_m=0.2, piece_length_m=0.4, outline=[FAR] * 2)}, "border.outline"),
         ({"border": layouts_pb2.Border(width_m=0.2, outline=[FAR] * 3)}, "border.piece_length_m"),
         ({"match": 9}, "match"),
     ],

@@ -10,8 +10,9 @@ from services.compositor.domain.layout.placement import Layout, locate
 from services.compositor.domain.layout.polygon import Point, area, inner_distances, inset, inside_distance
 from services.compositor.domain.layout.strips import Carpet
 
-# Index in the cell that marks pieces of the border, which no field's pattern uses; and their kind.
-BORDER = 255
+# Index in the cell that marks pieces of the border, which no field's pattern uses; and their kind. And the bit of it that
+# tells pieces beyond the border from those within.
+BORDER, BEYOND = 255, 128
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Bordered:
-    """A border along an outline, mitred at its corners; inside the field's layout, or NO_PIECE without one; outside NO_PIECE.
+    """A border along an outline, mitred at its corners; inside the field's layout, or NO_PIECE without one; outside NO_PIECE,
+    or, where `goes_on`, the field once more: there are other rooms.
 
-    outline: corners of a simple polygon on the surface, metres, in either sense.
+    outline: corners of a simple polygon on the surface, metres, in either sense; empty where the room gives it, and then
+    nothing can be laid yet.
     border_m: width of the border's pieces.
     piece_m: their length; on each side they are cut alike to fit it; the first and the last are cut to the mitre.
     field: what lies inside, with its own origin and rotation; None: another material, laid apart.
@@ -47,12 +50,14 @@ class Bordered:
     piece_m: float
     field: Layout | None
     grout_m: float = 0.0
+    goes_on: bool = False
 
     def __post_init__(self) -> None:
-        require(len(self.outline) >= 3 and area(self.outline) != 0, "an outline has three corners or more")
         require(self.border_m > 0 and self.piece_m > 0, "a border and its pieces are larger than 0")
         require(self.grout_m >= 0, "grout is at least 0 wide")
-        require(len(self.inner) > 0, "the outline has no room for the border")
+        if self.outline:
+            require(len(self.outline) >= 3 and area(self.outline) != 0, "an outline has three corners or more")
+            require(len(self.inner) > 0, "the outline has no room for the border")
 
     @cached_property
     def corners(self) -> list[Point]:
@@ -77,14 +82,23 @@ class Bordered:
         return out
 
     def at(self, x: Array, y: Array, seed: int) -> Located:
-        gap = inside_distance(x, y, self.inner)
+        within = inside_distance(x, y, self.inner)
+        goes_on = self.goes_on and self.field is not None
+        beyond = -inside_distance(x, y, self.corners) if goes_on else np.full_like(within, -np.inf)
         field = locate(self.field or Layout(Carpet()), x, y)
         out = replace(
             field,
-            piece=np.where((gap >= 0) & (self.field is not None), field.piece, NO_PIECE),
-            distance=np.minimum(field.distance, np.where(gap >= 0, gap - self.grout_m / 2, -np.inf)),
+            piece=np.where(
+                (within >= 0) & (self.field is not None),
+                field.piece,
+                np.where(beyond > 0, field.piece | BEYOND, NO_PIECE),
+            ),
+            distance=np.minimum(
+                field.distance,
+                np.where(within >= 0, within - self.grout_m / 2, np.where(beyond > 0, beyond, -np.inf)),
+            ),
         )
-        free = gap < 0
+        free = (within < 0) & (beyond <= 0)
         for number, side in enumerate(self.sides):
             gaps = inner_distances(x, y, side.strip)
             there = free & (np.minimum.reduce(gaps) >= 0)

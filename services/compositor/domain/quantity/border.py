@@ -22,9 +22,12 @@ def scaled(border: Bordered, factor: float) -> Bordered:
 
 
 def field_of(border: Bordered, surface: Patches) -> Patches | None:
-    """What of a surface lies inside the joint between border and field; None where nothing does."""
+    """What of a surface lies inside the joint between border and field, or outside of the border where the field goes on;
+    None where nothing does."""
     inside = shapely.Polygon(border.inner).buffer(-border.grout_m / 2, join_style="mitre")
     left = shapely.intersection(surface.polygon(), inside)
+    if border.goes_on:
+        left = shapely.union(left, shapely.difference(surface.polygon(), shapely.Polygon(border.corners)))
     parts = [p for p in shapely.get_parts(left) if isinstance(p, shapely.Polygon) and p.area > SLIVER_M**2]
     if not parts:
         return None

@@ -110,6 +110,24 @@ def test_a_border_alone_lies_where_it_lies_around_a_field_and_leaves_the_field_f
     np.testing.assert_array_equal(alone.distance[border], both.distance[border])
 
 
+def test_where_the_field_goes_on_it_lies_outside_of_the_border_too():
+    around, on = (Bordered(ROOM, 0.15, 0.3, FIELD, 0.004, goes_on) for goes_on in (False, True))
+    x, y = np.random.default_rng(2).uniform(-1, [[5.0], [4.0]], (2, 20_000))
+
+    at, more, field = locate(Layout(around), x, y), locate(Layout(on), x, y), locate(FIELD, x, y)
+
+    outside = at.piece == NO_PIECE
+    assert 0.3 < outside.mean() < 0.8
+    np.testing.assert_array_equal(more.piece[~outside], at.piece[~outside])
+    np.testing.assert_array_equal(more.u[outside], field.u[outside])
+    assert (more.distance[outside] <= field.distance[outside]).all()
+    assert (more.distance[outside] > 0).mean() > 0.9
+    # A piece beyond is none of those within, though the border cuts it in two.
+    assert not np.isin(more.piece[outside], more.piece[~outside]).any()
+    alone = locate(Layout(Bordered(ROOM, 0.15, 0.3, None, 0.004, True)), x, y)
+    assert (alone.piece[outside] == NO_PIECE).all()
+
+
 def test_around_the_field_runs_a_joint():
     at = locate(Layout(Bordered(ROOM, 0.15, 0.3, FIELD, 0.004)), np.full(3, 1.07), np.array([0.1495, 0.152, 0.155]))
 

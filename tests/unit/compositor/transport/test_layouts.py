@@ -6,6 +6,7 @@ from roomviz.v1 import layouts_pb2, products_pb2
 from services.compositor.domain import layout as d
 from services.compositor.transport.layouts import layout_from_proto
 
+CORNER = layouts_pb2.PlanePoint(x_m=1, y_m=1)
 BOARD = products_pb2.Material(piece_width_m=0.1, piece_length_m=0.6, face_width_m=2, face_height_m=1.5)
 
 
@@ -104,7 +105,11 @@ def test_a_border_runs_around_its_field():
         ("PLANK", {"min_stagger_m": 0.5}, "half of the shortest board"),
         ("PLANK", {"min_length_m": 0.7}, "0.6 m long at most"),
         ("CHEVRON", {"angle_deg": 80}, "at most 75"),
-        ("GRID", {"border": layouts_pb2.Border(width_m=0.1, piece_length_m=0.2)}, "three corners"),
+        (
+            "GRID",
+            {"border": layouts_pb2.Border(width_m=0.1, piece_length_m=0.2, outline=[CORNER] * 2)},
+            "three corners",
+        ),
         ("GRID", {"origin": layouts_pb2.PlanePoint(x_m=float("nan"))}, "finite"),
     ],
 )

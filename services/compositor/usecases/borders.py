@@ -1,0 +1,58 @@
+"""Where a border runs that was given no outline: along the walls of the room."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from roomviz.errors import InvalidArgument
+from services.compositor.domain.corners import Wall
+from services.compositor.domain.layout import Bordered, Layout
+from services.compositor.domain.layout.polygon import Point
+from services.compositor.domain.perspective import ASSUMED_DISTANCE, Plane
+from services.compositor.domain.room_outline import room_outline
+from services.compositor.ports import LayerSpec, MaskedSurface
+
+Placed = tuple[tuple[float, ...], tuple[int, ...]]  # a homography, and a box in the photo
+
+
+def walls_of(surfaces: Sequence[MaskedSurface], planes: Mapping[str, Plane]) -> tuple[Placed, ...]:
+    """Those of which it is known where they stand."""
+    return tuple(
+        (s.homography, s.bbox_px)
+        for s in surfaces
+        if s.kind == "wall" and s.homography and s.bbox_px and planes[s.surface_id].source != ASSUMED_DISTANCE
+    )
+
+
+def bordered(layout: Layout, on: LayerSpec | MaskedSurface, walls: tuple[Placed, ...], size: tuple[int, int]) -> Layout:
+    """The layout, its border with an outline; the same where it has none to find.
+
+    Args:
+        size: height and width of the photo.
+
+    Raises:
+        InvalidArgument: LAYOUT_INVALID, there is none to be found.
+    """
+    border = layout.pattern
+    if not isinstance(border, Bordered) or border.outline:
+        return layout
+    told = {"field": "border.outline", "surface": on.surface_id}
+    if on.kind != "floor" or not on.homography or not on.bbox_px:
+        raise InvalidArgument(
+            "LAYOUT_INVALID", f"only on a floor is a border's outline found; give that on {on.surface_id}", told
+        )
+    try:
+        outline = _outline((on.homography, on.bbox_px), walls, size, border.border_m + border.grout_m)
+        # What the mask has beyond the walls are other rooms, of which the outline says nothing.
+        return replace(layout, pattern=replace(border, outline=outline, goes_on=True))
+    except ValueError as error:
+        raise InvalidArgument("LAYOUT_INVALID", f"{on.surface_id}: {error}; give the border's outline", told) from error
+
+
+@lru_cache(256)  # every layer of every swap asks
+def _outline(floor: Placed, walls: tuple[Placed, ...], size: tuple[int, int], clear_m: float) -> tuple[Point, ...]:
+    stand = [Wall(np.array(h).reshape(3, 3), box[0], box[0] + box[2]) for h, box in walls]
+    homography, box = floor
+    return room_outline(np.array(homography).reshape(3, 3), box, stand, size, clear_m)
