@@ -271,18 +271,12 @@ def shade(
     # A median takes joints out, which are no wider than two pixels here, and leaves the edges of shadows.
     within = cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
     plain = np.asarray(np.where(within, cv2.medianBlur(log_small, 5), log_small), np.float32)
-    plain = without_tones(plain, inside)
-    smooth = smooth_log(plain, inside, radius, TEXTURE_CONTRAST)
-    smooth = smooth_log(smooth, inside, radius, TEXTURE_CONTRAST)
-    smooth = without_pattern(smooth, inside)
-    old = np.zeros_like(smooth)
     if isinstance(light, CardLight):
-        old = highlights(scene, smooth, inside, light)
-        mirrored = np.asarray(np.exp(smooth) * -np.expm1(-old), np.float32)
-        lit, tint = _by_card(smooth - old, inside, light)
+        lit, mirrored, tint = _by_card(plain, scene, inside, radius, light)
     else:
-        mirrored = old
+        smooth = _smooth(without_tones(plain, inside), inside, radius)
         lit, tint = _by_room(smooth, inside, log_small, kind, light), light.tint
+        mirrored = np.zeros_like(lit)
     median = float(np.median(lit[inside > 0]))
     # Outside the mask the smooth light goes on, so that the soft edge does not pick up the neighbour's.
     weight = cv2.GaussianBlur(inside, (0, 0), radius)
@@ -320,11 +314,36 @@ def _flat(shown: tuple[int, int], light: Light) -> Shade:
     return Shade(np.full((1, 1), level, np.float32), tint, *shown, 0.0, 1.0, none)
 
 
-def _by_card(smooth: Float, inside: Float, light: CardLight) -> tuple[Float, Float]:
-    """Log light, its level and its colour from the card."""
+def _smooth(plain: Float, inside: Float, radius: int) -> Float:
+    """Log light without the old surface's texture and pattern."""
+    smooth = smooth_log(plain, inside, radius, TEXTURE_CONTRAST)
+    smooth = smooth_log(smooth, inside, radius, TEXTURE_CONTRAST)
+    return without_pattern(smooth, inside)
+
+
+def _by_card(
+    plain: Float, scene: LinearImage, inside: Float, radius: int, light: CardLight
+) -> tuple[Float, Float, Float]:
+    """Log light, its level and its colour from the card; luminance of what the old surface mirrors; that colour.
+
+    Reflections are told by their colour where the surface has one of its own, and that first: else they would be a tone of
+    it. Where it has none they are what is left that is far too bright, when tones are gone.
+    """
+    white = np.asarray(cv2.resize(light.white, plain.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    card = np.asarray(np.log(luminance(white)), np.float32)
+    coarse = plain.shape[1] / light.white.shape[1]
+    own = own_color(scene, inside, light)
+    old = np.zeros_like(plain)
+    if own is not None:
+        old = highlights(scene, _smooth(plain, inside, radius), inside, light, card, own)
+    smooth = _smooth(without_tones(plain - old, inside, card, coarse), inside, radius)
+    if own is None:
+        old = highlights(scene, smooth, inside, light, card, None)
+        smooth = smooth - old
+    mirrored = np.asarray(np.exp(smooth + old) * -np.expm1(-old), np.float32)
     there = cv2.resize(inside, light.white.shape[1::-1], interpolation=cv2.INTER_AREA) > 0.5
     level, tint = light.on(there if there.any() else np.ones_like(there))
-    return np.asarray(smooth - smooth[inside > 0].mean() + level, np.float32), tint
+    return np.asarray(smooth - smooth[inside > 0].mean() + level, np.float32), mirrored, tint
 
 
 def without_pattern(smooth: Float, inside: Float) -> Float:
@@ -348,7 +367,18 @@ def without_pattern(smooth: Float, inside: Float) -> Float:
     return np.asarray(kept + rest, np.float32)
 
 
-def highlights(scene: LinearImage, smooth: Float, inside: Float, light: CardLight) -> Float:
+def own_color(scene: LinearImage, inside: Float, light: CardLight) -> Float | None:
+    """(3,) shares of the surface's own colour; None where it is as colourless as the light. Arguments as `highlights`."""
+    sigma = max(1.0, HIGHLIGHT_WINDOW * max(inside.shape))
+    seen = np.stack([around(np.ascontiguousarray(scene[..., k]), inside, sigma) for k in range(3)], -1)
+    own = np.maximum(np.median(seen[inside > 0], 0), DARKEST)
+    own = np.asarray(own / own.sum(), np.float32)
+    return own if np.abs(np.log(own / (light.room / light.room.sum()))).max() >= COLORED else None
+
+
+def highlights(
+    scene: LinearImage, smooth: Float, inside: Float, light: CardLight, card: Float, own: Float | None
+) -> Float:
     """How much of the log light on the old surface is mirrored, (h, w), 0 and more.
 
     Where the surface has a colour of its own, a pixel is so much of that and so much of the light's (the dichromatic
@@ -359,21 +389,19 @@ def highlights(scene: LinearImage, smooth: Float, inside: Float, light: CardLigh
         smooth: (h, w) its log luminance without texture.
         inside: (h, w) 0 or 1.
         light: of the box.
+        card: (h, w) its log luminance.
+        own: (3,) as of `own_color`.
     """
-    within, sigma = inside > 0, max(1.0, HIGHLIGHT_WINDOW * max(smooth.shape))
-    white = np.asarray(cv2.resize(light.white, smooth.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-    over = around(np.asarray(smooth - np.log(luminance(white)), np.float32), inside, sigma)
-    over = over - np.median(over[within])
-    of_light = light.room / light.room.sum()
-    seen = np.stack([around(np.ascontiguousarray(scene[..., k]), inside, sigma) for k in range(3)], -1)
-    own = np.maximum(np.median(seen[within], 0), DARKEST)
-    own = own / own.sum()
-    if np.abs(np.log(own / of_light)).max() < COLORED:
+    sigma = max(1.0, HIGHLIGHT_WINDOW * max(smooth.shape))
+    over = around(np.asarray(smooth - card, np.float32), inside, sigma)
+    over = over - np.median(over[inside > 0])
+    if own is None:
         low, high = HIGHLIGHT_GREY
         t = np.clip((over - low) / (high - low), 0, 1)
         found = np.maximum(over, 0) * t * t * (3 - 2 * t)
     else:
-        shares = seen @ np.linalg.pinv(np.stack([own, of_light], 1))[1]
+        seen = np.stack([around(np.ascontiguousarray(scene[..., k]), inside, sigma) for k in range(3)], -1)
+        shares = seen @ np.linalg.pinv(np.stack([own, light.room / light.room.sum()], 1))[1]
         mirrored = np.clip(shares / np.maximum(seen.sum(-1), DARKEST), 0, 0.95)
         found = np.minimum(np.maximum(over - HIGHLIGHT_COLORED, 0), -np.log1p(-mirrored))
     return np.asarray(found * inside, np.float32)

@@ -7,12 +7,13 @@ from functools import cache
 
 import cv2
 import numpy as np
+import shapely
 from PIL import features
 
 from services.compositor.domain.native import LIBRARY
 
 # Raise it whenever pictures change.
-VERSION = 6
+VERSION = 7
 
 
 @cache
@@ -24,6 +25,7 @@ def renderer() -> str:
         cv2.__version__,
         cv2.getCPUFeaturesLine(),
         np.__version__,
+        shapely.geos_version_string,  # along what a border runs
         zlib.ZLIB_RUNTIME_VERSION,
         platform.machine(),
         *(f"{name} {features.version(name)}" for name in ("pil", "webp", "avif")),

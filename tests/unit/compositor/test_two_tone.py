@@ -91,6 +91,36 @@ def test_sun_and_shadow_that_legs_stand_before_are_no_pattern():
     np.testing.assert_array_equal(without_tones(light, inside), light)
 
 
+def test_the_card_tells_a_panel_from_a_patch_of_sun():
+    """Neither lies there in several pieces; a network shows less of the light than there is."""
+    part = cv2.GaussianBlur(((X > 200) & (X < 480) & (Y > 300)).astype(np.float32), (0, 0), 1)
+    seen = np.asarray(SLOPE + 1.1 * part, np.float32)
+
+    panel, sun = (without_tones(seen, INSIDE, np.asarray(SLOPE + s * part, np.float32)) for s in (0.05, 0.4))
+
+    assert apart(panel, SLOPE).mean() < 0.15 * apart(seen, SLOPE).mean()
+    np.testing.assert_array_equal(sun, seen)
+
+
+def test_three_tones_go_one_after_the_other():
+    tiles = np.floor(X / 80) % 3
+    seen = np.asarray(SLOPE + np.choose(tiles.astype(int), [0.0, 0.8, 2.0]), np.float32)
+
+    found = without_tones(seen, INSIDE, SLOPE)
+
+    assert apart(found, SLOPE).mean() < 0.3 * apart(seen, SLOPE).mean()
+
+
+def test_sun_on_tiles_stays_when_the_tiles_go():
+    sun = 0.9 * cv2.GaussianBlur((np.hypot(X - 420, Y - 300) < 110).astype(np.float32), (0, 0), 3)
+    light = np.asarray(SLOPE + sun, np.float32)
+    seen = np.asarray(light + np.log(0.25 + 0.75 * checker(0.9)), np.float32)
+
+    found = without_tones(seen, INSIDE, np.asarray(SLOPE + 0.4 * sun, np.float32))
+
+    assert apart(found, light).mean() < 0.3 * apart(seen, light).mean()
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (1, 40), (20, 20)])
 def test_small_surfaces_are_taken_as_they_are(shape: tuple[int, int]):
     given = np.asarray(np.random.default_rng(1).normal(0, 1, shape), np.float32)
