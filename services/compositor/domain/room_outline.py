@@ -15,8 +15,8 @@ import shapely
 from numpy.typing import NDArray
 
 from roomviz.imaging.homography import Matrix
-from services.compositor.domain.corners import Wall
 from services.compositor.domain.layout.polygon import Point
+from services.compositor.domain.shading import Box
 
 Place = NDArray[np.floating]  # (2,) metres on the floor
 
@@ -27,17 +27,22 @@ PARALLEL = math.sin(math.radians(6.0))
 ONE_WALL_M = 0.12  # walls so little out of line are one
 DEPTH_MAX = 25.0  # times as far as the nearest floor: beyond, nothing is read
 BEYOND_M, FAR_M = 3.0, 200.0  # of what is seen, where the outline closes; and so far walls are carried on
+STRAIGHT_M, SPARE_M = 0.005, 0.002
 
 
 def room_outline(
-    pixel_from_floor: Matrix, floor_px: Sequence[int], walls: Sequence[Wall], size: tuple[int, int], clear_m: float
+    pixel_from_floor: Matrix,
+    floor_px: Box,
+    walls: Sequence[tuple[Matrix, Box]],
+    size: tuple[int, int],
+    clear_m: float,
 ) -> tuple[Point, ...]:
     """Corners in metres on the floor, counter-clockwise; parts where its sides come nearer than 2 `clear_m` are left out.
 
     Args:
         pixel_from_floor: (3, 3), third coordinate positive where the floor lies.
         floor_px: x, y, width and height of the floor in the picture.
-        walls: their planes, whose y is 0 on the floor.
+        walls: pixel_from_plane of each, whose y is 0 on the floor, and its box in the picture.
         size: height and width of the picture.
 
     Raises:
@@ -54,21 +59,21 @@ def room_outline(
     parts = shapely.get_parts(shapely.polygonize([shapely.union(shapely.LineString(line), around.boundary)]))
     # In front of the widest run.
     longest = max(runs, key=lambda run: run.last - run.first)
-    middle = (longest.first + longest.last) / 2
-    x, y = seen.metres(middle, longest.row(middle) + 1.0)
+    x, y = seen.metres(longest.middle, longest.row(longest.middle) + 1.0)
     room = next((p for p in parts if p.contains(shapely.Point(x, y))), shapely.Polygon())
-    opened = room.buffer(-clear_m, join_style="mitre").buffer(clear_m, join_style="mitre")
+    reach = clear_m + SPARE_M
+    opened = room.simplify(STRAIGHT_M).buffer(-reach, join_style="mitre").buffer(reach, join_style="mitre")
     opened = max(shapely.get_parts(opened), key=lambda p: p.area, default=shapely.Polygon())
     if opened.is_empty:
         raise ValueError("there is no room between the walls that are seen")
-    ring = shapely.orient_polygons(opened.simplify(0.005)).exterior
+    ring = shapely.orient_polygons(opened).exterior
     return tuple((float(a), float(b)) for a, b in ring.coords[:-1])
 
 
 class _Floor:
     """Between the picture and the floor's metres."""
 
-    def __init__(self, pixel_from_floor: Matrix, floor_px: Sequence[int], size: tuple[int, int]):
+    def __init__(self, pixel_from_floor: Matrix, floor_px: Box, size: tuple[int, int]):
         self.height, self.width = size
         self._out, self._in = pixel_from_floor, np.linalg.inv(pixel_from_floor)
         x, y, w, h = floor_px
@@ -113,6 +118,10 @@ class _Run:
         self.along = _unit(self.end - self.begin)
         self.across = np.array([-self.along[1], self.along[0]])
 
+    @property
+    def middle(self) -> float:
+        return (self.first + self.last) / 2
+
     def row(self, x: float) -> float:
         return float(-(self.line[0] * x + self.line[2]) / self.line[1])
 
@@ -132,26 +141,44 @@ def _unit(v: Place) -> Place:
     return np.asarray(v / max(float(np.hypot(*v)), 1e-9))
 
 
-def _runs(seen: _Floor, walls: Sequence[Wall]) -> list[_Run]:
+def _foot(pixel_from_plane: Matrix, box: Box, line: Place) -> tuple[float, float]:
+    """Columns between which a wall stands on the floor. Its box has those of its top too, and its edges lean where the camera
+    looks down: they are carried from the top corners to the floor, along what is upright on the wall."""
+    x, y, width, _ = box
+    ends = []
+    for side in (x, x + width):
+        at = np.cross(np.cross([side, y, 1.0], pixel_from_plane[:, 1]), line)
+        ends.append(float(at[0] / at[2]) if abs(at[2]) > 1e-12 * np.abs(at).max() else float(side))
+    return max(x, ends[0]), min(x + width, ends[1])
+
+
+def _runs(seen: _Floor, walls: Sequence[tuple[Matrix, Box]]) -> list[_Run]:
     """The walls that are nearest, from left to right."""
     x = (np.arange(COLUMNS) + 0.5) * (seen.width / COLUMNS)
-    lines = [np.cross(*w.pixel_from_plane.T[[0, 2]]) for w in walls]  # through (1, 0, 0) and (0, 0, 1): y = 0
+    lines = [np.cross(h[:, 0], h[:, 2]) for h, _ in walls]  # through (1, 0, 0) and (0, 0, 1): y = 0
+    feet = [(0.0, 0.0)] * len(walls)
     lowest, nearest = np.full(COLUMNS, -np.inf), np.full(COLUMNS, -1)
-    for n, (wall, line) in enumerate(zip(walls, lines, strict=True)):
+    for n, ((plane, box), line) in enumerate(zip(walls, lines, strict=True)):
         if abs(line[1]) < 1e-9 * np.abs(line[:2]).max():
             continue  # upright in the picture: seen edge-on
+        feet[n] = _foot(plane, box, line)
         y = -(line[0] * x + line[2]) / line[1]
-        there = (x >= wall.left_px) & (x <= wall.right_px) & (y > lowest)
+        there = (x >= feet[n][0]) & (x <= feet[n][1]) & (y > lowest)
         there &= seen.lies(x, y)
         lowest[there], nearest[there] = y[there], n
     known = [(float(a), int(n)) for a, n in zip(x, nearest, strict=True) if n >= 0]
     grouped = [(n, [a for a, _ in group]) for n, group in groupby(known, key=lambda item: item[1])]
     half = seen.width / COLUMNS / 2
-    return [
-        _Run(seen, lines[n], max(walls[n].left_px, at[0] - half), min(walls[n].right_px, at[-1] + half))
-        for n, at in grouped
-        if len(at) >= SLIVER
-    ]
+    out = []
+    for n, at in grouped:
+        if len(at) < SLIVER:
+            continue
+        run = _Run(seen, lines[n], at[0], at[-1])
+        first, last = max(feet[n][0], at[0] - half), min(feet[n][1], at[-1] + half)
+        if seen.lies(first, run.row(first)) and seen.lies(last, run.row(last)):
+            run = _Run(seen, lines[n], first, last)
+        out.append(run)
+    return out
 
 
 def _bridged(runs: list[_Run]) -> list[_Run]:
@@ -163,7 +190,7 @@ def _bridged(runs: list[_Run]) -> list[_Run]:
         # The last wall that continues this one, with nothing nearer between.
         goes_on = n
         for k in range(n + 1, len(runs)):
-            behind = all(r.row(r.first) < runs[n].row(r.first) for r in runs[n + 1 : k])
+            behind = all(r.row(r.middle) < runs[n].row(r.middle) for r in runs[n + 1 : k])
             if behind and runs[n].is_one_wall(runs[k]):
                 goes_on = k
         if goes_on > n:
@@ -179,6 +206,8 @@ def _corners(seen: _Floor, runs: list[_Run]) -> list[Place]:
         if left.is_one_wall(right):
             continue
         corner = None if left.is_parallel(right) else left.crossing(right)
+        if corner is not None and np.hypot(*(corner - left.end)) > FAR_M:
+            corner = None
         at = seen.column(corner) if corner is not None else None
         slack = CORNER * seen.width
         if corner is not None and at is not None and left.last - slack <= at <= right.first + slack:

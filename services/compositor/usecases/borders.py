@@ -7,30 +7,43 @@ from functools import lru_cache
 import numpy as np
 
 from roomviz.errors import InvalidArgument
-from services.compositor.domain.corners import Wall
 from services.compositor.domain.layout import Bordered, Layout
 from services.compositor.domain.layout.polygon import Point
 from services.compositor.domain.perspective import ASSUMED_DISTANCE, Plane
 from services.compositor.domain.room_outline import room_outline
+from services.compositor.domain.shading import Box
 from services.compositor.ports import LayerSpec, MaskedSurface
 
 Placed = tuple[tuple[float, ...], tuple[int, ...]]  # a homography, and a box in the photo
 
 
-def walls_of(surfaces: Sequence[MaskedSurface], planes: Mapping[str, Plane]) -> tuple[Placed, ...]:
-    """Those of which it is known where they stand."""
+def walls_of(surfaces: Sequence[MaskedSurface], found: Mapping[str, Plane]) -> tuple[Placed, ...]:
+    """Those of which it is known where they stand.
+
+    Args:
+        surfaces: with their planes as somebody set them right.
+        found: planes as the analysis has them, by surface id: what somebody sets right of a wall tells how it lies, and not
+            how far away it stands.
+    """
     return tuple(
         (s.homography, s.bbox_px)
         for s in surfaces
-        if s.kind == "wall" and s.homography and s.bbox_px and planes[s.surface_id].source != ASSUMED_DISTANCE
+        if s.kind == "wall" and s.homography and s.bbox_px and _stands(found[s.surface_id])
     )
 
 
-def bordered(layout: Layout, on: LayerSpec | MaskedSurface, walls: tuple[Placed, ...], size: tuple[int, int]) -> Layout:
+def _stands(plane: Plane) -> bool:
+    return bool(plane.homography) and plane.source != ASSUMED_DISTANCE
+
+
+def bordered(
+    layout: Layout, on: LayerSpec | MaskedSurface, walls: tuple[Placed, ...], size: tuple[int, int], least: float = 1.0
+) -> Layout:
     """The layout, its border with an outline; the same where it has none to find.
 
     Args:
         size: height and width of the photo.
+        least: times as large, or 1, the surface has room for the border too.
 
     Raises:
         InvalidArgument: LAYOUT_INVALID, there is none to be found.
@@ -44,7 +57,9 @@ def bordered(layout: Layout, on: LayerSpec | MaskedSurface, walls: tuple[Placed,
             "LAYOUT_INVALID", f"only on a floor is a border's outline found; give that on {on.surface_id}", told
         )
     try:
-        outline = _outline((on.homography, on.bbox_px), walls, size, border.border_m + border.grout_m)
+        outline = _outline(
+            (on.homography, on.bbox_px), walls, size, (border.border_m + border.grout_m) / min(1.0, least)
+        )
         # What the mask has beyond the walls are other rooms, of which the outline says nothing.
         return replace(layout, pattern=replace(border, outline=outline, goes_on=True))
     except ValueError as error:
@@ -53,6 +68,10 @@ def bordered(layout: Layout, on: LayerSpec | MaskedSurface, walls: tuple[Placed,
 
 @lru_cache(256)  # every layer of every swap asks
 def _outline(floor: Placed, walls: tuple[Placed, ...], size: tuple[int, int], clear_m: float) -> tuple[Point, ...]:
-    stand = [Wall(np.array(h).reshape(3, 3), box[0], box[0] + box[2]) for h, box in walls]
-    homography, box = floor
-    return room_outline(np.array(homography).reshape(3, 3), box, stand, size, clear_m)
+    (plane, box), *stand = ((np.array(h).reshape(3, 3), _box(b)) for h, b in (floor, *walls))
+    return room_outline(plane, box, stand, size, clear_m)
+
+
+def _box(numbers: tuple[int, ...]) -> Box:
+    x, y, width, height = numbers
+    return x, y, width, height

@@ -161,10 +161,10 @@ class EstimateQuantity:
             else:
                 mask, others = await self._masks(ask)
                 covered, open_border = await run(self.cpu, _measured, ask, mask, others)
-        ask = _bordered(ask)
         scale = EXACT if ask.outline else ask.scale
         if ask.true_scale:
             scale = Interval(ask.true_scale, ask.true_scale, ask.true_scale)
+        ask = _bordered(ask, scale.low)
         with stage("count"):
             return await run(self.cpu, _counted, ask, covered, open_border, scale)
 
@@ -196,16 +196,17 @@ def _check_sold(ask: QuantityAsk) -> None:
         raise InvalidArgument("LAYOUT_INVALID", "a border is counted around what is laid in pieces")
 
 
-def _bordered(ask: QuantityAsk) -> QuantityAsk:
-    """A border that was given no outline runs along what is laid, or along the walls."""
+def _bordered(ask: QuantityAsk, least: float) -> QuantityAsk:
+    """A border that was given no outline runs along what is laid, or along the walls. least: of the scale."""
     border = ask.layout.pattern if ask.layout else None
     if ask.layout is None or not isinstance(border, Bordered) or border.outline:
         return ask
     if not ask.outline:
         walls = walls_of(ask.others, ask.planes)
-        return replace(ask, layout=bordered(ask.layout, ask.part, walls, (ask.height, ask.width)))
+        return replace(ask, layout=bordered(ask.layout, ask.part, walls, (ask.height, ask.width), least))
+    ring = ask.outline[:-1] if ask.outline[0] == ask.outline[-1] else ask.outline
     try:
-        return replace(ask, layout=replace(ask.layout, pattern=replace(border, outline=ask.outline)))
+        return replace(ask, layout=replace(ask.layout, pattern=replace(border, outline=ring)))
     except ValueError as error:
         raise InvalidArgument("LAYOUT_INVALID", str(error)) from error
 

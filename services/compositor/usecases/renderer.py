@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -53,7 +53,7 @@ def check(spec: RenderSpec) -> None:
     """Refuse what cannot be rendered before anything is read."""
     if len(spec.layers) > LAYERS_MAX or not (spec.layers or spec.things or spec.relight):
         raise InvalidArgument("APPLICATIONS_INVALID", f"a picture needs 1 to {LAYERS_MAX} layers, or things")
-    spec = corrected(spec)
+    found, spec = spec.planes, corrected(spec)
     for layer in spec.layers:
         if layer.texture_digest and not layer.homography:
             raise FailedPrecondition(
@@ -61,7 +61,7 @@ def check(spec: RenderSpec) -> None:
                 f"{layer.surface_id} has no plane to lay a material on; only paint can go there",
                 {"surface": layer.surface_id},
             )
-    along_walls(spec)
+    along_walls(spec, found)
 
 
 def corrected(spec: RenderSpec) -> RenderSpec:
@@ -133,8 +133,8 @@ class Renderer:
     ) -> Composed:
         """The composed picture at this size; `keep` its plates for the next one, or make them in strips that are gone
         once they are used."""
-        spec = corrected(spec)
-        spec = replace(spec, layers=along_walls(spec))
+        found, spec = spec.planes, corrected(spec)
+        spec = replace(spec, layers=along_walls(spec, found))
         spec = replace(spec, layers=around_corners(spec))
         try:
             async with asyncio.TaskGroup() as group:
@@ -354,9 +354,9 @@ class Renderer:
             raise
 
 
-def along_walls(spec: RenderSpec) -> tuple[LayerSpec, ...]:
-    """Its layers; borders that were given no outline run along the walls."""
-    walls, size = walls_of(spec.surfaces, spec.planes), (spec.height, spec.width)
+def along_walls(spec: RenderSpec, found: Mapping[str, perspective.Plane]) -> tuple[LayerSpec, ...]:
+    """Its layers; borders that were given no outline run along the walls. found: planes as the analysis has them."""
+    walls, size = walls_of(spec.surfaces, found), (spec.height, spec.width)
     return tuple(
         replace(layer, laid=replace(layer.laid, layout=bordered(layer.laid.layout, layer, walls, size)))
         if layer.laid

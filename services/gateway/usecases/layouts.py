@@ -40,7 +40,7 @@ def layout_of(asked: layouts_pb2.Layout | None, product: products_pb2.Product) -
         _check(asked)
         out = _completed(asked, own)
     if out.pattern in (layouts_pb2.PATTERN_UNSPECIFIED, layouts_pb2.PATTERN_TEXTURE):
-        if out.border.product:
+        if out.HasField("border"):
             raise _invalid(
                 "border", f"lies around pieces, and {product.sku} is laid as it was pictured: ask for a pattern"
             )

@@ -6,10 +6,11 @@ import pytest
 from roomviz.errors import InvalidArgument
 from services.compositor.domain.layout import Bond, Bordered, Layout
 from services.compositor.domain.perspective import Plane
+from services.compositor.domain.quantity.border import scaled
 from services.compositor.ports import MaskedSurface
 from services.compositor.usecases.borders import bordered, walls_of
 from tests.unit.compositor.quantity.test_seen import FLOOR, H, W
-from tests.unit.compositor.test_room_outline import BACK, LEFT, RIGHT
+from tests.unit.compositor.test_room_outline import BACK, LEFT, RIGHT, wall
 
 FIELD = Layout(Bond(0.3, 0.3))
 OPEN = Layout(Bordered((), 0.2, 0.4, FIELD))
@@ -21,10 +22,7 @@ def surface(name: str, plane: np.ndarray | None, box: tuple[int, ...] = (0, 250,
 
 
 ON = surface("floor-1", FLOOR)
-ROOM = [
-    surface(f"wall-{n}", w.pixel_from_plane, (int(w.left_px), 0, int(w.right_px - w.left_px) + 1, H))
-    for n, w in enumerate((LEFT, BACK, RIGHT))
-]
+ROOM = [surface(f"wall-{n}", *wall) for n, wall in enumerate((LEFT, BACK, RIGHT))]
 
 
 def planes(**sources: str) -> dict[str, Plane]:
@@ -57,6 +55,29 @@ def test_a_wall_whose_distance_is_assumed_tells_nothing():
 
     assert isinstance(without, Bordered)
     assert min(x for x, _ in without.outline) < -3
+
+
+def test_what_somebody_sets_right_of_a_wall_does_not_tell_where_it_stands():
+    """Its metres may be known then; that the analysis only assumed how far away it is stays true."""
+    analysis = planes(wall_0="assumed_distance") | {"wall-2": Plane(())}
+
+    assert walls_of(ROOM, analysis) == ((ROOM[1].homography, ROOM[1].bbox_px),)
+
+
+def test_an_outline_has_room_for_the_border_where_the_surface_is_smaller_too():
+    """At 0.6 of its size the recess, which has room at 1, has none."""
+    parts = (LEFT, wall((-2, -5), (0, -5)), wall((0, -5.8), (0.9, -5.8)), wall((0.9, -5.4), (2.5, -5.4)), RIGHT)
+    walls = tuple((tuple(h.ravel().tolist()), box) for h, box in parts)
+    wide = Layout(Bordered((), 0.3, 0.4, FIELD))
+
+    as_stated, smaller = (bordered(wide, ON, walls, (H, W), least).pattern for least in (1.0, 0.6))
+
+    assert isinstance(as_stated, Bordered)
+    assert isinstance(smaller, Bordered)
+    assert min(y for _, y in as_stated.outline) == pytest.approx(-5.8, abs=0.02)
+    scaled(smaller, 0.6)
+    with pytest.raises(ValueError, match="narrow"):
+        scaled(as_stated, 0.6)
 
 
 @pytest.mark.parametrize(

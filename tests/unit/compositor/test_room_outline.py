@@ -4,32 +4,30 @@ import numpy as np
 import pytest
 import shapely
 
-from services.compositor.domain.corners import Wall
 from services.compositor.domain.room_outline import room_outline
 from tests.unit.compositor.quantity.test_seen import DOWN, EYE_M, FLOOR, H, W, camera
 
-CLEAR_M = 0.1
+CLEAR_M, CEILING_M = 0.1, 2.5
 Place = tuple[float, float]
+Seen = tuple[np.ndarray, tuple[int, int, int, int]]
 
 
-def wall(begin: Place, end: Place, seen: tuple[float, float] | None = None) -> Wall:
-    """Between two places on the floor, x to the right and y towards the camera; in the columns that it is seen in."""
+def wall(begin: Place, end: Place, between: tuple[float, float] = (0, 1)) -> Seen:
+    """Between two places on the floor, x to the right and y towards the camera: its plane, and the box of what is seen of
+    it; of that only a part along it where things stand before the rest."""
     (x0, y0), (x1, y1) = begin, end
     along = np.array([x1 - x0, 0.0, y0 - y1])
-    plane = camera(along / np.linalg.norm(along), DOWN, np.array([x0, EYE_M, -y0]))
-    left, right = seen or sorted(np.clip([column(begin), column(end)], 0, W))
-    return Wall(plane, left, right)
+    length = float(np.linalg.norm(along))
+    plane = camera(along / length, DOWN, np.array([x0, EYE_M, -y0]))
+    s, up = np.meshgrid(np.linspace(*between, 400) * length, np.linspace(-CEILING_M, 0, 200))
+    q = np.stack([s.ravel(), up.ravel(), np.ones(s.size)], 1) @ plane.T
+    pixels = (q[:, :2] / q[:, 2:])[q[:, 2] > 1e-6]
+    pixels = pixels[((pixels >= 0) & (pixels <= (W, H))).all(1)]
+    (left, top), (right, bottom) = np.floor(pixels.min(0)).astype(int), np.ceil(pixels.max(0)).astype(int)
+    return plane, (int(left), int(top), int(right - left), int(bottom - top))
 
 
-def column(place: Place) -> float:
-    """Of the picture; of what lies behind the camera or beside it, its border."""
-    if place[1] > -0.3:
-        return 0.0 if place[0] < 0 else float(W)
-    q = FLOOR @ (*place, 1.0)
-    return float(q[0] / q[2])
-
-
-def outline(*walls: Wall, clear_m: float = CLEAR_M) -> shapely.Polygon:
+def outline(*walls: Seen, clear_m: float = CLEAR_M) -> shapely.Polygon:
     return shapely.Polygon(room_outline(FLOOR, (0, 250, W, H - 250), walls, (H, W), clear_m))
 
 
@@ -67,8 +65,7 @@ def test_one_wall_is_enough() -> None:
 
 
 def test_corners_that_things_hide_are_where_the_walls_meet() -> None:
-    left = wall((-2, -0.5), (-2, -5), (0, column((-2, -3.5))))
-    back = wall((-2, -5), (2.5, -5), (column((-1, -5)), column((1, -5))))
+    left, back = wall((-2, -0.5), (-2, -5), (0, 0.7)), wall((-2, -5), (2.5, -5), (0.2, 0.7))
     assert same_where_seen(outline(left, back, RIGHT), ROOM, -6)
 
 
@@ -79,25 +76,35 @@ def test_it_goes_around_a_pillar() -> None:
 
 
 def test_it_goes_on_around_a_corner_that_points_into_the_room() -> None:
-    near = wall((-2, -3.5), (0, -3.5))
-    side = wall((0, -3.5), (0, -5), (column((0, -3.5)), column((0, -3.5)) + 1))  # edge-on
-    far = wall((0, -5), (2.5, -5))
+    """The side of the corner is seen, and its box is wider than its foot: upright edges lean, for the camera looks down."""
+    near, side, far = wall((-2, -3.5), (-0.8, -3.5)), wall((-0.8, -3.5), (-0.8, -5)), wall((-0.8, -5), (2.5, -5))
+    assert side[1][2] > 0.03 * W
     found = outline(wall((-2, -0.5), (-2, -3.5)), near, side, far, RIGHT)
+    truth = shapely.Polygon([(-2, -3.5), (-0.8, -3.5), (-0.8, -5), (2.5, -5), (2.5, 3), (-2, 3)])
+    assert same_where_seen(found, truth, -6)
+
+
+def test_the_side_of_a_corner_that_is_not_seen_goes_straight_back() -> None:
+    found = outline(wall((-2, -0.5), (-2, -3.5)), wall((-2, -3.5), (0, -3.5)), wall((0.3, -5), (2.5, -5)), RIGHT)
     truth = shapely.Polygon([(-2, -3.5), (0, -3.5), (0, -5), (2.5, -5), (2.5, 3), (-2, 3)])
     assert same_where_seen(found, truth, -6)
 
 
-def test_a_room_that_is_seen_through_an_opening_is_another() -> None:
-    left_part, right_part = wall((-2, -5), (-0.5, -5)), wall((0.5, -5), (2.5, -5))
-    beyond = wall((-3, -8), (3, -8), (column((-0.5, -5)), column((0.5, -5))))
-    assert same_where_seen(outline(LEFT, left_part, beyond, right_part, RIGHT), ROOM, -4.9)
+@pytest.mark.parametrize("moved", [-4, -1, 0, 1, 4])
+def test_a_room_that_is_seen_through_an_opening_is_another(moved: int) -> None:
+    """The jamb too, wherever its box begins to the pixel."""
+    plane, (x, y, w, h) = wall((-0.5, -5), (-0.5, -5.3))
+    jamb = plane, (x + moved, y, w, h)
+    beyond = wall((-0.5, -8), (0.5, -8))
+    parts = wall((-2, -5), (-0.5, -5)), jamb, beyond, wall((0.5, -5), (2.5, -5))
+    assert same_where_seen(outline(LEFT, *parts, RIGHT), ROOM, -4.9)
 
 
-def test_an_alcove_that_has_no_room_for_the_border_is_left_out() -> None:
-    back = [wall((-2, -5), (0, -5)), wall((0, -5.4), (0.3, -5.4)), wall((0.3, -5), (2.5, -5))]
-    wide, narrow = outline(LEFT, *back, RIGHT, clear_m=0.1), outline(LEFT, *back, RIGHT, clear_m=0.2)
-    assert narrow.bounds[1] == pytest.approx(-5, abs=1e-6)
-    assert wide.bounds[1] < -4.99
+def test_a_recess_that_has_no_room_for_the_border_is_left_out() -> None:
+    parts = wall((-2, -5), (0, -5)), wall((0, -5.8), (0.5, -5.8)), wall((0.5, -5.4), (2.5, -5.4))
+    wide, narrow = (outline(LEFT, *parts, RIGHT, clear_m=c) for c in (0.1, 0.3))
+    assert wide.bounds[1] == pytest.approx(-5.8, abs=0.02)
+    assert narrow.bounds[1] == pytest.approx(-5.4, abs=0.02)
 
 
 def test_no_wall_is_no_outline() -> None:
@@ -107,3 +114,9 @@ def test_no_wall_is_no_outline() -> None:
         outline(wall((-2, -60), (2, -60)))  # too far to be told
     with pytest.raises(ValueError, match="no room"):
         outline(LEFT, BACK, RIGHT, clear_m=30)
+
+
+def test_a_wall_that_the_camera_nearly_touches_breaks_nothing() -> None:
+    plane, _ = wall((-0.1, -0.5), (-0.1, -5))
+    found = outline((plane, (0, 0, W, H)), BACK)
+    assert np.abs(found.bounds).max() < 300

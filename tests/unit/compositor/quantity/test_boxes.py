@@ -306,6 +306,16 @@ def test_a_border_of_its_own_tiles_takes_boxes_of_its_own():
         border_boxes(across, room, articles(Bond(0.3, 0.1)), 6, turnable=False)
 
 
+def test_where_the_field_goes_on_beyond_the_border_it_is_bought_too():
+    field, room = Layout(Bond(0.5, 0.5)), Surface(((0, 0), (5, 0), (5, 3), (0, 3)))
+    outline = ((0.0, 0.0), (3.0, 0.0), (3.0, 3.0), (0.0, 3.0))  # of one room, and another lies beyond
+
+    within, both = (boxes(Layout(Bordered(outline, 0.5, 0.5, field, 0, on)), room, (1,)) for on in (False, True))
+
+    assert within.pieces == (16 + 4 * 6,)
+    assert both.pieces == (16 + 4 * 6 + 24,)
+
+
 def test_narrow_pieces_of_a_border_share_a_tile():
     room = Surface(tuple(rectangle(0, 0, 3, 2)))
     field = Layout(Bond(0.3, 0.3))
