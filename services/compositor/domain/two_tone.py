@@ -7,6 +7,7 @@ several pieces apart from each other, where a shadow or a patch of sun has one s
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -100,7 +101,7 @@ class _Tones:
             *(cv2.erode(t.astype(np.uint8), _KERNEL, borderValue=0) > 0 for t in (light, dark))
         )
         found = cls(log_light, within, light, dark, edge, within)
-        known = [cv2.GaussianBlur(w, (0, 0), found._sigma) > 0.05 for w in found._weights]
+        known = [around(w, np.ones_like(w), found._sigma) > 0.05 for w in found._weights]
         beside = within & known[0] & known[1]
         return cls(log_light, within, light, dark, edge, beside) if beside.any() else None
 
@@ -108,7 +109,7 @@ class _Tones:
     def _sigma(self) -> float:
         return float(max(2.0, BESIDE * max(self.log_light.shape)))
 
-    @property
+    @cached_property
     def _weights(self) -> tuple[Float, Float]:
         clear = self.within & ~self.edge
         return (self.light & clear).astype(np.float32), (self.dark & clear).astype(np.float32)
