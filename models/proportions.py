@@ -50,7 +50,7 @@ def gather(version: int, seed: int, first: int, last: int) -> tuple[np.ndarray, 
         photo = load(DEFAULT_ROOT, seed, index, version)["image"]
         found = surfaces.layout(photo, *_seen(photo))
         label = found.probability.argmax(0).astype(np.uint8)
-        seen = proportions.profile(found.camera, label, proportions.ceiling_ratio(found.camera, label))
+        _, seen = proportions.measure(found.camera, label)
         if seen is not None:
             profiles.append(seen)
             heights.append(np.log(shot(version, stream(version, seed, index), LONG_SIDE).camera[2]))

@@ -123,7 +123,7 @@ class _Run:
         return (self.first + self.last) / 2
 
     def row(self, x: float) -> float:
-        return float(-(self.line[0] * x + self.line[2]) / self.line[1])
+        return _row(self.line, x)
 
     def is_parallel(self, other: "_Run") -> bool:
         return abs(float(self.across @ other.along)) < PARALLEL
@@ -135,6 +135,11 @@ class _Run:
     def crossing(self, other: "_Run") -> Place:
         a = np.stack([self.along, -other.along], 1)
         return np.asarray(self.begin + np.linalg.solve(a, other.begin - self.begin)[0] * self.along)
+
+
+def _row(line: Place, x: float) -> float:
+    """Of the picture, in which a line passes a column."""
+    return float(-(line[0] * x + line[2]) / line[1])
 
 
 def _unit(v: Place) -> Place:
@@ -173,11 +178,9 @@ def _runs(seen: _Floor, walls: Sequence[tuple[Matrix, Box]]) -> list[_Run]:
     for n, at in grouped:
         if len(at) < SLIVER:
             continue
-        run = _Run(seen, lines[n], at[0], at[-1])
-        first, last = max(feet[n][0], at[0] - half), min(feet[n][1], at[-1] + half)
-        if seen.lies(first, run.row(first)) and seen.lies(last, run.row(last)):
-            run = _Run(seen, lines[n], first, last)
-        out.append(run)
+        ends = max(feet[n][0], at[0] - half), min(feet[n][1], at[-1] + half)
+        there = all(seen.lies(end, _row(lines[n], end)) for end in ends)
+        out.append(_Run(seen, lines[n], *(ends if there else (at[0], at[-1]))))
     return out
 
 

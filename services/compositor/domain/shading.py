@@ -332,13 +332,15 @@ def _by_card(
     white = np.asarray(cv2.resize(light.white, plain.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     card = np.asarray(np.log(luminance(white)), np.float32)
     coarse = plain.shape[1] / light.white.shape[1]
-    own = own_color(scene, inside, light)
+    sigma = max(1.0, HIGHLIGHT_WINDOW * max(plain.shape))
+    seen = np.stack([around(np.ascontiguousarray(scene[..., k]), inside, sigma) for k in range(3)], -1)
+    own = own_color(seen, inside, light)
     old = np.zeros_like(plain)
     if own is not None:
-        old = highlights(scene, _smooth(plain, inside, radius), inside, light, card, own)
+        old = highlights(seen, _smooth(plain, inside, radius), inside, light, card, own)
     smooth = _smooth(without_tones(plain - old, inside, card, coarse), inside, radius)
     if own is None:
-        old = highlights(scene, smooth, inside, light, card, None)
+        old = highlights(seen, smooth, inside, light, card, None)
         smooth = smooth - old
     mirrored = np.asarray(np.exp(smooth + old) * -np.expm1(-old), np.float32)
     there = cv2.resize(inside, light.white.shape[1::-1], interpolation=cv2.INTER_AREA) > 0.5
@@ -367,17 +369,15 @@ def without_pattern(smooth: Float, inside: Float) -> Float:
     return np.asarray(kept + rest, np.float32)
 
 
-def own_color(scene: LinearImage, inside: Float, light: CardLight) -> Float | None:
+def own_color(seen: LinearImage, inside: Float, light: CardLight) -> Float | None:
     """(3,) shares of the surface's own colour; None where it is as colourless as the light. Arguments as `highlights`."""
-    sigma = max(1.0, HIGHLIGHT_WINDOW * max(inside.shape))
-    seen = np.stack([around(np.ascontiguousarray(scene[..., k]), inside, sigma) for k in range(3)], -1)
     own = np.maximum(np.median(seen[inside > 0], 0), DARKEST)
     own = np.asarray(own / own.sum(), np.float32)
     return own if np.abs(np.log(own / (light.room / light.room.sum()))).max() >= COLORED else None
 
 
 def highlights(
-    scene: LinearImage, smooth: Float, inside: Float, light: CardLight, card: Float, own: Float | None
+    seen: LinearImage, smooth: Float, inside: Float, light: CardLight, card: Float, own: Float | None
 ) -> Float:
     """How much of the log light on the old surface is mirrored, (h, w), 0 and more.
 
@@ -385,8 +385,8 @@ def highlights(
     model: Shafer, "Using color to separate reflection components", 1985, eq. 7), and both that and the card must say so.
 
     Args:
-        scene: (h, w, 3) scene light.
-        smooth: (h, w) its log luminance without texture.
+        seen: (h, w, 3) scene light, blurred over the window of a highlight.
+        smooth: (h, w) log luminance of scene light without texture.
         inside: (h, w) 0 or 1.
         light: of the box.
         card: (h, w) its log luminance.
@@ -400,7 +400,6 @@ def highlights(
         t = np.clip((over - low) / (high - low), 0, 1)
         found = np.maximum(over, 0) * t * t * (3 - 2 * t)
     else:
-        seen = np.stack([around(np.ascontiguousarray(scene[..., k]), inside, sigma) for k in range(3)], -1)
         shares = seen @ np.linalg.pinv(np.stack([own, light.room / light.room.sum()], 1))[1]
         mirrored = np.clip(shares / np.maximum(seen.sum(-1), DARKEST), 0, 0.95)
         found = np.minimum(np.maximum(over - HIGHLIGHT_COLORED, 0), -np.log1p(-mirrored))

@@ -1,9 +1,10 @@
 """Floors and walls of light and dark parts: which of both each pixel is, and light without the difference.
 
 Whether it is tiles, stripes and panels, or shadow and sun, the network's card tells, which shows light alone: of a
-difference that is light it has a good part, of one in the material next to nothing (rendered rooms 0.2 and more, nearly all
-up to 0.15; 45 surfaces of photos likewise). Where there is no card, tiles as large as shadows are told from them by how many there are: of both tones there are
-several pieces apart from each other, where a shadow or a patch of sun has one surface around it.
+difference that is light it has a good part, of one in the material next to nothing (on rendered rooms 0.2 and more, and
+nearly always 0.15 at most; on 45 surfaces of photos likewise). Where there is no card, tiles as large as shadows are told
+from them by how many there are: of both tones there are several pieces apart from each other, where a shadow or a patch
+of sun has one surface around it.
 """
 
 from dataclasses import dataclass

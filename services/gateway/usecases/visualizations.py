@@ -201,10 +201,9 @@ class VisualizationCases:
                 if border is not None:
                     add_border(spec, spec.layers[-1], border)
         spec.things.extend(await things_of(staging.placements, found, find))
-        along_walls = any(runs_along_walls(layer.layout) for layer in spec.layers)
-        if (
-            spec.things or staging.planes or staging.HasField("reference") or along_walls
-        ):  # which depend on the whole room
+        # What depends on the whole room.
+        set_right = staging.planes or staging.HasField("reference")
+        if spec.things or set_right or any(runs_along_walls(layer.layout) for layer in spec.layers):
             add_surfaces(spec, found)
         check_layers(spec)
         white = (rooms_pb2.SURFACE_KIND_WALL, rooms_pb2.SURFACE_KIND_CEILING)

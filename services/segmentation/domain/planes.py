@@ -17,9 +17,8 @@ from services.segmentation.domain.proportions import (
     USUAL_M,
     USUAL_SPREAD,
     camera_height,
-    ceiling_ratio,
+    measure,
     of_photo,
-    profile,
 )
 
 ROOM_HEIGHT_M = 2.65  # where floor and ceiling are not both seen
@@ -77,8 +76,7 @@ def measure_room(camera: Camera, label: NDArray[np.uint8]) -> Room:
 
     The interval is to hold nine of ten rooms (measured on rendered rooms, `bench-segmentation`).
     """
-    above = ceiling_ratio(camera, label)
-    seen = profile(camera, label, above)
+    above, seen = measure(camera, label)
     mean, spread = (float(np.log(USUAL_M)), USUAL_SPREAD) if seen is None else of_photo(*camera_height(seen))
     source = "proportions" if spread < TOLD * USUAL_SPREAD else "camera_height"
     below, reach = float(np.exp(mean)), float(np.exp(INTERVAL * spread))

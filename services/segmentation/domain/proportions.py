@@ -35,16 +35,27 @@ Weights = tuple[Float, ...]  # a (H, F), c (H,), b (2, H), d (2,)
 FITTED: Weights = tuple(np.array(v, np.float32) for v in proportion_weights.HEIGHT)
 
 
-def profile(camera: Camera, label: NDArray[np.uint8], above: float | None) -> Float | None:
+def measure(camera: Camera, label: NDArray[np.uint8]) -> tuple[float | None, Float | None]:
+    """Ceiling above the camera over floor below it, and the profile: what `camera_height` is told by. Each None where the
+    picture does not show it.
+
+    Args:
+        label: (h, w), of a picture of whatever size.
+    """
+    columns, tangent = _columns(camera, label)
+    above = _ceiling_ratio(columns, tangent)
+    return above, _profile(camera, columns, tangent, above)
+
+
+def _profile(camera: Camera, columns: NDArray[np.uint8], tangent: Vectors, above: float | None) -> Float | None:
     """(KINDS * 2 * 13 + 5,) float32: how often each kind of surface begins and ends at which height, seen from below; how many
     columns meet the floor; climb of the line of sight; focal length over the long side; whether the ceiling's height is
     known, and the room's in camera heights, its logarithm. None where hardly any floor is met.
 
     Args:
-        label: (h, w), of a picture of whatever size.
-        above: as of `ceiling_ratio`.
+        columns, tangent: as of `_columns`.
+        above: as of `_ceiling_ratio`.
     """
-    columns, tangent = _columns(camera, label)
     floor = columns == FLOOR
     foot = floor.argmax(0)
     base = tangent[foot, np.arange(len(foot))]
@@ -73,7 +84,7 @@ def profile(camera: Camera, label: NDArray[np.uint8], above: float | None) -> Fl
     return np.concatenate([rates, [met.mean(), climb, focal], room]).astype(np.float32)
 
 
-def ceiling_ratio(camera: Camera, label: NDArray[np.uint8]) -> float | None:
+def _ceiling_ratio(columns: NDArray[np.uint8], tangent: Vectors) -> float | None:
     """Ceiling above the camera over floor below it; None where hardly a column shows both ends of a wall.
 
     In columns where floor, wall and ceiling follow each other, both contacts lie on one wall.
@@ -81,11 +92,10 @@ def ceiling_ratio(camera: Camera, label: NDArray[np.uint8]) -> float | None:
     At a contact the ray (s, with s . up = sine of its climb) meets floor and ceiling at the same level
     distance, so the heights are as the tangents of the two angles.
     """
-    columns, tangent = _columns(camera, label)
     floor, ceiling = columns == FLOOR, columns == CEILING
     # The wall of a column has the rows top .. foot - 1.
-    top, foot = len(label) - ceiling[::-1].argmax(0), floor.argmax(0)
-    k = np.flatnonzero(floor.any(0) & ceiling.any(0) & (foot - top >= WALL_LEAST * len(label)))
+    top, foot = len(columns) - ceiling[::-1].argmax(0), floor.argmax(0)
+    k = np.flatnonzero(floor.any(0) & ceiling.any(0) & (foot - top >= WALL_LEAST * len(columns)))
     top, foot = top[k], foot[k]
     wall = np.cumsum(np.isin(columns, IN_WALL), 0)
     part = (wall[foot - 1, k] - wall[top - 1, k]) / (foot - top)

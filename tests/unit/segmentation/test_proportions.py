@@ -13,9 +13,8 @@ from services.segmentation.domain.proportions import (
     USUAL_M,
     USUAL_SPREAD,
     camera_height,
-    ceiling_ratio,
+    measure,
     of_photo,
-    profile,
 )
 
 H, W = 350, 500  # half of the camera's pixels
@@ -46,7 +45,7 @@ def room(camera_m: float, away_m: float = 4.0, **tops: float) -> np.ndarray:
 
 
 def read(label: np.ndarray) -> np.ndarray | None:
-    return profile(CAMERA, label, ceiling_ratio(CAMERA, label))
+    return measure(CAMERA, label)[1]
 
 
 def ends(seen: np.ndarray, kind: int) -> np.ndarray:
