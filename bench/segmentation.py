@@ -190,7 +190,7 @@ class Rooms:
         for surface in found.surfaces:
             if surface.surface_id != "floor-1" or surface.plane is None or (s.label == FLOOR).mean() < 0.03:
                 continue
-            ours = surface.plane.pixel_from_plane
+            ours, lens = surface.plane.pixel_from_plane, found.camera.lens
             y, x = np.nonzero((s.label == FLOOR) & (surface.alpha > 127))
             if len(x) < 200:
                 continue
@@ -198,9 +198,8 @@ class Rooms:
             metres = floor_points(s, x + 0.5, y + 0.5)
             centre = np.median(metres, 0)
             nearest = int(np.argmin(np.linalg.norm(metres - centre, axis=1)))
-            mine = project(np.linalg.inv(ours), np.array([[x[nearest] + 0.5, y[nearest] + 0.5]]))[0]
-            inverse = np.linalg.inv(ours)
             ends = np.array([[x[nearest] + 0.5, y[nearest] + 0.5]])
+            mine = project(np.linalg.inv(ours), lens.straight(ends))[0]
             # True metres per stated metre, near that point.
             step = np.array(
                 [
@@ -210,7 +209,7 @@ class Rooms:
                     [mine[0], mine[1] + 0.25],
                 ]
             )
-            pixels = project(ours, step)
+            pixels = lens.bent(project(ours, step))
             truth = floor_points(s, pixels[:, 0], pixels[:, 1])
             ratio = float(np.mean([np.linalg.norm(truth[1] - truth[0]), np.linalg.norm(truth[3] - truth[2])]) / 0.5)
             if not 0.2 < ratio < 5:
@@ -235,12 +234,11 @@ class Rooms:
                 self.with_reference.append(abs(float(size) - 1))
             # Corners of a square of true size, laid along our axes, against where they truly are.
             square = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) / ratio
-            drawn = project(ours, mine + square)
+            drawn = lens.bent(project(ours, mine + square))
             axis = truth_axis(s, ours, mine)
             real = [floor_pixel(s, a + axis @ (q * ratio)) for q in square]
             if all(r is not None for r in real):
                 self.corner.append(float(np.mean(np.linalg.norm(drawn - np.array(real), axis=1)) / np.hypot(h, w)))
-            del inverse
 
 
 def floor_points(s: Sample, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""The camera of a room photo: focal length and rotation, from the room's lines and the network's normals.
+"""The camera of a room photo: focal length, lens and rotation, from the room's lines and the network's normals.
 
-Rooms are mostly built along three perpendicular axes (Coughlan & Yuille, "Manhattan World", 1999). Each
-straight line of the photo that runs along one of them points at that axis's vanishing point. We look for
-the focal length and rotation under which most line length does so, beginning where the network's surface
-normals point.
+Rooms are mostly built along three perpendicular axes (Coughlan & Yuille, "Manhattan World", 1999). Each straight line of
+the room that runs along one of them points at that axis's vanishing point, once the lens's bend is taken out. We look for
+the camera for which most line length does so: among many at random around where the network's surface normals point, then
+from the best of these by least squares, in which what misses counts the less the more it misses (Holland & Welsch, "Robust
+Regression Using Iteratively Reweighted Least-Squares", 1977), ever more strictly.
 
 Camera frame: x right, y down, z forward. Pixels of the working picture.
 """
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
+from roomviz.imaging.lens import Lens
 from services.segmentation.domain.labels import CEILING, FLOOR, WALL, Float
 
 Vectors = NDArray[np.float64]
@@ -22,38 +24,58 @@ Vectors = NDArray[np.float64]
 DEFAULT_FIELD_OF_VIEW_DEG = 66.0  # along the long side: a phone's main lens
 _FILM_LONG_SIDE_MM = 36.0
 
+# A camera is five numbers: logarithm of the focal length, yaw, pitch, roll (radians), and the lens's bend: its k, lengths in
+# focal lengths. How far each lies from what is expected, standard deviations; how a photo is turned about the room is open.
+PITCH, ROLL, BEND = 0.12, 0.06, 0.02
+PRIOR = np.array([0.005, 0.003, 0.003, 0.003, 0.006])  # parts of the line length that one such deviation outweighs
+RANDOM, ANYWHERE = 1800, 600  # cameras that are tried, and those of them that may be turned anyhow
+BEGIN = 16  # from which least squares begin, each unlike the others by one of these at least
+UNLIKE = np.array([0.2, 0.1, 0.06, 0.04, 1.0])
+LOOSE_DEG, STRICT_DEG = 2.0, (2.0, 1.4, 1.0, 0.7, 0.5)  # by which a line may miss
+ROUNDS = 4  # of least squares, of each
+STEP, STEP_MAX = 1e-4, np.array([0.1, 0.05, 0.05, 0.05, 0.02])
+LINES_MIN = 8
+MEASURED = 0.35  # of the line length that must meet a vanishing point
+
 
 @dataclass(frozen=True)
 class Camera:
-    """focal in pixels; (cx, cy) the principal point; axes: rows are the room's right, forward and up in the camera frame."""
+    """focal in pixels; (cx, cy) the principal point; axes: rows are the room's right, forward and up in the camera frame; bend:
+    of the lens, its k with lengths in focal lengths."""
 
     focal: float
     cx: float
     cy: float
     axes: Vectors
     measured: bool
+    bend: float = 0.0
 
     @property
     def up(self) -> Vectors:
         return np.asarray(self.axes[2])
 
     @property
+    def lens(self) -> Lens:
+        return Lens(self.cx, self.cy, self.bend / self.focal**2)
+
+    @property
     def matrix(self) -> Vectors:
+        """(3, 3) from the camera frame to pixels of the straight picture."""
         return np.array([[self.focal, 0, self.cx], [0, self.focal, self.cy], [0, 0, 1.0]])
 
     def rays(self, points: Vectors) -> Vectors:
         """(N, 3) directions (z = 1) through (N, 2) pixels."""
+        straight = self.lens.straight(points)
         return np.column_stack(
-            [(points[:, 0] - self.cx) / self.focal, (points[:, 1] - self.cy) / self.focal, np.ones(len(points))]
+            [(straight[:, 0] - self.cx) / self.focal, (straight[:, 1] - self.cy) / self.focal, np.ones(len(points))]
         )
 
     def below_horizon(self, height: int, width: int) -> Float:
         """(height, width): how far each pixel of a picture of that size lies below the horizon, in parts of the height."""
         scale = height / (2 * self.cy)
-        y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-        u = (x + 0.5 - self.cx * width / (2 * self.cx)) / (self.focal * scale)
-        v = (y + 0.5 - height / 2) / (self.focal * scale)
-        distance = -(self.up[0] * u + self.up[1] * v + self.up[2])
+        y, x = np.mgrid[0:height, 0:width]
+        at = np.column_stack([x.ravel() + 0.5, y.ravel() + 0.5]) * [2 * self.cx / width, 2 * self.cy / height]
+        distance = -(self.rays(at) @ self.up).reshape(height, width)
         return np.asarray(
             distance * self.focal * scale / height / max(1e-6, float(np.hypot(self.up[0], self.up[1]))), np.float32
         )
@@ -89,20 +111,23 @@ def _rotation(yaw: NDArray[np.float64], pitch: NDArray[np.float64], roll: NDArra
     return np.stack([right, forward, up], 1)
 
 
-def _agreement(
-    segments: Vectors, focal: NDArray[np.float64], axes: Vectors, cx: float, cy: float
-) -> NDArray[np.float64]:
-    """For N cameras: part of the line length (0 to 1) that points at one of the three vanishing points."""
-    length = np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
-    weight = length / length.sum()
-    direction = (segments[:, 2:] - segments[:, :2]) / length[:, None]
-    middle = (segments[:, :2] + segments[:, 2:]) / 2 - [cx, cy]
+def _sines(segments: Vectors, v: Vectors, cx: float, cy: float) -> Vectors:
+    """(N, 3, M): by how much M segments miss the three vanishing points of N cameras, sines of angles in the straight picture.
+
+    Args:
+        v: (N, 5) cameras.
+    """
+    focal, axes = np.exp(v[:, 0, None]), _rotation(v[:, 1], v[:, 2], v[:, 3])
+    begin, end = (segments[:, k : k + 2] - (cx, cy) for k in (0, 2))
+    (ax, ay), (bx, by) = (p.T[:, None] * (1 + v[:, 4, None] * ((p**2).sum(1) / focal**2)) for p in (begin, end))
+    along_x, along_y = bx - ax, by - ay
+    length = np.hypot(along_x, along_y)
     # Direction from a segment's middle to a vanishing point (f X, f Y, Z): (f X - m_x Z, f Y - m_y Z).
-    x = focal[:, None, None] * axes[:, :, None, 0] - middle[:, 0] * axes[:, :, None, 2]
-    y = focal[:, None, None] * axes[:, :, None, 1] - middle[:, 1] * axes[:, :, None, 2]
-    sine = np.abs(x * direction[:, 1] - y * direction[:, 0]) / np.maximum(np.hypot(x, y), 1e-9)
-    best = np.exp(-((sine / np.sin(np.deg2rad(2.0))) ** 2)).max(1)
-    return np.asarray(best @ weight)
+    z = axes[:, :, 2, None]
+    x = focal[..., None] * axes[:, :, 0, None] - ((ax + bx) / 2)[:, None] * z
+    y = focal[..., None] * axes[:, :, 1, None] - ((ay + by) / 2)[:, None] * z
+    cross = x * (along_y / length)[:, None] - y * (along_x / length)[:, None]
+    return np.asarray(cross / np.maximum(np.hypot(x, y), 1e-9))
 
 
 def prior_focal(height: int, width: int, focal_35mm: float) -> tuple[float, float]:
@@ -144,30 +169,75 @@ def estimate(photo: Image, p: Float, normals: Float, focal_35mm: float = 0.0) ->
     focal0, spread = prior_focal(height, width, focal_35mm)
     yaw0, pitch0, roll0 = _start(p, normals)
     segments = line_segments(photo)
-    rng = np.random.default_rng(0)
-
-    def score(v: Vectors) -> NDArray[np.float64]:
-        prior = ((v[:, 0] - np.log(focal0)) / spread) ** 2 + ((v[:, 2] - pitch0) / 0.12) ** 2 + (v[:, 3] / 0.06) ** 2
-        axes = _rotation(v[:, 1], v[:, 2], v[:, 3])
-        return np.asarray(_agreement(segments, np.exp(v[:, 0]), axes, cx, cy) - 0.02 * prior)
-
-    best = np.array([np.log(focal0), yaw0, pitch0, roll0 * 0.5])
-    measured = False
-    if len(segments) >= 8:
-        wide = np.array([spread, 0.25, 0.12, 0.04])
-        turns = rng.uniform(-np.pi / 4, np.pi / 4, 600)
-        candidates = best + rng.normal(0, 1, (1800, 4)) * wide
-        candidates[:600, 1] = turns
-        candidates = np.vstack([best, candidates])
-        found = score(candidates)
-        best, value = candidates[found.argmax()], float(found.max())
-        for shrink in (0.3, 0.1, 0.03, 0.01):
-            candidates = np.vstack([best, best + rng.normal(0, 1, (300, 4)) * wide * shrink])
-            found = score(candidates)
-            best, value = candidates[found.argmax()], float(found.max())
-        measured = value > 0.35
+    expected = np.array([np.log(focal0), yaw0, pitch0, 0.0, 0.0])
+    spreads = np.array([spread, np.inf, PITCH, ROLL, BEND])
+    start = np.array([np.log(focal0), yaw0, pitch0, roll0 * 0.5, 0.0])
+    best, measured = start, False
+    if len(segments) >= LINES_MIN:
+        search = _Search(segments, cx, cy, expected, PRIOR / spreads**2)
+        best = search.best(start, np.array([spread, 0.25, 0.12, 0.04, 0.0]))
+        measured = bool(search.met(best[None], LOOSE_DEG)[0] > MEASURED)
     axes = _rotation(*(best[None, k] for k in (1, 2, 3)))[0]
-    return Camera(float(np.exp(best[0])), cx, cy, _ordered(axes), measured)
+    if not measured:
+        best[4] = 0.0
+    return Camera(float(np.exp(best[0])), cx, cy, _ordered(axes), measured, float(best[4]))
+
+
+class _Search:
+    """For the camera that the room's lines tell."""
+
+    def __init__(self, segments: Vectors, cx: float, cy: float, expected: Vectors, precision: Vectors):
+        self._segments, self._cx, self._cy = segments, cx, cy
+        self._expected, self._precision = expected, precision
+        length = np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
+        self._weight = length / length.sum()
+
+    def _sines(self, v: Vectors) -> Vectors:
+        return _sines(self._segments, v, self._cx, self._cy)
+
+    def met(self, v: Vectors, within_deg: float) -> Vectors:
+        """(N,) part of the line length, 0 to 1, that points at one of the vanishing points of N cameras (N, 5)."""
+        miss = np.abs(self._sines(v)).min(1) / np.sin(np.deg2rad(within_deg))
+        return np.asarray(np.exp(-(miss**2)) @ self._weight)
+
+    def _value(self, v: Vectors, within_deg: float) -> Vectors:
+        return np.asarray(self.met(v, within_deg) - (self._precision * (v - self._expected) ** 2).sum(1))
+
+    def best(self, start: Vectors, wide: Vectors) -> Vectors:
+        """(5,), looked for around a camera; a seeded search: the same lines give the same camera."""
+        rng = np.random.default_rng(0)
+        tried = start + rng.normal(0, 1, (RANDOM, len(start))) * wide
+        tried[:ANYWHERE, 1] = rng.uniform(-np.pi / 4, np.pi / 4, ANYWHERE)
+        tried = np.vstack([start, tried])
+        v = self._unlike(tried[np.argsort(-self._value(tried, LOOSE_DEG), kind="stable")])
+        for within in STRICT_DEG:
+            for _ in range(ROUNDS):
+                v = self._step(v, np.sin(np.deg2rad(within)))
+        return np.asarray(v[self._value(v, STRICT_DEG[-1]).argmax()])
+
+    def _unlike(self, ranked: Vectors) -> Vectors:
+        """The first cameras that differ from all before them."""
+        out: list[Vectors] = []
+        for v in ranked:
+            if all((np.abs(v - other) > UNLIKE).any() for other in out):
+                out.append(v)
+            if len(out) == BEGIN:
+                break
+        return np.array(out)
+
+    def _step(self, v: Vectors, within: float) -> Vectors:
+        """One step of least squares from each of N cameras (N, 5); each line counts for the vanishing point it misses least."""
+        n, size = v.shape
+        moved = (v[:, None] + np.vstack([np.zeros(size), np.eye(size) * STEP])).reshape(-1, size)
+        sines = self._sines(moved).reshape(n, 1 + size, 3, -1)
+        nearest = np.abs(sines[:, 0]).argmin(1)[:, None, None]
+        miss = np.take_along_axis(sines, nearest, 2)[:, :, 0]
+        slope = (miss[:, 1:] - miss[:, :1]) / STEP
+        weight = self._weight * np.exp(-((miss[:, 0] / within) ** 2)) / within**2
+        weighted = slope * weight[:, None]
+        bend = weighted @ slope.swapaxes(1, 2) + np.diag(self._precision + 1e-9)
+        pull = (weighted @ miss[:, 0, :, None])[..., 0] + self._precision * (v - self._expected)
+        return np.asarray(v - np.clip(np.linalg.solve(bend, pull[..., None])[..., 0], -STEP_MAX, STEP_MAX))
 
 
 def _ordered(axes: Vectors) -> Vectors:

@@ -1,7 +1,8 @@
 """Where two flat surfaces meet, the border between their masks is a straight line that runs to a known vanishing point.
 
 Networks and filters leave that border wavy. For each pair of touching parts the line is looked for among
-those through the vanishing point of the planes' common direction, which leaves it one degree of freedom; where
+those through the vanishing point of the planes' common direction, which leaves it one degree of freedom (in the straight
+picture: the photo's lens may bend it); where
 enough of the border agrees, the pixels beside it are given to the side of the line they lie on. What stands in
 front of the junction is no border between the two and stays as it is.
 """
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from roomviz.imaging.lens import Lens
 from services.segmentation.domain.camera import Camera, Vectors
 
 REACH = 0.012  # of the diagonal: how far a border may be off its line
@@ -23,11 +25,13 @@ SAMPLES = 96
 
 @dataclass(frozen=True)
 class Straight:
-    """One junction: `first` on the side where line . (x, y, 1) > 0, `second` on the other, inside `near` (H, W) bool."""
+    """One junction: `first` on the side where line . (x, y, 1) > 0 for pixels of the straight picture, `second` on the other,
+    inside `near` (H, W) bool."""
 
     first: int
     second: int
     line: Vectors
+    lens: Lens
     near: NDArray[np.bool_]
 
 
@@ -66,6 +70,7 @@ def find(index: NDArray[np.int16], a: int, b: int, camera: Camera, direction: Ve
     height, width = index.shape
     diagonal = float(np.hypot(height, width))
     left = border(index, a, b)
+    at = camera.lens.straight(left)
     total = len(left)
     if total < 0.02 * diagonal:
         return []
@@ -75,30 +80,38 @@ def find(index: NDArray[np.int16], a: int, b: int, camera: Camera, direction: Ve
     for _ in range(LINES_MAX):
         if len(left) < max(PART_MIN * total, 0.02 * diagonal):
             break
-        picked = left[rng.integers(len(left), size=min(SAMPLES, len(left)))]
-        voters = left[:: max(1, len(left) // 800)]
+        picked = at[rng.integers(len(at), size=min(SAMPLES, len(at)))]
+        voters = at[:: max(1, len(at) // 800)]
         lines = _lines_through(vanishing, picked)
         distance = np.abs(lines @ np.column_stack([voters, np.ones(len(voters))]).T)
         best = lines[np.exp(-((distance / (AGREE * diagonal)) ** 2)).sum(1).argmax()]
         # The line of the inliers' middle: half of the border lies on each side of it.
-        signed = np.column_stack([left, np.ones(len(left))]) @ best
+        signed = _beyond(best, at)
         inlier = np.abs(signed) < AGREE * diagonal
         if inlier.mean() < PART_MIN:
             break
         about = np.abs(signed) < 2 * AGREE * diagonal
         order = np.argsort(signed[about])
-        middle = left[about][order[len(order) // 2]]
+        middle = at[about][order[len(order) // 2]]
         line = _lines_through(vanishing, middle[None])[0]
-        signed = np.column_stack([left, np.ones(len(left))]) @ line
+        signed = _beyond(line, at)
         close = np.abs(signed) < REACH * diagonal
-        straight = _beside(index, a, b, line, left[close & (np.abs(signed) < AGREE * diagonal)], REACH * diagonal)
+        inliers = left[close & (np.abs(signed) < AGREE * diagonal)]
+        straight = _beside(index, a, b, line, camera.lens, inliers, REACH * diagonal)
         if straight is not None:
             found.append(straight)
-        left = left[~close]
+        left, at = left[~close], at[~close]
     return found
 
 
-def _beside(index: NDArray[np.int16], a: int, b: int, line: Vectors, inliers: Vectors, reach: float) -> Straight | None:
+def _beyond(line: Vectors, points: Vectors) -> Vectors:
+    """How far points (N, 2) of the straight picture lie on the positive side of a line, pixels."""
+    return np.asarray(points @ line[:2] + line[2])
+
+
+def _beside(
+    index: NDArray[np.int16], a: int, b: int, line: Vectors, lens: Lens, inliers: Vectors, reach: float
+) -> Straight | None:
     """The pixels within `reach` of the line, beside its inliers, that belong to either part."""
     if len(inliers) < 2:
         return None
@@ -113,25 +126,24 @@ def _beside(index: NDArray[np.int16], a: int, b: int, line: Vectors, inliers: Ve
     near[window] = cv2.dilate(near[window], np.ones((size, size), np.uint8))
     part = index[window]
     here = (near[window] > 0) & ((part == a) | (part == b))
-    yy, xx = np.nonzero(here)
-    side = line[0] * (xx + left + 0.5) + line[1] * (yy + top + 0.5) + line[2]
-    is_a = part[yy, xx] == a
+    signed = _signed(line, lens, window)
+    side, is_a = signed[here], part[here] == a
     if not is_a.any() or is_a.all():
         return None
     flip = np.sign(float(np.median(side[is_a]) - np.median(side[~is_a]))) or 1.0
     inside = np.zeros((height, width), bool)
-    inside[window] = here & (np.abs(_signed(line, window)) < reach)
-    return Straight(a, b, np.asarray(line * flip), inside)
+    inside[window] = here & (np.abs(signed) < reach)
+    return Straight(a, b, np.asarray(line * flip), lens, inside)
 
 
-def _signed(line: Vectors, window: tuple[slice, slice]) -> NDArray[np.float64]:
-    y, x = np.mgrid[window]
-    return np.asarray(line[0] * (x + 0.5) + line[1] * (y + 0.5) + line[2])
+def _signed(line: Vectors, lens: Lens, window: tuple[slice, slice]) -> NDArray[np.float64]:
+    y, x = np.mgrid[window] + 0.5
+    return _beyond(line, lens.straight(np.stack([x, y], -1)))
 
 
 def share(straight: Straight) -> tuple[tuple[slice, slice], NDArray[np.bool_], NDArray[np.float32]]:
     """Where the junction rules, and how much of each pixel there is the first part's: 0 to 1, soft over a pixel and a half."""
     x, y, w, h = cv2.boundingRect(straight.near.astype(np.uint8))
     window = (slice(y, y + h), slice(x, x + w))
-    part = np.clip(0.5 + _signed(straight.line, window) / 1.5, 0, 1)
+    part = np.clip(0.5 + _signed(straight.line, straight.lens, window) / 1.5, 0, 1)
     return window, straight.near[window], np.asarray(part, np.float32)

@@ -2,22 +2,24 @@ import cv2
 import numpy as np
 import pytest
 
+from roomviz.imaging.lens import Lens
 from services.segmentation.domain.camera import _rotation, estimate, prior_focal
 from services.segmentation.domain.labels import CEILING, FLOOR, WALL
 
 HEIGHT, WIDTH = 600, 900
 
 
-def wire_room(focal: float, yaw: float, pitch: float, roll: float) -> tuple[np.ndarray, np.ndarray]:
+def wire_room(focal: float, yaw: float, pitch: float, roll: float, bend: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """A photo of a 5 x 7 x 2.7 m room drawn as lines, and the up vector in the camera frame."""
     axes = _rotation(np.array([yaw]), np.array([pitch]), np.array([roll]))[0]
     picture = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    lens = Lens.of(HEIGHT, WIDTH, focal, bend)
 
     def line(a: tuple, b: tuple) -> None:
         points = np.linspace(a, b, 60) @ axes  # room coordinates right, forward, up; the camera at the origin
         points = points[points[:, 2] > 0.2]
         if len(points) > 1:
-            pixels = points[:, :2] / points[:, 2:] * focal + [WIDTH / 2, HEIGHT / 2]
+            pixels = lens.bent(points[:, :2] / points[:, 2:] * focal + [WIDTH / 2, HEIGHT / 2])
             cv2.polylines(picture, [np.round(pixels * 16).astype(np.int32)], False, (60, 60, 60), 2, cv2.LINE_AA, 4)
 
     x0, x1, y1, z0, z1 = -2.2, 2.8, 5.0, -1.4, 1.3
@@ -60,8 +62,30 @@ def test_the_camera_of_a_room_is_found_from_its_lines(field_of_view: float, yaw:
     camera = estimate(picture, *network_answer(up))
 
     assert camera.measured
-    assert np.rad2deg(np.arccos(np.clip(camera.up @ up, -1, 1))) < 1.0
-    assert abs(camera.focal / focal - 1) < 0.06
+    assert np.rad2deg(np.arccos(np.clip(camera.up @ up, -1, 1))) < 0.2
+    assert abs(camera.focal / focal - 1) < 0.01
+    assert abs(camera.bend) < 0.003
+
+
+@pytest.mark.parametrize("bend", [-0.03, 0.03, 0.045])
+def test_a_lens_that_bends_lines_is_found_and_taken_out(bend: float):
+    picture, up = wire_room(620, 0.4, 0.08, 0.0, bend)
+
+    camera = estimate(picture, *network_answer(up))
+
+    assert camera.bend == pytest.approx(bend, abs=0.006)
+    assert np.rad2deg(np.arccos(np.clip(camera.up @ up, -1, 1))) < 0.3
+    assert abs(camera.focal / 620 - 1) < 0.02
+
+
+def test_a_ray_goes_through_the_pixel_that_shows_it():
+    picture, up = wire_room(620, 0.4, 0.08, 0.0, 0.03)
+    camera = estimate(picture, *network_answer(up))
+    pixels = np.array([[20.0, 30.0], [450.0, 300.0], [880.0, 580.0]])
+
+    shown = camera.rays(pixels) @ camera.matrix.T
+
+    np.testing.assert_allclose(camera.lens.bent(shown[:, :2] / shown[:, 2:]), pixels, atol=1e-6)
 
 
 def test_the_horizon_of_a_room_seen_head_on_is_found_though_the_lens_cannot_be():
@@ -69,7 +93,7 @@ def test_the_horizon_of_a_room_seen_head_on_is_found_though_the_lens_cannot_be()
 
     camera = estimate(picture, *network_answer(up))
 
-    assert np.rad2deg(np.arccos(np.clip(camera.up @ up, -1, 1))) < 1.5
+    assert np.rad2deg(np.arccos(np.clip(camera.up @ up, -1, 1))) < 0.3
 
 
 def test_the_same_photo_gives_the_same_camera():

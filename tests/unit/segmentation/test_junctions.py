@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,16 @@ def test_planes_share_the_direction_in_which_they_meet(angle: float):
     assert abs(d @ floor) < 1e-9
     assert abs(d @ wall) < 1e-9
     assert junctions.common_direction(floor, -floor) is None
+
+
+def test_through_a_lens_that_bends_the_border_follows_its_arc():
+    bent = replace(CAMERA, bend=0.12)
+    along = np.linspace(-100, 700, 801)
+    arc = np.interp(np.arange(SIZE[1]) + 0.5, *bent.lens.bent(np.column_stack([along, np.full(801, 360.0)])).T)
+    truth = wall_above_floor(arc)
+    assert np.ptp(arc) > 5
+
+    out = straightened(wall_above_floor(arc + WAVE), junctions.find(wall_above_floor(arc + WAVE), 0, 1, bent, ALONG))
+
+    assert (out != truth).sum() < 1.5 * SIZE[1]
+    assert (wall_above_floor(arc + WAVE) != truth).sum() > 1.5 * SIZE[1]
