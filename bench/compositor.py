@@ -1,10 +1,9 @@
 """How near a composed picture comes to the truth, against the tutorial way of doing it.
 
-    python -m bench.compositor [--rooms 100] [--side 768] [--sheet sheet.png] [--bent]
+    python -m bench.compositor [--rooms 100] [--side 768] [--sheet sheet.png]
 
 Truth is physical: rooms of a seed that nothing was made for are rendered with their own floor or wall, and again
-with the new material under the same light. The compositor gets the first picture, and the true mask and plane. That is a
-homography, so the lens bends no line; with --bent it does as the generator's lenses do, which no plane tells of.
+with the new material under the same light. The compositor gets the first picture, and the true mask, plane and lens.
 """
 
 import argparse
@@ -30,6 +29,7 @@ from models.rooms.sample import Sample, develop, render_sample
 from roomviz.imaging.codec import decode_grey, decode_rgb, encode_jpeg, encode_png
 from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear
 from roomviz.imaging.colorimetry import delta_e00, lab
+from roomviz.imaging.lens import Lens
 from services.catalog.domain.demo_range import ITEMS, Item
 from services.compositor.domain import kernel, splice
 from services.compositor.domain.plate import box_of, plate
@@ -58,6 +58,7 @@ class Truth:
     pixel_from_plane: np.ndarray
     card: np.ndarray
     focal_length_px: float
+    lens: Lens
 
 
 @cache
@@ -83,9 +84,9 @@ def rays(s: Sample, offset: tuple[float, float]) -> np.ndarray:
     return d / np.linalg.norm(d, axis=-1, keepdims=True)
 
 
-def truth(index: int, side: int, bent: bool = False) -> Truth | None:
+def truth(index: int, side: int) -> Truth | None:
     """A room, with one of its surfaces laid anew; None where no surface is large enough."""
-    s = render_sample(MEASURED_VERSION, SEED, index, side, samples=8, straight=not bent)
+    s = render_sample(MEASURED_VERSION, SEED, index, side, samples=8)
     rng = np.random.default_rng([SEED, index])
     kind = str(rng.choice(["floor", "floor", "wall"]))
     inside = s.label == KINDS[kind]
@@ -116,7 +117,9 @@ def truth(index: int, side: int, bent: bool = False) -> Truth | None:
     plane = k @ np.column_stack([frame @ u_axis, frame @ v_axis, frame @ (point - position)])
     white = np.isin(s.label, (WALL, CEILING))
     card = training_arrays(s)["grey"]
-    return Truth(s.image, after, mask, luminance(s.shading), white, kind, item, plane, card, float(s.camera[12]))
+    focal, cx, cy, k1 = map(float, s.camera[12:16])
+    lens = Lens(cx, cy, k1 / focal**2)
+    return Truth(s.image, after, mask, luminance(s.shading), white, kind, item, plane, card, focal, lens)
 
 
 def exact(source: Pyramid, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -130,7 +133,7 @@ def ours(t: Truth, card: np.ndarray | None) -> np.ndarray:
     texture, color = material(t.item)
     alpha = t.mask.astype(np.uint8) * 255
     layer = Layer(t.kind, alpha, t.pixel_from_plane, texture, color)
-    return compose(t.photo, [layer], t.white, card, exact=card is t.card)
+    return compose(t.photo, [layer], t.white, card, exact=card is t.card, lens=t.lens)
 
 
 def tutorial(t: Truth) -> np.ndarray:
@@ -224,9 +227,9 @@ def _framed(image: np.ndarray, width: int = 360, height: int = 270) -> np.ndarra
     return cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_CONSTANT)
 
 
-def measure(job: tuple[int, int, str, bool]) -> dict | None:
+def measure(job: tuple[int, int, str]) -> dict | None:
     cv2.setNumThreads(1)
-    t = truth(job[0], job[1], job[3])
+    t = truth(job[0], job[1])
     if t is None:
         return None
     card = {"none": None, "true": t.card}.get(job[2]) if job[2] in ("none", "true") else found_card(t.photo, job[2])
@@ -271,7 +274,7 @@ def swap_times(side: int = 1680, threads: int = 2, finish: str = "matte") -> Non
     texture, color = material(t.item)
     alpha = t.mask.astype(np.uint8) * 255
     light = light_in(t.photo, t.white, t.card)
-    on = plate(t.photo, alpha, t.kind, light, t.pixel_from_plane, False, finish, t.focal_length_px)
+    on = plate(t.photo, alpha, t.kind, light, t.pixel_from_plane, False, finish, t.focal_length_px, t.lens)
     laid = kernel.texels(texture.levels) if texture else kernel.paint(color)
     repeat = (texture.width_m, texture.height_m) if texture else (1.0, 1.0)
     height, width = t.mask.shape
@@ -308,12 +311,11 @@ def main() -> None:
     p.add_argument("--side", type=int, default=768)
     p.add_argument("--sheet", help="PNG: photo, truth, ours, tutorial of the worst and some others")
     p.add_argument("--light", default=str(versions(Path("model_repository/roomseg"))[-1]), help="model, `true`, `none`")
-    p.add_argument("--bent", action="store_true", help="by the generator's own lenses")
     p.add_argument("--workers", type=int, default=1)
     a = p.parse_args()
     rows: list[dict] = []
     with ProcessPoolExecutor(a.workers) as pool:
-        for row in pool.map(measure, [(i, a.side, a.light, a.bent) for i in range(a.rooms)]):
+        for row in pool.map(measure, [(i, a.side, a.light) for i in range(a.rooms)]):
             if row:
                 rows.append(row)
                 print(f"\r{len(rows)} rooms", end="", flush=True)
@@ -321,7 +323,7 @@ def main() -> None:
     rows.sort(key=lambda r: r["psnr"])
     column = lambda k: np.array([r[k] for r in rows if r[k] is not None])  # noqa: E731
     gain = column("psnr") - column("tutorial")
-    print(f"{len(rows)} surfaces, light: {a.light}, lens: {'bent' if a.bent else 'straight'}")
+    print(f"{len(rows)} surfaces, light: {a.light}")
     for k, bar in (
         ("psnr", ">= 28"),
         ("ssim", ">= 0.92"),

@@ -50,8 +50,9 @@ def sheet(photo: Image, model: str, sku: str) -> Image:
     tiles = [titled(working, "photo")]
     for finish in ("matte", *FINISHES):
         out = working.copy()
+        camera = found.camera
         on = plate(
-            working, floor.alpha, "floor", light, floor.plane.pixel_from_plane, False, finish, found.camera.focal
+            working, floor.alpha, "floor", light, floor.plane.pixel_from_plane, False, finish, camera.focal, camera.lens
         )
         for part in kernel.lay(out, on, kernel.texels(texture.levels), (texture.width_m, texture.height_m)):
             part()

@@ -25,6 +25,7 @@ from roomviz.accounts import Accounts, Keys, OwnTenant, SessionToken, Users
 from roomviz.client_insights import Insights
 from roomviz.client_webhooks import Webhooks
 from roomviz.errors import Aborted, Cancelled, DeadlineExceeded, InvalidArgument, RoomvizError, Unavailable
+from roomviz.imaging.lens import Lens
 from roomviz.retries import WAIT_MAX_S, Retries
 from roomviz.runtime.rpc import CHUNK_BYTES, MESSAGE_BYTES_MAX, from_call, from_status
 from roomviz.v1 import (
@@ -235,6 +236,14 @@ class Client:
         """All surfaces of an analyzed room."""
         request = rooms_pb2.ListSurfacesRequest(parent=room, page_size=PAGE_SIZE)
         return [s for page in self._pages(self._rooms.ListSurfaces, request) for s in page.surfaces]
+
+    def lens(self, analyzed: rooms_pb2.AnalyzeRoomResponse) -> Lens:
+        """The lens of an analyzed room's photo: `straight` brings its pixels to those that planes' homographies lead to, `bent`
+        brings these back."""
+        request = rooms_pb2.GetRoomRequest(name=analyzed.room)
+        room: rooms_pb2.Room = self._call(self._rooms.GetRoom, lambda: request, lambda a: a.room)
+        camera = analyzed.quality
+        return Lens.of(room.height_px, room.width_px, camera.focal_length_px, camera.radial_distortion)
 
     def describe(self, room: str) -> rooms_pb2.GetRoomDescriptionResponse:
         """An analyzed room in words."""

@@ -168,14 +168,10 @@ def stream(version: int, seed: int, index: int) -> np.random.Generator:
     return np.random.default_rng([version, seed, index])
 
 
-def render_sample(
-    version: int, seed: int, index: int, long_side: int = 320, samples: int = 3, straight: bool = False
-) -> Sample:
-    """Render sample `index` of the set `seed`; straight: through a lens that bends no line."""
+def render_sample(version: int, seed: int, index: int, long_side: int = 320, samples: int = 3) -> Sample:
+    """Render sample `index` of the set `seed`."""
     rng = stream(version, seed, index)
     taken = shot(version, rng, long_side)
-    if straight:
-        taken.camera[15] = 0
     arrays, camera, height, width = taken.arrays, taken.camera, taken.height, taken.width
     albedo, light, extra, label, instance, normal, depth, known = rc.render(
         *arrays, camera, height, width, samples, int(rng.integers(1 << 30)), 2

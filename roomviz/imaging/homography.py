@@ -1,6 +1,7 @@
 """Homographies between plane metres and pixels: 3 x 3 float64, right to left, `pixel_from_plane`.
 
-Pixel coordinates are continuous: (0, 0) is the corner of the picture, and the centre of pixel i lies at i + 0.5.
+Pixel coordinates are continuous: (0, 0) is the corner of the picture, and the centre of pixel i lies at i + 0.5. Pixels are
+those of the straight picture; where the lens bends lines, lens.py leads from there to the photo.
 """
 
 import numpy as np

@@ -6,6 +6,7 @@ the straight picture.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +29,14 @@ class Lens:
         """Of a photo of that size; radial_distortion: k with lengths in focal lengths, which are 0 where they are not known."""
         return cls(width / 2, height / 2, radial_distortion / focal_length_px**2 if focal_length_px else 0.0)
 
-    def straight(self, points: Points) -> Points:
+    def straight(self, points: NDArray[Any]) -> Points:
         """Pixels (..., 2) of the photo as pixels of the straight picture."""
         if not self.k:
             return points
         out = points - (self.x, self.y)
         return np.asarray(out * (1 + self.k * (out**2).sum(-1, keepdims=True)) + (self.x, self.y))
 
-    def bent(self, points: Points) -> Points:
+    def bent(self, points: NDArray[Any]) -> Points:
         """Pixels (..., 2) of the straight picture as pixels of the photo. Beyond what the lens can show: at its edge."""
         if not self.k:
             return points
@@ -51,6 +52,12 @@ class Lens:
         share = r / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-12)
         return np.asarray(out * share + (self.x, self.y))
 
+    def slope(self, points: NDArray[Any]) -> Points:
+        """(..., 2, 2): of pixels of the straight picture by pixels (..., 2) of the photo."""
+        out = points - (self.x, self.y)
+        along = (1 + self.k * (out**2).sum(-1))[..., None, None] * np.eye(2)
+        return np.asarray(along + 2 * self.k * out[..., :, None] * out[..., None, :])
+
     def scaled(self, scale_x: float, scale_y: float) -> "Lens":
         """The same for a picture resized by these factors, which are alike but for rounding."""
         return Lens(self.x * scale_x, self.y * scale_y, self.k / (scale_x * scale_y))
@@ -58,3 +65,6 @@ class Lens:
     def shifted(self, x: float, y: float) -> "Lens":
         """The same in pixels of a box of the picture that begins at (x, y)."""
         return Lens(self.x - x, self.y - y, self.k)
+
+
+STRAIGHT = Lens(0.0, 0.0, 0.0)  # a lens that bends no line

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from roomviz.imaging.lens import Lens
 from services.compositor.domain.difference import Difference
 from services.compositor.domain.layout import Layout
 from services.compositor.domain.perspective import Corners, Plane, Reference
@@ -144,7 +145,13 @@ class RenderSpec:
     reference: Reference | None = None
     relight: str = ""
     focal_length_px: float = 0.0
+    radial_distortion: float = 0.0
     by_hand: frozenset[str] = frozenset()
+
+    @property
+    def lens(self) -> Lens:
+        """In pixels of the photo."""
+        return Lens.of(self.height, self.width, self.focal_length_px, self.radial_distortion)
 
 
 @dataclass(frozen=True)

@@ -1025,7 +1025,8 @@ def test_a_border_is_laid_of_a_product_of_its_own(api: Api, client: Client, anal
     floor = next(s for s in analyzed.surfaces if s.surface_id == "floor-1")
     x, y, w, h = floor.bbox_px
     plane = np.array(floor.plane.homography).reshape(3, 3)
-    middle = project(np.linalg.inv(plane), np.array([[x + 0.5 * w, y + 0.7 * h]]))[0]
+    lens = client.lens(analyzed)
+    middle = project(np.linalg.inv(plane), lens.straight(np.array([[x + 0.5 * w, y + 0.7 * h]])))[0]
     around = [(middle[0] + a, middle[1] + b) for a, b in ((-0.5, -0.45), (0.5, -0.45), (0.5, 0.45), (-0.5, 0.45))]
 
     def laid(border: layouts_pb2.Border) -> visualizations_pb2.PreviewVisualizationResponse:
@@ -1041,7 +1042,7 @@ def test_a_border_is_laid_of_a_product_of_its_own(api: Api, client: Client, anal
     steps = [(0, 0), (0, 0.1), (-0.4, 0), (0.4, 0), (0, -0.35), (0.62, 0)]
     places = middle + np.array(steps)
     inside = []
-    for px, py in (project(plane, places) * scale).round().astype(int):
+    for px, py in (lens.bent(project(plane, places)) * scale).round().astype(int):
         window = (slice(py - 2, py + 3), slice(px - 2, px + 3))
         a, b = (p[window].mean((0, 1)) for p in both)
         inside.append(bool((a[0] - a[2]) - (b[0] - b[2]) > 25))
@@ -1075,9 +1076,8 @@ def test_a_measured_length_scales_what_is_laid_and_says_so(client: Client, analy
     assert 0.9 < measured.low < 1 < measured.high < 1.1
     assert list(guessed.homography) == list(floor.plane.homography)
     planes = [np.array(s.homography).reshape(3, 3) for s in (guessed, measured)]
-    guessed_m, measured_m = (
-        float(np.linalg.norm(np.subtract(*project(np.linalg.inv(p), np.array(line))))) for p in planes
-    )
+    ends = client.lens(analyzed).straight(np.array(line))
+    guessed_m, measured_m = (float(np.linalg.norm(np.subtract(*project(np.linalg.inv(p), ends)))) for p in planes)
     assert measured_m == pytest.approx(0.5)
     assert guessed_m != pytest.approx(0.5, rel=0.01)
     assert np.abs(decode_rgb(after.image).astype(int) - decode_rgb(before.image)).mean() > 1

@@ -62,7 +62,7 @@ def test_a_measured_length_counts_as_it_does_in_the_picture(client: Client, anal
     x, y, w, h = floor.bbox_px
     line = [(x + 0.3 * w, y + 0.8 * h), (x + 0.7 * w, y + 0.8 * h)]
     plane = np.linalg.inv(np.array(floor.plane.homography).reshape(3, 3))
-    stated = float(np.linalg.norm(np.subtract(*project(plane, np.array(line)))))
+    stated = float(np.linalg.norm(np.subtract(*project(plane, client.lens(analyzed).straight(np.array(line))))))
     staging = client.staging(reference=client.reference("floor-1", line, 1.5 * stated))
 
     guessed = client.quantity(analyzed.room, "floor-1", TILES).area_m2

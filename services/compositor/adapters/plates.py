@@ -10,7 +10,7 @@ import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import fields
+from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from typing import Any
 from zipfile import BadZipFile
@@ -20,6 +20,7 @@ import structlog
 from numpy.typing import NDArray
 
 from roomviz.errors import RoomvizError
+from roomviz.imaging.lens import Lens
 from roomviz.runtime.background import beside
 from roomviz.runtime.memory import Memory
 from roomviz.runtime.objects import Objects
@@ -133,7 +134,7 @@ def stored_at(room: str, key: Hashable) -> str:
 def packed(plate: Plate) -> bytes:
     """Every field as an array, those that are None left out. Not compressed: that would take longer than it saves."""
     out = io.BytesIO()
-    values = {f.name: getattr(plate, f.name) for f in fields(plate)}
+    values = {f.name: getattr(plate, f.name) for f in fields(plate)} | {"lens": astuple(plate.lens)}
     np.savez(out, allow_pickle=False, **{k: np.asarray(v) for k, v in values.items() if v is not None})
     return out.getvalue()
 
@@ -152,6 +153,7 @@ def unpacked(data: bytes) -> Plate:
         values["tint"],
         values.get("plane_from_pixel"),
         values.get("footprints"),
+        Lens(*values["lens"].tolist()),
         values.get("sheen"),
         int(values["sheen_shift"]),
         int(values["sheen_above"]),

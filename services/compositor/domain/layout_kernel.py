@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.imaging.homography import Matrix
+from roomviz.imaging.lens import Lens
 from services.compositor.domain.layout import (
     BasketWeave,
     Bond,
@@ -68,6 +69,7 @@ class _Layout(ctypes.Structure):
         ("occluded", ctypes.c_float),
         ("light", ctypes.c_float * 2),
         ("plane", ctypes.c_double * 9),
+        ("lens", ctypes.c_double * 3),
     )
 
 
@@ -125,6 +127,7 @@ def knows(pattern: Pattern) -> bool:
 
 def look_up(
     plane_from_pixel: Matrix,
+    lens: Lens,
     layout: Layout,
     source: Source,
     relief_m: tuple[float, float],
@@ -167,6 +170,7 @@ def look_up(
         occluded=OCCLUDED,
         light=LIGHT,
         plane=tuple(plane_from_pixel.ravel().tolist()),
+        lens=(lens.x, lens.y, lens.k),
         **told.fields,
         **{name: array.ctypes.data for name, array in told.arrays.items()},
     )

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roomviz.imaging.homography import Matrix
+from roomviz.imaging.lens import Lens
 from services.compositor.domain import layout_kernel
 from services.compositor.domain.layout import NO_PIECE, Layout, Source, direction, locate, sample, window
 from services.compositor.domain.layout.grout import across
@@ -62,7 +64,7 @@ def layout_plate(on: Plate, pieces: Pieces, top: int, bottom: int) -> LayoutPlat
     """The rows top to bottom - 1 of a plate's box; see `joined`. Raises ValueError where the plate has no plane."""
     if on.plane_from_pixel is None or on.footprints is None:
         raise ValueError("a layout needs a plane")
-    plane = on.plane_from_pixel
+    plane, lens = on.plane_from_pixel, on.lens
     alpha = on.alpha[top:bottom].copy()
     height, width = alpha.shape
     blocks = on.footprints.shape[1]
@@ -72,7 +74,7 @@ def layout_plate(on: Plate, pieces: Pieces, top: int, bottom: int) -> LayoutPlat
     print_ = on.footprints[top + rows, columns].astype(np.float64)
     entry, frame = np.full((height, blocks), WHOLE, np.int32), np.zeros((height, blocks, 6), np.float32)
 
-    whole, nothing, affine, small = _ends(plane, pieces, rows + top, columns, print_)
+    whole, nothing, affine, small = _ends(plane, lens, pieces, rows + top, columns, print_)
     frame[rows, columns] = affine
     for row, column in zip(rows[nothing], columns[nothing], strict=True):
         alpha[row, column * BLOCK : (column + 1) * BLOCK] = 0
@@ -83,10 +85,10 @@ def layout_plate(on: Plate, pieces: Pieces, top: int, bottom: int) -> LayoutPlat
     places, prints = (rows[meets] + top, columns[meets]), print_[meets]
     if layout_kernel.knows(pieces.layout.pattern):
         taps, shares = layout_kernel.look_up(
-            plane, pieces.layout, pieces.source, (pieces.bevel_m, pieces.depth_m), places, prints, first
+            plane, lens, pieces.layout, pieces.source, (pieces.bevel_m, pieces.depth_m), places, prints, first
         )
     else:
-        taps, shares, present = looked_up(plane, pieces, places, prints, first)
+        taps, shares, present = looked_up(plane, lens, pieces, places, prints, first)
         for k in np.flatnonzero((present < 1).any(1)):
             line = alpha[places[0][k] - top, places[1][k] * BLOCK :][:BLOCK]
             line[:] = line * present[k, : len(line)] + 0.5
@@ -94,7 +96,8 @@ def layout_plate(on: Plate, pieces: Pieces, top: int, bottom: int) -> LayoutPlat
 
 
 def looked_up(
-    plane: NDArray[np.float64],
+    plane: Matrix,
+    lens: Lens,
     pieces: Pieces,
     places: tuple[NDArray[np.int64], NDArray[np.int64]],
     print_: Points,
@@ -109,7 +112,7 @@ def looked_up(
         chosen = np.flatnonzero(count == n)
         for at in range(0, len(chosen), POINTS // (n * BLOCK)):
             part = chosen[at : at + POINTS // (n * BLOCK)]
-            there = _Blocks(plane, places[0][part], places[1][part], print_[part])
+            there = _Blocks(plane, lens, places[0][part], places[1][part], print_[part])
             shown, present[part] = there.taps(pieces, n)
             taps[first[part][:, None] + np.arange(n)] = shown
             shares[part] = there.shares(pieces)
@@ -141,14 +144,18 @@ def spread(count: int) -> tuple[Points, Points]:
     return (k + 0.5) / count - 0.5, (np.asarray(mirrored) + 0.5) / count - 0.5
 
 
-def _project(plane: NDArray[np.float64], x: Points, y: Points) -> tuple[Points, Points]:
+def _metres(plane: Matrix, lens: Lens, x: Points, y: Points) -> tuple[Points, Points]:
+    """On the plane, of pixels of the box."""
+    if lens.k:
+        at = lens.straight(np.stack(np.broadcast_arrays(x, y), -1))
+        x, y = at[..., 0], at[..., 1]
     m = plane
     c = np.maximum(m[2, 0] * x + m[2, 1] * y + m[2, 2], 1e-9)
     return (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / c, (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / c
 
 
 def _ends(
-    plane: NDArray[np.float64], pieces: Pieces, rows: NDArray[np.int64], columns: NDArray[np.int64], print_: Points
+    plane: Matrix, lens: Lens, pieces: Pieces, rows: NDArray[np.int64], columns: NDArray[np.int64], print_: Points
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Points, Points]:
     """Of N blocks: whether one piece fills it; whether nothing lies there; the affine map (N, 6) of the piece at its
     left end; and the shorter side of that piece, metres."""
@@ -157,7 +164,7 @@ def _ends(
     ends = np.concatenate([rows << 32 | columns, rows << 32 | columns + 1])
     ends, first, place = np.unique(ends, return_index=True, return_inverse=True)
     left, right = place[: len(rows)], place[len(rows) :]
-    x, y = _project(plane, (ends & 0xFFFFFFFF) * float(BLOCK), (ends >> 32) + 0.5)
+    x, y = _metres(plane, lens, (ends & 0xFFFFFFFF) * float(BLOCK), (ends >> 32) + 0.5)
     x, y = x.astype(np.float32), y.astype(np.float32)
     found = locate(layout, x, y)
     # The footprint of one of the blocks that end here; the other's is hardly another.
@@ -192,10 +199,10 @@ def _counts(print_: Points, small: Points) -> NDArray[np.int64]:
 class _Blocks:
     """N blocks that pieces meet in."""
 
-    def __init__(self, plane: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64], print_: Points):
+    def __init__(self, plane: Matrix, lens: Lens, rows: NDArray[np.int64], columns: NDArray[np.int64], print_: Points):
         f = np.float32
         x = (columns * BLOCK)[:, None] + np.arange(BLOCK) + 0.5
-        x, y = _project(plane, x, (rows + 0.5)[:, None])
+        x, y = _metres(plane, lens, x, (rows + 0.5)[:, None])
         # In single precision from a point nearby, where the pieces are; a room is not larger than that can tell.
         self._x, self._y = x.astype(f), y.astype(f)
         self._ax, self._ay, self._long, self._short = (

@@ -1,7 +1,7 @@
 """Perspective by hand: corners of a rectangle say how a surface lies, a measured length says how large the room is.
 
 Both replace what the analysis estimated, before anything is rendered: a plane stays a homography from metres to pixels
-of the photo, and how far its metres can be trusted.
+of the straight picture, and how far its metres can be trusted. Points are given in the photo.
 """
 
 import math
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from roomviz.errors import InvalidArgument, NotFound
 from roomviz.imaging.homography import Matrix
+from roomviz.imaging.lens import STRAIGHT, Lens
 
 Vectors = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ FOCAL_LENGTH = 0.72
 
 @dataclass(frozen=True)
 class Plane:
-    """homography: 9 numbers row by row, metres to pixels of the photo, empty where no plane was found. True metres
+    """homography: 9 numbers row by row, metres to pixels of the straight picture, empty where no plane was found. True metres
     per stated metre lie in low .. high; source says whence: `camera_height`, `room_height`, `proportions`, `assumed_distance`, `reference`,
     or nothing."""
 
@@ -75,6 +76,7 @@ def corrected(
     reference: Reference | None,
     size: tuple[int, int],
     focal_length_px: float,
+    lens: Lens = STRAIGHT,
 ) -> dict[str, Plane]:
     """Planes of a room as somebody set them right. Corners first, then the length, which scales every plane but those
     whose corners came with metres of their own. Walls whose distance is assumed keep their intervals, and a length on one
@@ -84,6 +86,7 @@ def corrected(
         planes: of all surfaces, by surface id.
         size: height and width of the photo.
         focal_length_px: of its camera; 0 where it is not known.
+        lens: of its camera.
 
     Raises:
         NotFound: SURFACE_NOT_FOUND.
@@ -92,7 +95,7 @@ def corrected(
     out = dict(planes)
     measured = set()
     for given in corners:
-        out[given.surface_id] = _by_corners(_plane_of(out, given.surface_id), given, size, focal_length_px)
+        out[given.surface_id] = _by_corners(_plane_of(out, given.surface_id), given, size, focal_length_px, lens)
         if given.width_m or given.height_m:
             measured.add(given.surface_id)
     if len({c.surface_id for c in corners}) != len(corners):
@@ -102,7 +105,7 @@ def corrected(
     if reference.surface_id in measured:
         raise _reference("the length lies on a surface whose corners have metres already; give one of them", reference)
     told = _plane_of(out, reference.surface_id)
-    ratio, error = _ratio(told, reference, size)
+    ratio, error = _ratio(told, reference, size, lens)
     for name, plane in out.items():
         if not plane.homography or name in measured:
             continue
@@ -117,15 +120,15 @@ def corrected(
     return out
 
 
-def check_horizon(pixel_from_plane: Matrix, alpha: NDArray[np.uint8], surface_id: str) -> None:
-    """Refuse a plane that ends within its surface's mask (H, W): beyond its horizon nothing can be laid.
+def check_horizon(pixel_from_plane: Matrix, alpha: NDArray[np.uint8], surface_id: str, lens: Lens = STRAIGHT) -> None:
+    """Refuse a plane that ends within its surface's mask (H, W), seen by a lens: beyond its horizon nothing can be laid.
 
     Raises:
         InvalidArgument: CORNERS_INVALID.
     """
     rows, columns = np.nonzero(alpha[::LOOKED, ::LOOKED] > 127)
     depth = np.linalg.inv(pixel_from_plane)[2]
-    beyond = depth[0] * (columns * LOOKED) + depth[1] * (rows * LOOKED) + depth[2] <= 0
+    beyond = lens.straight(np.stack([columns, rows], -1) * float(LOOKED)) @ depth[:2] + depth[2] <= 0
     if len(beyond) and beyond.mean() > BEYOND_MAX:
         raise _corners(
             f"a plane with these corners ends within {surface_id}: {beyond.mean():.0%} of the surface would lie beyond its "
@@ -155,8 +158,8 @@ def aspect_of(pixel_from_unit: Matrix, size: tuple[int, int], focal_length_px: f
     return float(sides[0] / sides[1])
 
 
-def _by_corners(plane: Plane, given: Corners, size: tuple[int, int], focal_length_px: float) -> Plane:
-    points = _checked(given, size)
+def _by_corners(plane: Plane, given: Corners, size: tuple[int, int], focal_length_px: float, lens: Lens) -> Plane:
+    points = lens.straight(_checked(given, size))
     unit = homography_of(points)
     aspect = aspect_of(unit, size, focal_length_px)
     w, h = given.width_m, given.height_m
@@ -201,7 +204,7 @@ def _area(pixel_from_plane: Matrix, pixel: Vectors) -> float:
     return abs(float(np.linalg.det(inverse))) / depth**3 if depth > 1e-12 else 0.0
 
 
-def _ratio(plane: Plane, reference: Reference, size: tuple[int, int]) -> tuple[float, float]:
+def _ratio(plane: Plane, reference: Reference, size: tuple[int, int], lens: Lens) -> tuple[float, float]:
     """True metres over stated ones, and the part by which that may be wrong."""
     ends = np.array([reference.start, reference.end], np.float64)
     if not (np.isfinite(ends).all() and (np.abs(ends) <= FAR * max(size)).all()):
@@ -210,6 +213,7 @@ def _ratio(plane: Plane, reference: Reference, size: tuple[int, int]) -> tuple[f
         raise _reference(f"length_m must be {LENGTH_MIN_M:g} to {LENGTH_MAX_M:g} metres", reference)
     if not plane.homography:
         raise _reference(f"{reference.surface_id} has no plane that a length could lie on", reference)
+    ends = lens.straight(ends)
     along = ends[1] - ends[0]
     pixels = float(np.linalg.norm(along))
     if pixels < SIDE_MIN_PX:
@@ -226,7 +230,7 @@ def _ratio(plane: Plane, reference: Reference, size: tuple[int, int]) -> tuple[f
 
 
 def _length(plane: Plane, ends: Vectors, reference: Reference) -> float:
-    """Metres between two points (2, 2) of the picture."""
+    """Metres between two points (2, 2) of the straight picture."""
     at = np.column_stack([ends, np.ones(2)]) @ np.linalg.inv(_matrix(plane)).T
     if (at[:, 2] <= 1e-12).any():
         raise _reference(f"the line does not lie on {reference.surface_id}: it crosses its horizon", reference)

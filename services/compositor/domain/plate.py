@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
 from roomviz.imaging.homography import Matrix
+from roomviz.imaging.lens import STRAIGHT, Lens
 from services.compositor.domain.grain import grained, noise
 from services.compositor.domain.shading import Box, Light, Shade, shade
 from services.compositor.domain.sheen import sheen
@@ -30,9 +31,9 @@ class Plate:
     """box: x, y, width, height in the picture. alpha (h, w) uint8. spans (h, 2) int32: first and last + 1 column of
     each row that alpha is not 0 in. touched (units down, units across) bool: the JPEG's units of the picture with some
     of the mask in them. gain (h, w) uint16: scene light on white, GAIN_ONE = 1. tint (4,) uint16, its
-    colour, TINT_ONE = 1. plane_from_pixel (3, 3) float64, from pixels of the box to metres, and footprints
+    colour, TINT_ONE = 1. plane_from_pixel (3, 3) float64, from straight pixels of the box to metres, and footprints
     (h, ceil(w / BLOCK), 4) float32, long axis x and y, length of the long and of the short one, metres; both None
-    where the surface has no plane. sheen (rows, columns, 4) uint16: scene light to add, SHEEN_ONE = 1, a point every
+    where the surface has no plane. lens: in pixels of the box. sheen (rows, columns, 4) uint16: scene light to add, SHEEN_ONE = 1, a point every
     1 << sheen_shift pixels, the first sheen_above rows of pixels above the box; None where nothing is mirrored."""
 
     box: Box
@@ -43,6 +44,7 @@ class Plate:
     tint: NDArray[np.uint16]
     plane_from_pixel: Matrix | None
     footprints: NDArray[np.float32] | None
+    lens: Lens = STRAIGHT
     sheen: NDArray[np.uint16] | None = None
     sheen_shift: int = 0
     sheen_above: int = 0
@@ -62,13 +64,14 @@ def box_of(alpha: Image) -> Box:
 @dataclass(frozen=True)
 class Surface:
     """A surface of which plates can be made, whole or some rows at a time: all that a smaller copy of the photo tells.
-    alpha (h, w) of its box, which lies in a picture of height x width; pixel_from_plane: metres to pixels of that picture;
+    alpha (h, w) of its box, which lies in a picture of height x width; pixel_from_plane: metres to pixels of that picture, by its lens;
     grain: how much of the photo's noise is wanted; sheen and sheen_shift as a plate of the whole box has them."""
 
     box: Box
     alpha: NDArray[np.uint8]
     shade: Shade
     pixel_from_plane: Matrix | None
+    lens: Lens
     height: int
     width: int
     grain: float
@@ -85,7 +88,9 @@ class Surface:
         last = np.where(seen.any(1), w - seen[:, ::-1].argmax(1), 0)
         lit = self.shade.rows(photo[y : y + h, x : x + w], self.alpha, top, bottom)
         lit = grained(lit, box[:2], noise, self.grain)
-        to_plane, footprints = _plane(self.pixel_from_plane, box) if self.pixel_from_plane is not None else (None, None)
+        to_plane, footprints = None, None
+        if self.pixel_from_plane is not None:
+            to_plane, footprints = _plane(self.pixel_from_plane, self.lens, box)
         return Plate(
             box,
             mine,
@@ -95,6 +100,7 @@ class Surface:
             np.minimum(np.append(self.shade.tint, 0) * TINT_ONE + 0.5, 65535).astype(np.uint16),
             to_plane,
             footprints,
+            self.lens.shifted(*box[:2]),
             self.sheen,
             self.sheen_shift,
             top,
@@ -110,6 +116,7 @@ def surface(
     painted: bool,
     finish: str = "matte",
     focal_length_px: float = 0.0,
+    lens: Lens = STRAIGHT,
 ) -> Surface:
     """What plates of a surface are made of.
 
@@ -122,6 +129,7 @@ def surface(
         painted: paint keeps the relief of what it is on.
         finish: of the products that will be laid: `matte`, `eggshell`, `satin`, `gloss` or `polished`.
         focal_length_px: of the picture; 0 where it is not known.
+        lens: of the picture.
     """
     height, width = alpha.shape
     box, looked_at = _boxes(box_of(alpha), (height, width), photo.shape[:2])
@@ -135,7 +143,7 @@ def surface(
     added = sheen(photo, alpha, box, kind, finish, found.mirrored, found.tint, pixel_from_plane, focal_length_px)
     grid, shift = _sheen(*added) if added is not None else (None, 0)
     grain = PAINT_GRAIN if painted else 1.0
-    return Surface(box, mine, found, pixel_from_plane, height, width, grain, grid, shift)
+    return Surface(box, mine, found, pixel_from_plane, lens, height, width, grain, grid, shift)
 
 
 def plate(
@@ -147,9 +155,10 @@ def plate(
     painted: bool,
     finish: str = "matte",
     focal_length_px: float = 0.0,
+    lens: Lens = STRAIGHT,
 ) -> Plate:
     """The plate of a whole surface in a picture of the photo's own size; arguments as `surface`."""
-    found = surface(photo, alpha, kind, light, pixel_from_plane, painted, finish, focal_length_px)
+    found = surface(photo, alpha, kind, light, pixel_from_plane, painted, finish, focal_length_px, lens)
     return found.plate(photo, noise(photo), 0, len(found.alpha))
 
 
@@ -171,7 +180,7 @@ def _sheen(light: NDArray[np.float32], step: int) -> tuple[NDArray[np.uint16], i
     return out, step.bit_length() - 1
 
 
-def _plane(pixel_from_plane: Matrix, box: Box) -> tuple[Matrix, NDArray[np.float32]]:
+def _plane(pixel_from_plane: Matrix, lens: Lens, box: Box) -> tuple[Matrix, NDArray[np.float32]]:
     shift = np.array([[1, 0, box[0]], [0, 1, box[1]], [0, 0, 1.0]])
-    at = footprint(pixel_from_plane, box, BLOCK)
+    at = footprint(pixel_from_plane, box, BLOCK, lens)
     return np.linalg.inv(pixel_from_plane) @ shift, np.stack([at.ax, at.ay, at.long, at.short], -1)

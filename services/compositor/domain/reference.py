@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, to_linear, to_srgb
 from roomviz.imaging.homography import Matrix
+from roomviz.imaging.lens import STRAIGHT, Lens
 from services.compositor.domain.grain import grained, noise
 from services.compositor.domain.layout import NO_PIECE, locate, sample, window
 from services.compositor.domain.layout_plate import Pieces, spread
@@ -48,6 +49,7 @@ def compose(
     card: Image | None = None,
     focal_length_px: float = 0.0,
     exact: bool = False,
+    lens: Lens = STRAIGHT,
 ) -> Image:
     """Lay each layer over the photo in turn.
 
@@ -58,6 +60,7 @@ def compose(
         card: (h, w, 3) uint8 sRGB, how a grey card would look in each part of the photo.
         focal_length_px: of the photo; 0 where it is not known.
         exact: whether the card was measured and not guessed.
+        lens: of the photo.
 
     Returns:
         (H, W, 3) uint8 sRGB. Pixels where every alpha is 0 are the photo's, to the bit.
@@ -93,7 +96,7 @@ def compose(
             strip = (slice(y + rows.start, y + rows.stop), box[1])
             alpha = layer.alpha[strip]
             if layer.pyramid is not None and layer.pixel_from_plane is not None:
-                at = footprint(layer.pixel_from_plane, (x, y + rows.start, w, rows.stop - rows.start))
+                at = footprint(layer.pixel_from_plane, (x, y + rows.start, w, rows.stop - rows.start), lens=lens)
                 if layer.pieces is None:
                     albedo = lay(layer.pyramid, at)
                 else:

@@ -15,10 +15,12 @@ import shapely
 from numpy.typing import NDArray
 
 from roomviz.imaging.homography import Matrix
+from roomviz.imaging.lens import STRAIGHT, Lens
 from services.compositor.domain.layout.polygon import Point
 from services.compositor.domain.shading import Box
 
 Place = NDArray[np.floating]  # (2,) metres on the floor
+Extent = tuple[float, float, float, float]  # x, y, width, height
 
 COLUMNS = 256  # that are looked at
 SLIVER = 3  # of them: what is narrower is no wall
@@ -36,6 +38,7 @@ def room_outline(
     walls: Sequence[tuple[Matrix, Box]],
     size: tuple[int, int],
     clear_m: float,
+    lens: Lens = STRAIGHT,
 ) -> tuple[Point, ...]:
     """Corners in metres on the floor, counter-clockwise; parts where its sides come nearer than 2 `clear_m` are left out.
 
@@ -44,12 +47,13 @@ def room_outline(
         floor_px: x, y, width and height of the floor in the picture.
         walls: pixel_from_plane of each, whose y is 0 on the floor, and its box in the picture.
         size: height and width of the picture.
+        lens: of the picture.
 
     Raises:
         ValueError: no wall is seen that stands on this floor, or nothing is left between them.
     """
-    seen = _Floor(pixel_from_floor, floor_px, size)
-    runs = _bridged(_runs(seen, walls))
+    seen = _Floor(pixel_from_floor, _unbent(floor_px, lens), size)
+    runs = _bridged(_runs(seen, [(plane, _unbent(box, lens)) for plane, box in walls]))
     if not runs:
         raise ValueError("no wall is seen that stands on this floor")
     first, last = runs[0], runs[-1]
@@ -70,10 +74,18 @@ def room_outline(
     return tuple((float(a), float(b)) for a, b in ring.coords[:-1])
 
 
+def _unbent(box: Box, lens: Lens) -> Extent:
+    """A box as it lies in the straight picture, in which everything here is: x, y, width and height."""
+    x, y, w, h = box
+    corners = lens.straight(np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float64))
+    (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
+    return left, top, right - left, bottom - top
+
+
 class _Floor:
     """Between the picture and the floor's metres."""
 
-    def __init__(self, pixel_from_floor: Matrix, floor_px: Box, size: tuple[int, int]):
+    def __init__(self, pixel_from_floor: Matrix, floor_px: Extent, size: tuple[int, int]):
         self.height, self.width = size
         self._out, self._in = pixel_from_floor, np.linalg.inv(pixel_from_floor)
         x, y, w, h = floor_px
@@ -146,7 +158,7 @@ def _unit(v: Place) -> Place:
     return np.asarray(v / max(float(np.hypot(*v)), 1e-9))
 
 
-def _foot(pixel_from_plane: Matrix, box: Box, line: Place) -> tuple[float, float]:
+def _foot(pixel_from_plane: Matrix, box: Extent, line: Place) -> tuple[float, float]:
     """Columns between which a wall stands on the floor. Its box has those of its top too, and its edges lean where the camera
     looks down: they are carried from the top corners to the floor, along what is upright on the wall."""
     x, y, width, _ = box
@@ -157,7 +169,7 @@ def _foot(pixel_from_plane: Matrix, box: Box, line: Place) -> tuple[float, float
     return max(x, ends[0]), min(x + width, ends[1])
 
 
-def _runs(seen: _Floor, walls: Sequence[tuple[Matrix, Box]]) -> list[_Run]:
+def _runs(seen: _Floor, walls: Sequence[tuple[Matrix, Extent]]) -> list[_Run]:
     """The walls that are nearest, from left to right."""
     x = (np.arange(COLUMNS) + 0.5) * (seen.width / COLUMNS)
     lines = [np.cross(h[:, 0], h[:, 2]) for h, _ in walls]  # through (1, 0, 0) and (0, 0, 1): y = 0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, to_linear, to_srgb
 from roomviz.imaging.homography import Matrix, scaled
+from roomviz.imaging.lens import STRAIGHT, Lens
 
 Float = NDArray[np.float32]
 TAPS = 4
@@ -65,7 +66,9 @@ class Footprint:
     short: Float
 
 
-def footprint(pixel_from_plane: Matrix, box: tuple[int, int, int, int], every: int = 1) -> Footprint:
+def footprint(
+    pixel_from_plane: Matrix, box: tuple[int, int, int, int], every: int = 1, lens: Lens = STRAIGHT
+) -> Footprint:
     """Where the pixels of box (x, y, width, height) lie on the plane, and how large they are there.
 
     The homography's third coordinate must be positive where the plane is seen. With `every` above 1, one for so many
@@ -75,6 +78,11 @@ def footprint(pixel_from_plane: Matrix, box: tuple[int, int, int, int], every: i
     m = np.linalg.inv(pixel_from_plane)
     px = (np.arange(0, w, every, dtype=np.float64) + bx + every / 2)[None]
     py = (np.arange(h, dtype=np.float64) + by + 0.5)[:, None]
+    bent = None
+    if lens.k:
+        at = np.stack(np.broadcast_arrays(px, py), -1)
+        bent, at = lens.slope(at), lens.straight(at)
+        px, py = at[..., 0], at[..., 1]
     c = m[2, 0] * px + m[2, 1] * py + m[2, 2]
     # Positive where the plane is seen; beyond its horizon kept finite, and left out by the mask.
     c = np.maximum(c, 1e-9)
@@ -83,6 +91,9 @@ def footprint(pixel_from_plane: Matrix, box: tuple[int, int, int, int], every: i
     # Jacobian of (x, y) by the pixel's coordinates.
     xx, xy = (m[0, 0] - x * m[2, 0]) / c, (m[0, 1] - x * m[2, 1]) / c
     yx, yy = (m[1, 0] - y * m[2, 0]) / c, (m[1, 1] - y * m[2, 1]) / c
+    if bent is not None:
+        xx, xy = xx * bent[..., 0, 0] + xy * bent[..., 1, 0], xx * bent[..., 0, 1] + xy * bent[..., 1, 1]
+        yx, yy = yx * bent[..., 0, 0] + yy * bent[..., 1, 0], yx * bent[..., 0, 1] + yy * bent[..., 1, 1]
     # Singular values and the long axis of the 2 x 2 Jacobian J, from J Jt.
     a, b, d = xx * xx + xy * xy, xx * yx + xy * yy, yx * yx + yy * yy
     root = np.sqrt(np.maximum(((a - d) / 2) ** 2 + b * b, 0))
@@ -112,14 +123,14 @@ def taps_of(source: Pyramid, at: Footprint) -> Float:
     return np.where(at.long * density_of(source) <= 1, 1, taps).astype(np.float32)
 
 
-def finest_m(pixel_from_plane: Matrix, box: tuple[int, int, int, int]) -> float:
+def finest_m(pixel_from_plane: Matrix, box: tuple[int, int, int, int], lens: Lens = STRAIGHT) -> float:
     """Metres between the points of the plane that two taps next to each other read, where they are nearest; in a box
     (x, y, width, height) of the picture, looked at every eighth pixel."""
     every = 8.0
     shrunk = scaled(pixel_from_plane, 1 / every, 1 / every)
     x, y = int(box[0] // every), int(box[1] // every)
     width, height = int(-(-(box[0] + box[2]) // every)) - x, int(-(-(box[1] + box[3]) // every)) - y
-    at = footprint(shrunk, (x, y, max(1, width), max(1, height)))
+    at = footprint(shrunk, (x, y, max(1, width), max(1, height)), lens=lens.scaled(1 / every, 1 / every))
     taps = np.clip(np.floor(at.long / np.maximum(at.short, 1e-9) + 0.8), 1, TAPS)
     return float(np.maximum(at.long / taps, at.short).min()) / every
 

@@ -35,7 +35,8 @@ typedef struct {
     const int32_t *spans;   // first and last + 1 column of each row that alpha is not 0 in
     const uint16_t *gain;   // of the box
     const float *footprints; // for each block of each row: the long axis (x, y), its length, and the short one's; metres
-    double plane[9];        // from pixels of the box to metres
+    double plane[9];        // from straight pixels of the box to metres
+    double lens[3];         // its middle, and its k: roomviz/imaging/lens.py
     float turn[4];          // from metres to metres along the pattern
     float repeat[2];        // metres
     const Level *levels;
@@ -249,14 +250,23 @@ static void pieces(const Job *job, int32_t entry, int count, const float *footpr
     }
 }
 
+static inline void straight(const double *lens, double x, double y, double *to_x, double *to_y) {
+    double right = x - lens[0], down = y - lens[1], bend = lens[2] * (right * right + down * down);
+    *to_x = x + right * bend, *to_y = y + down * bend;
+}
+
 // Where a block's pixels look, in parts of the texture's repeat.
 static void places(const Job *job, int32_t x, int32_t y, const float *t, float right0, float down0, uint32_t *u, uint32_t *v) {
     const double *m = job->plane;
     const float scale = (float)(1 << REPEAT);
-    double px = x + 0.5, py = y + 0.5;
-    float a0 = (float)(m[0] * px + m[1] * py + m[2]), a = (float)m[0];
-    float b0 = (float)(m[3] * px + m[4] * py + m[5]), b = (float)m[3];
-    float c0 = (float)(m[6] * px + m[7] * py + m[8]), c = (float)m[6];
+    // Over a block the lens bends nothing that could be seen: straight pixels lie on the line between its ends.
+    double px, py, step_x, step_y;
+    straight(job->lens, x + 0.5, y + 0.5, &px, &py);
+    straight(job->lens, x + BLOCK - 0.5, y + 0.5, &step_x, &step_y);
+    step_x = (step_x - px) / (BLOCK - 1), step_y = (step_y - py) / (BLOCK - 1);
+    float a0 = (float)(m[0] * px + m[1] * py + m[2]), a = (float)(m[0] * step_x + m[1] * step_y);
+    float b0 = (float)(m[3] * px + m[4] * py + m[5]), b = (float)(m[3] * step_x + m[4] * step_y);
+    float c0 = (float)(m[6] * px + m[7] * py + m[8]), c = (float)(m[6] * step_x + m[7] * step_y);
     for (int i = 0; i < BLOCK; i++) {
         float over = 1 / fmaxf(c0 + c * i, 1e-9f);
         float right = (a0 + a * i) * over, down = (b0 + b * i) * over;

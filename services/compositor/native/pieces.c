@@ -35,7 +35,8 @@ typedef struct {
     uint64_t variants;
     float bevel, sky;              // sky: what the grout sees of it
     float contrast, occluded, light[2];
-    double plane[9];               // from pixels of the box to the plane
+    double plane[9];               // from straight pixels of the box to the plane
+    double lens[3];                // its middle, and its k: roomviz/imaging/lens.py
 } Layout;
 
 typedef struct {
@@ -260,7 +261,7 @@ static void shares_of(const Layout *p, const Block *found, const Print *print, u
 __attribute__((visibility("default"))) void roomviz_pieces(const Layout *p, int64_t count, const int32_t *rows,
                                                            const int32_t *columns, const float *prints,
                                                            const int32_t *first, uint16_t *taps, uint16_t *shares) {
-    const double *m = p->plane;
+    const double *m = p->plane, *lens = p->lens;
     for (int64_t k = 0; k < count; k++) {
         const Print print = print_of(p, prints + 4 * k);
         const int points = first[k + 1] - first[k];
@@ -268,6 +269,8 @@ __attribute__((visibility("default"))) void roomviz_pieces(const Layout *p, int6
         float x[BLOCK], y[BLOCK];
         for (int i = 0; i < BLOCK; i++) {
             double px = columns[k] * BLOCK + i + 0.5, py = rows[k] + 0.5;
+            double right = px - lens[0], down = py - lens[1], bend = lens[2] * (right * right + down * down);
+            px += right * bend, py += down * bend;
             double over = 1 / fmax(m[6] * px + m[7] * py + m[8], 1e-9);
             x[i] = (float)((m[0] * px + m[1] * py + m[2]) * over), y[i] = (float)((m[3] * px + m[4] * py + m[5]) * over);
         }

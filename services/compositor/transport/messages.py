@@ -146,6 +146,7 @@ def spec_from_proto(p: compositor_pb2.RenderSpec) -> RenderSpec:
         reference_from_proto(p.reference) if p.HasField("reference") else None,
         _RELIGHT[p.relight],
         p.focal_length_px,
+        p.radial_distortion,
     )
 
 

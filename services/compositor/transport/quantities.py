@@ -46,6 +46,7 @@ def ask_from_proto(p: compositor_pb2.EstimateQuantityRequest) -> QuantityAsk:
         reference_from_proto(asked.reference) if asked.HasField("reference") else None,
         p.focal_length_px,
         _border(p.border, p.border_tiles) if p.HasField("border") else None,
+        p.radial_distortion,
     )
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from roomviz.errors import InvalidArgument
+from roomviz.imaging.lens import Lens
 from services.compositor.domain.layout import Bordered, Layout
 from services.compositor.domain.layout.polygon import Point
 from services.compositor.domain.perspective import ASSUMED_DISTANCE, Plane
@@ -37,12 +38,18 @@ def _stands(plane: Plane) -> bool:
 
 
 def bordered(
-    layout: Layout, on: LayerSpec | MaskedSurface, walls: tuple[Placed, ...], size: tuple[int, int], least: float = 1.0
+    layout: Layout,
+    on: LayerSpec | MaskedSurface,
+    walls: tuple[Placed, ...],
+    size: tuple[int, int],
+    lens: Lens,
+    least: float = 1.0,
 ) -> Layout:
     """The layout, its border with an outline; the same where it has none to find.
 
     Args:
         size: height and width of the photo.
+        lens: of the photo.
         least: times as large, or 1, the surface has room for the border too.
 
     Raises:
@@ -57,9 +64,8 @@ def bordered(
             "LAYOUT_INVALID", f"only on a floor is a border's outline found; give that on {on.surface_id}", told
         )
     try:
-        outline = _outline(
-            (on.homography, on.bbox_px), walls, size, (border.border_m + border.grout_m) / min(1.0, least)
-        )
+        clear_m = (border.border_m + border.grout_m) / min(1.0, least)
+        outline = _outline((on.homography, on.bbox_px), walls, size, clear_m, lens)
         # What the mask has beyond the walls are other rooms, of which the outline says nothing.
         return replace(layout, pattern=replace(border, outline=outline, goes_on=True))
     except ValueError as error:
@@ -67,9 +73,11 @@ def bordered(
 
 
 @lru_cache(256)  # every layer of every swap asks
-def _outline(floor: Placed, walls: tuple[Placed, ...], size: tuple[int, int], clear_m: float) -> tuple[Point, ...]:
+def _outline(
+    floor: Placed, walls: tuple[Placed, ...], size: tuple[int, int], clear_m: float, lens: Lens
+) -> tuple[Point, ...]:
     (plane, box), *stand = ((np.array(h).reshape(3, 3), _box(b)) for h, b in (floor, *walls))
-    return room_outline(plane, box, stand, size, clear_m)
+    return room_outline(plane, box, stand, size, clear_m, lens)
 
 
 def _box(numbers: tuple[int, ...]) -> Box:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from roomviz.errors import FailedPrecondition, InvalidArgument
 from roomviz.imaging.codec import Image, preview_size, resize
 from roomviz.imaging.homography import Matrix, scaled
+from roomviz.imaging.lens import Lens
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import perspective
 from services.compositor.domain.layout import Bond, Bordered, Carpet, Layout, Mural, Pattern, Wallpaper
@@ -101,13 +102,19 @@ class QuantityAsk:
     reference: Reference | None = None
     focal_length_px: float = 0.0
     border: BorderPieces | None = None
+    radial_distortion: float = 0.0
+
+    @property
+    def lens(self) -> Lens:
+        return Lens.of(self.height, self.width, self.focal_length_px, self.radial_distortion)
 
 
 def corrected(ask: QuantityAsk) -> QuantityAsk:
     """With its planes as somebody set them right. Raises InvalidArgument and NotFound as `perspective.corrected`."""
     if not ask.corners and ask.reference is None:
         return ask
-    planes = perspective.corrected(ask.planes, ask.corners, ask.reference, (ask.height, ask.width), ask.focal_length_px)
+    size = ask.height, ask.width
+    planes = perspective.corrected(ask.planes, ask.corners, ask.reference, size, ask.focal_length_px, ask.lens)
 
     def at(part: MaskedSurface) -> MaskedSurface:
         return replace(part, homography=planes[part.surface_id].homography)
@@ -203,7 +210,8 @@ def _bordered(ask: QuantityAsk, least: float) -> QuantityAsk:
         return ask
     if not ask.outline:
         walls = walls_of(ask.others, ask.planes)
-        return replace(ask, layout=bordered(ask.layout, ask.part, walls, (ask.height, ask.width), least))
+        size = ask.height, ask.width
+        return replace(ask, layout=bordered(ask.layout, ask.part, walls, size, ask.lens, least))
     ring = ask.outline[:-1] if ask.outline[0] == ask.outline[-1] else ask.outline
     try:
         return replace(ask, layout=replace(ask.layout, pattern=replace(border, outline=ring)))
@@ -239,19 +247,20 @@ def _measured(ask: QuantityAsk, mask: Image, others: Sequence[Image]) -> tuple[P
     def plane(part: MaskedSurface) -> Matrix:
         return scaled(np.array(part.homography, float).reshape(3, 3), width / ask.width, height / ask.height)
 
+    lens = ask.lens.scaled(width / ask.width, height / ask.height)
     inside, hides, lines = small(mask), np.zeros((height, width), bool), []
     for part, image in zip(ask.others, others, strict=True):
         if part.kind in THINGS:
             hides |= small(image)
         elif part.kind == "wall" and part.homography and ask.part.kind == "floor":
-            line = baseline(small(image), plane(part))
+            line = baseline(small(image), plane(part), lens)
             lines += [line] if line is not None else []
     corners = floor_corners(inside, lines)
     if ask.part.kind == "wall":
-        line = baseline(inside, plane(ask.part))
+        line = baseline(inside, plane(ask.part), lens)
         corners += [(float(x), float(y)) for x, y in line] if line is not None else []
     try:
-        found = seen(inside, hides, plane(ask.part), corners)
+        found = seen(inside, hides, plane(ask.part), corners, lens)
     except NotMeasurable as error:
         raise FailedPrecondition(
             "SURFACE_NOT_MEASURABLE", f"{error}; give its outline", {"surface": ask.part.surface_id}

@@ -69,7 +69,7 @@ def corrected(spec: RenderSpec) -> RenderSpec:
     if not spec.corners and spec.reference is None:
         return spec
     planes = perspective.corrected(
-        spec.planes, spec.corners, spec.reference, (spec.height, spec.width), spec.focal_length_px
+        spec.planes, spec.corners, spec.reference, (spec.height, spec.width), spec.focal_length_px, spec.lens
     )
     layers = tuple(replace(layer, plane=planes[layer.surface_id]) for layer in spec.layers)
     things = tuple(replace(t, homography=planes[t.surface_id].homography) for t in spec.things)
@@ -358,7 +358,7 @@ def along_walls(spec: RenderSpec, found: Mapping[str, perspective.Plane]) -> tup
     """Its layers; borders that were given no outline run along the walls. found: planes as the analysis has them."""
     walls, size = walls_of(spec.surfaces, found), (spec.height, spec.width)
     return tuple(
-        replace(layer, laid=replace(layer.laid, layout=bordered(layer.laid.layout, layer, walls, size)))
+        replace(layer, laid=replace(layer.laid, layout=bordered(layer.laid.layout, layer, walls, size, spec.lens)))
         if layer.laid
         else layer
         for layer in spec.layers
@@ -401,6 +401,7 @@ def _plate_key(spec: RenderSpec, photo_key: str, photo: Image, layer: LayerSpec)
         layer.kind,
         layer.homography,
         spec.focal_length_px,
+        spec.radial_distortion,
         not layer.texture_digest,
         finish,
     )
@@ -424,7 +425,7 @@ def _finest_m(spec: RenderSpec, layer: LayerSpec, height: int, width: int) -> fl
     sx, sy = width / spec.width, height / spec.height
     x, y, w, h = layer.bbox_px
     box = (int(x * sx), int(y * sy), max(1, round(w * sx)), max(1, round(h * sy)))
-    return finest_m(scaled(np.array(layer.homography).reshape(3, 3), sx, sy), box)
+    return finest_m(scaled(np.array(layer.homography).reshape(3, 3), sx, sy), box, spec.lens.scaled(sx, sy))
 
 
 def _make_surface(
@@ -440,14 +441,14 @@ def _make_surface(
     alpha = resize(mask, height, width)
     if not alpha.any():
         return None
-    plane = None
+    plane, sx, sy = None, width / spec.width, height / spec.height
+    lens = spec.lens.scaled(sx, sy)
     if layer.homography:
-        plane = scaled(np.array(layer.homography).reshape(3, 3), width / spec.width, height / spec.height)
+        plane = scaled(np.array(layer.homography).reshape(3, 3), sx, sy)
         if layer.surface_id in spec.by_hand:
-            perspective.check_horizon(plane, alpha, layer.surface_id)
-    focal_length_px = spec.focal_length_px * width / spec.width
+            perspective.check_horizon(plane, alpha, layer.surface_id, lens)
     painted = not layer.texture_digest
-    return surface(photo, alpha, layer.kind, light, plane, painted, layer.finish, focal_length_px)
+    return surface(photo, alpha, layer.kind, light, plane, painted, layer.finish, spec.focal_length_px * sx, lens)
 
 
 def _work(

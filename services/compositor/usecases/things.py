@@ -21,7 +21,7 @@ from services.compositor.domain.staging.cutout import Sheet, sheet
 from services.compositor.domain.staging.grain import noise_of
 from services.compositor.domain.staging.order import Occluder, hidden, occluders
 from services.compositor.domain.staging.place import Backdrop
-from services.compositor.domain.staging.pose import Ground, Pose, camera_of, ground, pose, seen_at
+from services.compositor.domain.staging.pose import Camera, Ground, Pose, camera_of, ground, pose, seen_at
 from services.compositor.ports import MaskedSurface, Pictures, PlacedThing, RenderSpec, ThingSpec
 
 Given = TypeVarTuple("Given")
@@ -102,7 +102,7 @@ class Staging:
             raise FailedPrecondition(
                 "SURFACE_WITHOUT_PLANE", f"{thing.surface_id} has no plane to put {thing.product} on", told
             )
-        on = ground(_matrix(thing.homography), camera_of(spec.focal_length_px, spec.height, spec.width))
+        on = ground(_matrix(thing.homography), _camera(spec))
         if thing.at_m is not None:
             at = thing.at_m
         elif thing.at_px is not None:
@@ -182,7 +182,11 @@ def _floor(spec: RenderSpec) -> Ground | None:
     found = next((s for s in spec.surfaces if s.kind == "floor" and s.homography), None)
     if found is None:
         return None
-    return ground(_matrix(found.homography), camera_of(spec.focal_length_px, spec.height, spec.width))
+    return ground(_matrix(found.homography), _camera(spec))
+
+
+def _camera(spec: RenderSpec) -> Camera:
+    return camera_of(spec.focal_length_px, spec.height, spec.width, spec.radial_distortion)
 
 
 def _roomiest(mask: Image) -> tuple[float, float]:
@@ -225,9 +229,10 @@ def _flat(
     # Light comes from above: what hangs throws its shadow down the wall, however it is turned.
     turn = np.deg2rad(thing.rotation_deg)
     fall = (float(np.sin(turn)), float(np.cos(turn))) if thing.mount == "wall" else (0.0, 0.0)
-    touched = place.darken(out, shadow.flat(source.alpha, *at.size_m, thickness, fall, from_sheet), visible)
+    lens = spec.lens.scaled(*_scales(spec, out))
+    touched = place.darken(out, shadow.flat(source.alpha, *at.size_m, thickness, fall, from_sheet), visible, lens)
     seen = np.asarray(visible / np.float32(255), np.float32)
-    return touched | place.put(out, source, at.size_m, from_sheet, seen, on.white, on.tint, noise, cover)
+    return touched | place.put(out, source, at.size_m, from_sheet, seen, on.white, on.tint, noise, cover, lens)
 
 
 def _upright(
@@ -243,16 +248,16 @@ def _upright(
     out: Image,
     cover: Image | None,
 ) -> NDArray[np.bool_]:
-    touched = np.zeros(out.shape[:2], bool)
+    touched, lens = np.zeros(out.shape[:2], bool), spec.lens.scaled(*_scales(spec, out))
     if at.pixel_from_foot is not None:
         depth = max(thing.depth_m * thing.scale, 0.02)
         cast = shadow.standing(source.alpha, *at.size_m, depth, scaled(at.pixel_from_foot, *_scales(spec, out)))
-        touched |= place.darken(out, cast, on.alpha)
+        touched |= place.darken(out, cast, on.alpha, lens)
     height, width = on.alpha.shape
     sx, sy = width / spec.width, height / spec.height
-    small = scaled(at.pixel_from_sheet, sx, sy)
+    small, small_lens = scaled(at.pixel_from_sheet, sx, sy), spec.lens.scaled(sx, sy)
     corners = np.array([[0, 0], [at.size_m[0], 0], at.size_m, [0, at.size_m[1]]], float)
-    x, y, w, h = place.frame_of(small, corners, height, width)
+    x, y, w, h = place.frame_of(small, corners, height, width, small_lens)
     if w == 0 or h == 0:
         return touched
     visible, white = np.zeros((height, width), np.float32), np.zeros((height, width, 3), np.float32)
@@ -261,13 +266,13 @@ def _upright(
     visible[part] = 1
     if room.occluders and floor is not None:
         foot = _foot(at, floor)
-        seen = floor.camera.matrix @ foot
-        anchor = (float(seen[0] / seen[2]) * sx, float(seen[1] / seen[2]) * sy)
+        seen_x, seen_y = floor.camera.shows(foot)
         cells = np.diag([at.size_m[0] / source.alpha.shape[1], at.size_m[1] / source.alpha.shape[0], 1.0])
         box = (x, y, w, h)
-        covered = place.warped(source.alpha, small @ cells, box)
+        covered = place.warped(source.alpha, small @ cells, box, small_lens)
         room_floor = scaled(floor.pixel_from_plane, sx, sy)
-        visible[part] -= hidden(room.occluders, room_floor, anchor, float(foot[2]), box, covered)
+        anchor = (seen_x * sx, seen_y * sy)
+        visible[part] -= hidden(room.occluders, room_floor, anchor, float(foot[2]), box, covered, small_lens)
     ones = np.ones(3, np.float32)
     touched |= place.put(
         out,
@@ -279,6 +284,7 @@ def _upright(
         ones,
         noise,
         cover,
+        lens,
     )
     return touched
 

@@ -13,6 +13,7 @@ from roomviz.imaging.codec import Image
 from roomviz.imaging.color import to_linear
 from roomviz.imaging.colorimetry import lab
 from roomviz.imaging.homography import Matrix
+from roomviz.imaging.lens import STRAIGHT, Lens
 from services.gateway.domain.color_names import color_name
 
 PIXELS_MAX = 200_000  # of the picture that is measured: boxes, medians and extents need no more
@@ -36,7 +37,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Plane:
-    """pixel_from_plane: (3, 3) in pixels of the photo. normal: (3,) towards the camera; x right, y down, z forward.
+    """pixel_from_plane: (3, 3) in pixels of the straight picture, lens: from there to the photo. normal: (3,) towards the camera; x right, y down, z forward.
     low, high: bounds of true metres per stated metre. source: `camera height`, `room height`,
     `proportions`, `assumed distance` or `reference`."""
 
@@ -45,6 +46,7 @@ class Plane:
     low: float
     high: float
     source: str
+    lens: Lens = STRAIGHT
 
 
 @dataclass(frozen=True)
@@ -217,9 +219,10 @@ def _size(f: Found, here: NDArray[np.bool_], width: int, height: int) -> Size | 
         return None
     rows, columns = np.nonzero(here)
     scale = np.array([width / here.shape[1], height / here.shape[0]])
-    pixels = np.column_stack([(columns + 0.5) * scale[0], (rows + 0.5) * scale[1], np.ones(len(rows))])
+    pixels = f.plane.lens.straight(np.column_stack([columns + 0.5, rows + 0.5]) * scale)
     try:
-        on_plane = pixels @ np.linalg.inv(f.plane.pixel_from_plane).T
+        m = np.linalg.inv(f.plane.pixel_from_plane)
+        on_plane = pixels @ m[:, :2].T + m[:, 2]
     except np.linalg.LinAlgError:
         return None
     near = on_plane[:, 2] > 0

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from roomviz.imaging import codec
+from roomviz.imaging.lens import Lens
 from roomviz.internal.segmentation.v1 import segmentation_pb2
 from roomviz.runtime.metrics import DESCRIPTIONS, stage
 from roomviz.v1 import rooms_pb2
@@ -75,13 +76,14 @@ class DescriptionCases:
 
     async def _measured(self, room: Room, found: segmentation_pb2.GetAnalysisResponse) -> tuple[facts.RoomFacts, bytes]:
         """The facts, and the picture as a provider gets it: a JPEG."""
-        size = facts.small_size(room.height, room.width)
+        size, camera = facts.small_size(room.height, room.width), found.analysis.quality
+        lens = Lens.of(room.height, room.width, camera.focal_length_px, camera.radial_distortion)
         working = await asyncio.to_thread(codec.decode_rgb, await self.objects.get(room.working_key))
         # One after another: a mask has as many pixels as the photo.
         masks = [await asyncio.to_thread(_small_mask, await self.objects.get(key), size) for key in found.mask_keys]
         surfaces = await asyncio.to_thread(
             lambda: facts.measure(
-                [_found(s) for s in found.analysis.surfaces],
+                [_found(s, lens) for s in found.analysis.surfaces],
                 masks,
                 codec.resize(working, *size),
                 room.width,
@@ -104,7 +106,7 @@ def _small_mask(data: bytes, size: tuple[int, int]) -> codec.Image:
     return codec.resize(codec.decode_grey(data), *size)
 
 
-def _found(s: rooms_pb2.Surface) -> facts.Found:
+def _found(s: rooms_pb2.Surface, lens: Lens) -> facts.Found:
     plane = None
     if s.HasField("plane") and len(s.plane.homography) == 9 and len(s.plane.normal) == 3:
         h, n = list(s.plane.homography), list(s.plane.normal)
@@ -114,6 +116,7 @@ def _found(s: rooms_pb2.Surface) -> facts.Found:
             s.plane.scale_low,
             s.plane.scale_high,
             _SOURCES.get(s.plane.scale_source, ""),
+            lens,
         )
     word = rooms_pb2.SurfaceKind.Name(s.kind).removeprefix("SURFACE_KIND_").lower()
     kind = facts.Kind(word) if word in set(facts.Kind) else facts.Kind.OTHER

@@ -57,6 +57,7 @@ class QuantityCases:
             width_px=room.width,
             height_px=room.height,
             focal_length_px=found.analysis.quality.focal_length_px,
+            radial_distortion=found.analysis.quality.radial_distortion,
             tiles=_is_tile(product),
             border=border.material if border else None,
             border_tiles=border is not None and _is_tile(border),

@@ -182,6 +182,7 @@ class VisualizationCases:
             reference=staging.reference if staging.HasField("reference") else None,
             relight=staging.relight,
             focal_length_px=found.analysis.quality.focal_length_px,
+            radial_distortion=found.analysis.quality.radial_distortion,
         )
         for application in applications:
             if not math.isfinite(application.rotation_deg):

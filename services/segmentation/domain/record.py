@@ -7,7 +7,7 @@ from services.segmentation.domain.quality import Quality
 
 @dataclass(frozen=True)
 class PlaneRecord:
-    """normal 3 and homography 9 numbers, row by row, metres to pixels of the photo."""
+    """normal 3 and homography 9 numbers, row by row, metres to pixels of the straight picture."""
 
     normal: list[float]
     homography: list[float]
@@ -47,3 +47,5 @@ class AnalysisRecord:
     # Surfaces of former analyses that are not there now, id and key of the mask, the latest first: what comes back is called as
     # it was, and nothing else is.
     retired: list[tuple[str, str]] = field(default_factory=list)
+    # How the lens bends lines: see roomviz.imaging.lens.
+    radial_distortion: float = 0.0

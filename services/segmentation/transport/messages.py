@@ -42,6 +42,7 @@ def _quality_to_proto(r: AnalysisRecord) -> rooms_pb2.Quality:
         roll_deg=q.roll,
         pitch_deg=q.pitch,
         field_of_view_deg=q.field_of_view,
+        radial_distortion=r.radial_distortion,
     )
 
 

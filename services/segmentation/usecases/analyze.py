@@ -197,4 +197,5 @@ def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> Analy
         analysis.camera.measured,
         analysis.camera.focal,
         analysis.quality,
+        radial_distortion=analysis.camera.bend,
     )

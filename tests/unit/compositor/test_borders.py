@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from roomviz.errors import InvalidArgument
+from roomviz.imaging.lens import STRAIGHT
 from services.compositor.domain.layout import Bond, Bordered, Layout
 from services.compositor.domain.perspective import Plane
 from services.compositor.domain.quantity.border import scaled
@@ -30,7 +31,7 @@ def planes(**sources: str) -> dict[str, Plane]:
 
 
 def found(layout: Layout, on: MaskedSurface = ON, **sources: str) -> Layout:
-    return bordered(layout, on, walls_of(ROOM, planes(**sources)), (H, W))
+    return bordered(layout, on, walls_of(ROOM, planes(**sources)), (H, W), STRAIGHT)
 
 
 def test_it_runs_along_the_walls_and_the_field_goes_on_beyond():
@@ -70,7 +71,7 @@ def test_an_outline_has_room_for_the_border_where_the_surface_is_smaller_too():
     walls = tuple((tuple(h.ravel().tolist()), box) for h, box in parts)
     wide = Layout(Bordered((), 0.3, 0.4, FIELD))
 
-    as_stated, smaller = (bordered(wide, ON, walls, (H, W), least).pattern for least in (1.0, 0.6))
+    as_stated, smaller = (bordered(wide, ON, walls, (H, W), STRAIGHT, least).pattern for least in (1.0, 0.6))
 
     assert isinstance(as_stated, Bordered)
     assert isinstance(smaller, Bordered)

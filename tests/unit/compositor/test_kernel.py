@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from roomviz.imaging.color import linear_from_rgb24, to_srgb
 from roomviz.imaging.homography import rotated
+from roomviz.imaging.lens import STRAIGHT, Lens
 from services.compositor.domain import kernel
 from services.compositor.domain.plate import plate
 from services.compositor.domain.reference import Layer, compose
@@ -32,12 +33,17 @@ def mask(x: int, y: int, w: int, h: int) -> np.ndarray:
 
 
 def lay(
-    alpha: np.ndarray, texture: Pyramid | None, color: int, turn: float, parts: int, finish: str = "matte"
+    alpha: np.ndarray,
+    texture: Pyramid | None,
+    color: int,
+    turn: float,
+    parts: int,
+    finish: str = "matte",
+    lens: Lens = STRAIGHT,
 ) -> np.ndarray:
     out = ROOM.copy()
-    on = plate(
-        ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD), FLOOR if texture else None, texture is None, finish
-    )
+    light, plane = light_in(ROOM, NO_WHITE, CARD), FLOOR if texture else None
+    on = plate(ROOM, alpha, "floor", light, plane, texture is None, finish, lens=lens)
     texels = kernel.texels(texture.levels) if texture else kernel.paint(linear_from_rgb24(color))
     repeat = (texture.width_m, texture.height_m) if texture else (1.0, 1.0)
     for part in kernel.lay(out, on, texels, repeat, turn, parts):
@@ -54,18 +60,21 @@ def lay(
     st.floats(-200, 200),
     st.booleans(),
     st.sampled_from(["matte", "satin", "polished"]),
+    st.floats(-0.06, 0.06),
 )
 def test_the_kernel_comes_to_what_the_reference_says(
-    x: int, y: int, w: int, h: int, turn: float, textured: bool, finish: str
+    x: int, y: int, w: int, h: int, turn: float, textured: bool, finish: str, bend: float
 ):
     alpha = mask(x, y, w, h)
     # Turning the pattern does not turn what is mirrored: only the plane's normal matters there.
     plane = rotated(FLOOR, turn) if textured else None
     wanted = Layer("floor", alpha, plane, WOOD if textured else None, linear_from_rgb24(0x806040), finish=finish)
 
-    found = lay(alpha, WOOD if textured else None, 0x806040, turn, 1, finish)
+    lens = Lens.of(H, W, 480.0, bend)
 
-    difference = np.abs(found.astype(int) - compose(ROOM, [wanted], NO_WHITE, CARD))
+    found = lay(alpha, WOOD if textured else None, 0x806040, turn, 1, finish, lens)
+
+    difference = np.abs(found.astype(int) - compose(ROOM, [wanted], NO_WHITE, CARD, lens=lens))
     # Where the number of taps changes, a block of pixels may change some pixels earlier than each of them would.
     assert np.quantile(difference[alpha > 0], 0.99) <= 8
     assert difference[alpha > 0].mean() < 1.0

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roomviz.imaging.color import linear_from_rgb24, to_linear, to_srgb
+from roomviz.imaging.lens import Lens
 from services.compositor.domain import kernel, layout_kernel
 from services.compositor.domain import layout as d
 from services.compositor.domain.layout_plate import (
@@ -27,6 +28,7 @@ from services.compositor.domain.texture import pyramid
 
 RNG = np.random.default_rng(0)
 H, W = 330, 420
+LENS = Lens.of(H, W, 420.0, 0.04)
 ROOM = RNG.integers(90, 170, (H, W, 3), np.uint8)
 CARD = to_srgb(np.full((18, 24, 3), 0.3, np.float32))
 NO_WHITE = np.zeros((H, W), bool)
@@ -61,7 +63,7 @@ def mask() -> np.ndarray:
 
 
 def on(alpha: np.ndarray) -> Plate:
-    return plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD), FLOOR, False)
+    return plate(ROOM, alpha, "floor", light_in(ROOM, NO_WHITE, CARD), FLOOR, False, lens=LENS)
 
 
 def laid(pieces: Pieces, alpha: np.ndarray, rows: int = 1) -> LayoutPlate:
@@ -86,7 +88,7 @@ def test_the_kernel_lays_pieces_as_the_reference_does(name: str):
 
     found = rendered(pieces, alpha)
 
-    difference = np.abs(found.astype(int) - compose(ROOM, [wanted], NO_WHITE, CARD))
+    difference = np.abs(found.astype(int) - compose(ROOM, [wanted], NO_WHITE, CARD, lens=LENS))
     assert difference[alpha > 0].mean() < 1.0
     # At the edges of pieces the reference looks at more points than the kernel does.
     assert np.quantile(difference[alpha > 0], 0.99) <= 12
@@ -107,7 +109,7 @@ def test_rows_made_apart_are_those_made_together(name: str, rows: int):
 def test_beside_a_mural_the_photo_stays_to_the_bit():
     alpha, layout = mask(), LAYOUTS["mural"]
     at = np.linalg.inv(FLOOR)
-    y, x = np.mgrid[0:H, 0:W] + 0.5
+    x, y = np.moveaxis(LENS.straight(np.moveaxis(np.mgrid[0:H, 0:W][::-1] + 0.5, 0, -1)), -1, 0)
     p = np.einsum("ij,jhw->ihw", at, np.stack([x, y, np.ones_like(x)]))
     located = d.locate(layout, p[0] / p[2], p[1] / p[2])
     beside = (located.piece == d.NO_PIECE) & (located.distance < -0.15)
@@ -125,7 +127,7 @@ def test_a_border_alone_is_seen_all_along_also_where_it_is_narrower_than_a_block
     alone = d.Layout(d.Bordered(outline, width_m, 0.4, None, 0.004))
     alpha = np.zeros((H, W), np.uint8)
     alpha[52:, 10:-7] = 255
-    y, x = np.mgrid[0:H, 0:W] + 0.5
+    x, y = np.moveaxis(LENS.straight(np.moveaxis(np.mgrid[0:H, 0:W][::-1] + 0.5, 0, -1)), -1, 0)
     p = np.einsum("ij,jhw->ihw", np.linalg.inv(FLOOR), np.stack([x, y, np.ones_like(x)]))
     located = d.locate(alone, p[0] / p[2], p[1] / p[2])
 
@@ -230,10 +232,10 @@ def test_the_compiled_look_up_tells_what_numpy_tells(
     first = np.concatenate([[0], np.cumsum(np.resize(COUNTS, len(rows)))]).astype(np.int32)
 
     taps, shares = layout_kernel.look_up(
-        under.plane_from_pixel, layout, source, (bevel, 0.002), (rows, columns), prints, first
+        under.plane_from_pixel, under.lens, layout, source, (bevel, 0.002), (rows, columns), prints, first
     )
 
-    wanted, shares_wanted, _ = looked_up(under.plane_from_pixel, pieces, (rows, columns), prints, first)
+    wanted, shares_wanted, _ = looked_up(under.plane_from_pixel, under.lens, pieces, (rows, columns), prints, first)
     # On an edge single precision may tell either piece; a face repeats, so that 65535 lies beside 0.
     apart = np.abs(taps.astype(int) - wanted)
     apart = np.minimum(apart, 65536 - apart).max(1)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from roomviz.errors import InvalidArgument, NotFound
 from roomviz.imaging.homography import project
+from roomviz.imaging.lens import Lens
 from services.compositor.domain.perspective import (
     Corners,
     Plane,
@@ -210,6 +211,22 @@ def test_surfaces_that_are_not_there_are_named():
         corrected(ROOM, [], Reference("", (100, 100), (300, 100), 1.0), SIZE, FOCAL)
     with pytest.raises(InvalidArgument):
         corrected(ROOM, [Corners("floor-1", GOOD), Corners("floor-1", GOOD)], None, SIZE, FOCAL)
+
+
+def test_points_are_given_in_the_photo_and_planes_lie_in_the_straight_picture():
+    lens = Lens.of(*SIZE, FOCAL, 0.3)
+    h = seen(70, 5)
+    points = tuple((float(x), float(y)) for x, y in lens.bent(np.array(rectangle(h, 1.2, 0.7))))
+    assert np.abs(np.subtract(points, rectangle(h, 1.2, 0.7))).max() > 5
+
+    by_corners = corrected(ROOM, [Corners("floor-1", points, 1.2)], None, SIZE, FOCAL, lens)["floor-1"]
+    line = Reference("floor-1", points[0], points[1], 1.2)
+    by_length = corrected(ROOM, (), line, SIZE, FOCAL, lens)["floor-1"]
+
+    for found in (by_corners, by_length):
+        straight = [tuple(p) for p in lens.straight(np.array(points))]
+        assert metres(found, straight[0], straight[1]) == pytest.approx(1.2, rel=1e-6)
+        assert metres(found, straight[1], straight[2]) == pytest.approx(0.7, rel=1e-6)
 
 
 def test_a_plane_that_ends_within_its_surface_is_refused():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import shapely
 
+from roomviz.imaging.lens import Lens
 from services.compositor.domain.room_outline import room_outline
-from tests.unit.compositor.quantity.test_seen import DOWN, EYE_M, FLOOR, H, W, camera
+from tests.unit.compositor.quantity.test_seen import DOWN, EYE_M, FLOOR, FOCAL, H, W, camera
 
 CLEAR_M, CEILING_M = 0.1, 2.5
 Place = tuple[float, float]
@@ -54,6 +55,21 @@ LEFT, BACK, RIGHT = wall((-2, -0.5), (-2, -5)), wall((-2, -5), (2.5, -5)), wall(
 
 def test_it_runs_along_the_walls_of_a_box() -> None:
     assert same_where_seen(outline(LEFT, BACK, RIGHT), ROOM, -6)
+
+
+def test_through_a_lens_that_bends_lines_it_runs_along_them_too() -> None:
+    lens = Lens.of(H, W, FOCAL, 0.05)
+
+    def bent(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        x, y, w, h = box
+        (left, top), (right, bottom) = np.round(lens.bent(np.array([[x, y], [x + w, y + h]]))).astype(int)
+        return int(left), int(top), int(right - left), int(bottom - top)
+
+    walls = [(plane, bent(box)) for plane, box in (LEFT, BACK, RIGHT)]
+
+    found = room_outline(FLOOR, (0, 250, W, H - 250), walls, (H, W), CLEAR_M, lens)
+
+    assert same_where_seen(shapely.Polygon(found), ROOM, -6)
 
 
 def test_the_order_in_which_walls_are_told_changes_nothing() -> None:

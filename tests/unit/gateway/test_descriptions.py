@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomviz.imaging.colorimetry import lab
+from roomviz.imaging.lens import Lens
 from services.gateway.domain.color_names import color_name
 from services.gateway.domain.description import DESCRIPTION_MAX, description, sanitized, technical_summary
 from services.gateway.domain.facts import Finding, Found, Kind, Plane, QualityFacts, RoomFacts, measure
@@ -71,6 +72,17 @@ def test_facts_are_measured():
     assert wall.size.other_m == pytest.approx(1.8, abs=0.05)
     assert wall.size.cut
     assert not any(s.mixed for s in room().surfaces)
+
+
+def test_sizes_are_those_of_the_straight_picture():
+    found, masks, picture = painted()
+    lens = Lens.of(HEIGHT, WIDTH, 400.0, 0.2)  # which shows the corner 1.08 times as near to the middle as it is
+    found[1] = dataclasses.replace(found[1], plane=dataclasses.replace(WALL, lens=lens))
+
+    wall = measure(found, masks, picture, WIDTH, HEIGHT)[1]
+
+    assert wall.size is not None
+    assert wall.size.across_m == pytest.approx(4.0 * 1.06, abs=0.08)
 
 
 def test_the_words_say_what_was_painted():

@@ -17,6 +17,7 @@ import shapely
 from numpy.typing import NDArray
 
 from roomviz.imaging.homography import Matrix
+from roomviz.imaging.lens import STRAIGHT, Lens
 from services.compositor.domain.layout.polygon import Point
 from services.compositor.domain.quantity.surface import Patches, Surface
 
@@ -27,7 +28,7 @@ Corners = NDArray[Any]  # (N, 2) float64
 DEPTH_MAX = 25.0
 # Of the largest part; smaller ones, and smaller holes, are specks of the mask.
 SPECK_PART, SPECK_M2 = 0.01, 0.02
-STRAIGHT_PX, STRAIGHT_M = 0.75, 0.01
+STRAIGHT_PX, STRAIGHT_M, ARC_PX = 0.75, 0.01, 32.0
 AREA_MIN_M2, AREA_MAX_M2 = 0.05, 5_000.0
 
 
@@ -43,7 +44,9 @@ class Seen:
     open_border: float
 
 
-def seen(mask: Mask, hides: Mask, pixel_from_plane: Matrix, corners: Sequence[Point] = ()) -> Seen:
+def seen(
+    mask: Mask, hides: Mask, pixel_from_plane: Matrix, corners: Sequence[Point] = (), lens: Lens = STRAIGHT
+) -> Seen:
     """The surface's outline on its plane.
 
     Args:
@@ -51,13 +54,14 @@ def seen(mask: Mask, hides: Mask, pixel_from_plane: Matrix, corners: Sequence[Po
         hides: (H, W) where things stand before it.
         pixel_from_plane: (3, 3), third coordinate positive where the surface lies.
         corners: where corners of the surface may be, pixels; those that things hide are taken for corners.
+        lens: of the photo.
 
     Raises:
         NotMeasurable: nothing is left to measure.
     """
     height, width = mask.shape
     plane_from_pixel = np.asarray(np.linalg.inv(pixel_from_plane), np.float64)
-    nearness = _nearness(plane_from_pixel, height, width)
+    nearness = _nearness(plane_from_pixel, lens, height, width)
     visible = mask & (nearness > 0)
     if not visible.any():
         raise NotMeasurable("the photo shows nothing of this surface that could be measured")
@@ -70,29 +74,32 @@ def seen(mask: Mask, hides: Mask, pixel_from_plane: Matrix, corners: Sequence[Po
     # Contours run through the middles of pixels.
     shape = shape.buffer(0.5, join_style="mitre").intersection(frame).simplify(STRAIGHT_PX)
     border = shape.boundary.intersection(frame.boundary.buffer(1.0))
-    on_plane = shapely.make_valid(_on_plane(shape, plane_from_pixel).simplify(STRAIGHT_M))
-    length = shapely.length(_on_plane(shape.boundary, plane_from_pixel))
-    open_border = shapely.length(_on_plane(border, plane_from_pixel)) / length if length else 0.0
+    on_plane = shapely.make_valid(_on_plane(shape, plane_from_pixel, lens).simplify(STRAIGHT_M))
+    length = shapely.length(_on_plane(shape.boundary, plane_from_pixel, lens))
+    open_border = shapely.length(_on_plane(border, plane_from_pixel, lens)) / length if length else 0.0
     return Seen(_patches(on_plane), min(1.0, float(open_border)))
 
 
-def _nearness(plane_from_pixel: Matrix, height: int, width: int) -> NDArray[np.float64]:
+def _nearness(plane_from_pixel: Matrix, lens: Lens, height: int, width: int) -> NDArray[np.float64]:
     """(H, W) the inverse of each pixel's depth on the plane, but for a factor; not above 0 beyond the horizon."""
-    a, b, c = plane_from_pixel[2]
-    return np.asarray(a * (np.arange(width) + 0.5) + (b * (np.arange(height) + 0.5) + c)[:, None])
+    row = plane_from_pixel[2]
+    at = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
+    return np.asarray(lens.straight(at) @ row[:2] + row[2])
 
 
-def baseline(mask: Mask, pixel_from_plane: Matrix) -> Corners | None:
+def baseline(mask: Mask, pixel_from_plane: Matrix, lens: Lens = STRAIGHT) -> Corners | None:
     """(2, 2) the line in which a wall meets the floor, pixels: as far to both sides as the wall is seen.
 
     Args:
         mask: (H, W) where the wall is seen.
         pixel_from_plane: (3, 3) the wall's, whose y is 0 on the floor.
+        lens: of the photo.
     """
     y, x = np.nonzero(mask)
     if len(x) == 0:
         return None
-    q = np.column_stack([x + 0.5, y + 0.5, np.ones(len(x))]) @ np.linalg.inv(pixel_from_plane).T
+    at = lens.straight(np.column_stack([x, y]) + 0.5)
+    q = np.column_stack([at, np.ones(len(x))]) @ np.linalg.inv(pixel_from_plane).T
     along = q[q[:, 2] > 0]
     if len(along) == 0:
         return None
@@ -100,7 +107,7 @@ def baseline(mask: Mask, pixel_from_plane: Matrix) -> Corners | None:
     points = np.column_stack([ends, np.zeros(2), np.ones(2)]) @ pixel_from_plane.T
     if points[:, 2].min() <= 1e-6 * points[:, 2].max() or np.ptp(points[:, :2] / points[:, 2:], 0).max() < 1:
         return None
-    return np.asarray(points[:, :2] / points[:, 2:], np.float64)
+    return lens.bent(np.asarray(points[:, :2] / points[:, 2:], np.float64))
 
 
 def floor_corners(mask: Mask, lines: Sequence[Corners]) -> list[Point]:
@@ -173,12 +180,13 @@ def _polygons(covered: Mask) -> shapely.Geometry:
     return shapely.union_all([shapely.Polygon(outer, holes).buffer(0) for outer, holes in rings.values()])
 
 
-def _on_plane(shape: shapely.Geometry, plane_from_pixel: Matrix) -> shapely.Geometry:
+def _on_plane(shape: shapely.Geometry, plane_from_pixel: Matrix, lens: Lens) -> shapely.Geometry:
     def metres(points: Corners) -> Corners:
-        q = np.column_stack([points, np.ones(len(points))]) @ plane_from_pixel.T
+        q = np.column_stack([lens.straight(points), np.ones(len(points))]) @ plane_from_pixel.T
         return np.asarray(q[:, :2] / q[:, 2:])
 
-    return shapely.transform(shape, metres)
+    # A long straight edge in the photo is an arc in the straight picture.
+    return shapely.transform(shapely.segmentize(shape, ARC_PX) if lens.k else shape, metres)
 
 
 def _patches(shape: shapely.Geometry) -> Patches:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roomviz.imaging.homography import Matrix
+from roomviz.imaging.lens import STRAIGHT, Lens
 from services.compositor.domain.shading import Box
 from services.compositor.domain.staging.pose import Point, depths
 
@@ -125,16 +126,18 @@ def hidden(
     depth_m: float,
     box: Box,
     covered: NDArray[np.float32],
+    lens: Lens = STRAIGHT,
 ) -> NDArray[np.float32]:
     """How much of each pixel of a box the room's furniture hides of a thing, (h, w) float32, 0 to 1.
 
     Args:
         room: its furniture.
-        pixel_from_floor: from metres on the floor to pixels of this picture; third coordinate in metres.
+        pixel_from_floor: from metres on the floor to straight pixels of this picture; third coordinate in metres.
         anchor: where on the floor the thing stands, or hangs over, in pixels.
         depth_m: how far from the camera that is.
         box: x, y, width, height.
         covered: (h, w) float32, what the thing covers of it.
+        lens: of this picture.
     """
     rows, columns = slice(box[1], box[1] + box[3]), slice(box[0], box[0] + box[2])
     centres = np.arange(columns.start, columns.stop, dtype=np.float64) + 0.5
@@ -145,9 +148,9 @@ def hidden(
         on_it = inside and thing.alpha[y, x] > 127
         if on_it and thing.flat:
             continue
-        line = thing.low if inside and _in_corner(thing, pixel_from_floor, x, y, depth_m) else thing.hull
+        line = thing.low if inside and _in_corner(thing, pixel_from_floor, lens, x, y, depth_m) else thing.hull
         foot = line[columns]
-        far = np.where(foot >= 0, depths(pixel_from_floor, centres, np.maximum(foot, 0.0)), np.inf)
+        far = np.where(foot >= 0, depths(pixel_from_floor, centres, np.maximum(foot, 0.0), lens), np.inf)
         # One stands before the other as a whole: where they meet, most columns tell.
         alpha = thing.alpha[rows, columns]
         meet = (covered * (alpha > 127)).sum(0)
@@ -160,9 +163,9 @@ def hidden(
     return out
 
 
-def _in_corner(thing: Occluder, pixel_from_floor: Matrix, x: int, y: int, depth_m: float) -> bool:
+def _in_corner(thing: Occluder, pixel_from_floor: Matrix, lens: Lens, x: int, y: int, depth_m: float) -> bool:
     """Whether a pixel lies on floor that is seen behind the foremost and before the hindmost feet of furniture."""
     if not thing.low[x] <= y < thing.hull[x]:
         return False
-    foremost = depths(pixel_from_floor, np.array([x + 0.5]), thing.hull[x : x + 1])[0]
+    foremost = depths(pixel_from_floor, np.array([x + 0.5]), thing.hull[x : x + 1], lens)[0]
     return bool(depth_m < foremost + CORNER_M)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, to_linear, to_srgb
 from roomviz.imaging.homography import Matrix, project
+from roomviz.imaging.lens import STRAIGHT, Lens
 from services.compositor.domain.plate import box_of
 from services.compositor.domain.shading import Box, Light, RoomLight, response, scene_light, shading
 from services.compositor.domain.staging.cutout import Sheet, seen
@@ -26,6 +27,7 @@ STRIP_ROWS = 256  # of what is worked on at a time, so that memory stays bounded
 BODY_CONTRAST = 0.6  # log light: how much the light may differ from the middle over a body
 BODY_SMOOTH = 0.3  # of the long side of what it covers
 LEAST = 1 / 512  # less of a shadow changes nothing
+SIDE_POINTS = 8  # of a side that a lens may bend
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,16 @@ def body_light(light: Light, height: int, width: int) -> LinearImage:
     return np.asarray(cv2.resize(np.exp(log), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def frame_of(pixel_from_plane: Matrix, corners: NDArray[np.float64], height: int, width: int) -> Box:
+def frame_of(
+    pixel_from_plane: Matrix, corners: NDArray[np.float64], height: int, width: int, lens: Lens = STRAIGHT
+) -> Box:
     """The part of a picture, x, y, width, height, that a convex shape on a plane covers; all of it where the shape
     reaches behind the camera."""
     if (np.column_stack([corners, np.ones(len(corners))]) @ pixel_from_plane[2]).min() <= 0:
         return 0, 0, width, height
-    pixels = project(pixel_from_plane, corners)
+    along = np.linspace(0, 1, SIDE_POINTS)[:, None, None]
+    sides = corners * (1 - along) + np.roll(corners, -1, 0) * along
+    pixels = lens.bent(project(pixel_from_plane, sides.reshape(-1, 2)))
     low, high = np.floor(pixels.min(0)) - 1, np.ceil(pixels.max(0)) + 1
     x0, y0 = int(np.clip(low[0], 0, width)), int(np.clip(low[1], 0, height))
     x1, y1 = int(np.clip(high[0], 0, width)), int(np.clip(high[1], 0, height))
@@ -94,28 +100,35 @@ def window(field: NDArray[np.generic], size: tuple[int, int], box: Box) -> Float
     )
 
 
-def warped(field: Float, pixel_from_cell: Matrix, box: Box) -> Float:
+def warped(field: Float, pixel_from_cell: Matrix, box: Box, lens: Lens = STRAIGHT) -> Float:
     """A grid (h, w), its cells as wide as a unit of its plane, as it is seen in a box; 0 beyond it."""
     x, y, w, h = box
-    centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
-    shift = np.array([[1, 0, -x - 0.5], [0, 1, -y - 0.5], [0, 0, 1.0]])
-    return np.asarray(cv2.warpPerspective(field, shift @ pixel_from_cell @ centre, (w, h)), np.float32)
+    if not lens.k:
+        centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
+        shift = np.array([[1, 0, -x - 0.5], [0, 1, -y - 0.5], [0, 0, 1.0]])
+        return np.asarray(cv2.warpPerspective(field, shift @ pixel_from_cell @ centre, (w, h)), np.float32)
+    pixels = np.stack(np.meshgrid(np.arange(x, x + w) + 0.5, np.arange(y, y + h) + 0.5), -1)
+    cells = lens.straight(pixels) @ (m := np.linalg.inv(pixel_from_cell))[:, :2].T + m[:, 2]
+    # Beyond the plane's horizon: nowhere on the grid.
+    ahead = cells[..., 2:] > 0
+    at = np.where(ahead, cells[..., :2] / np.where(ahead, cells[..., 2:], 1) - 0.5, -2.0)
+    return np.asarray(cv2.remap(field, at.astype(np.float32), None, cv2.INTER_LINEAR), np.float32)  # type: ignore[call-overload]
 
 
-def darken(out: Image, shadow: Shadow, alpha: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def darken(out: Image, shadow: Shadow, alpha: NDArray[np.uint8], lens: Lens = STRAIGHT) -> NDArray[np.bool_]:
     """Draw a shadow into a picture (H, W, 3) uint8 sRGB where its surface is. Returns the pixels (H, W) it changed.
 
-    shadow: in pixels of the picture. alpha: of the surface, (h, w) uint8 in the working copy.
+    shadow: in straight pixels of the picture. alpha: of the surface, (h, w) uint8 in the working copy. lens: of the picture.
     """
     size = (out.shape[0], out.shape[1])
     touched = np.zeros(size, bool)
     rows, columns = shadow.darkness.shape
     corners = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], float)
-    x, y, w, h = frame_of(shadow.pixel_from_grid, corners, *size)
+    x, y, w, h = frame_of(shadow.pixel_from_grid, corners, *size, lens)
     for top in range(y, y + h, STRIP_ROWS):
         box = (x, top, w, min(STRIP_ROWS, y + h - top))
         part = (slice(top, top + box[3]), slice(x, x + w))
-        dark = warped(shadow.darkness, shadow.pixel_from_grid, box) * window(alpha, size, box) / np.float32(255)
+        dark = warped(shadow.darkness, shadow.pixel_from_grid, box, lens) * window(alpha, size, box) / np.float32(255)
         there = dark > LEAST
         light = np.asarray(scene_light(to_linear(out[part])) * (1 - dark)[..., None], np.float32)
         np.copyto(out[part], to_srgb(response(light)), where=there[..., None])
@@ -133,6 +146,7 @@ def put(
     tint: Float,
     noise: float,
     cover: NDArray[np.uint8] | None = None,
+    lens: Lens = STRAIGHT,
 ) -> NDArray[np.bool_]:
     """Put a cut-out into a picture. Returns the pixels (H, W) that it changed.
 
@@ -140,21 +154,22 @@ def put(
         out: (H, W, 3) uint8 sRGB; written to.
         source: the cut-out.
         size_m: its width and height.
-        pixel_from_sheet: from its metres to pixels of the picture; the third coordinate positive on all of it.
+        pixel_from_sheet: from its metres to straight pixels of the picture; the third coordinate positive on all of it.
         visible: (h, w) float32 in the working copy, 0 where something hides it, 1 where nothing does.
         white: (h, w) or (h, w, 3) float32 in the working copy, how white would look.
         tint: (3,), the light's colour where white has none.
         noise: of the photo, levels of 255.
         cover: (H, W) uint8, how much of each pixel is new; written to.
+        lens: of the picture.
     """
     size = (out.shape[0], out.shape[1])
     touched = np.zeros(size, bool)
     corners = np.array([[0, 0], [size_m[0], 0], size_m, [0, size_m[1]]], float)
-    x, y, w, h = frame_of(pixel_from_sheet, corners, *size)
+    x, y, w, h = frame_of(pixel_from_sheet, corners, *size, lens)
     for top in range(y, y + h, STRIP_ROWS):
         box = (x, top, w, min(STRIP_ROWS, y + h - top))
         part = (slice(top, top + box[3]), slice(x, x + w))
-        color = seen(source, size_m, footprint(pixel_from_sheet, box))
+        color = seen(source, size_m, footprint(pixel_from_sheet, box, lens=lens))
         share = color[..., 3] * window(visible, size, box)
         lit = window(white, size, box)
         albedo = color[..., :3] / np.maximum(color[..., 3:], 1e-4)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from roomviz.errors import FailedPrecondition, InvalidArgument
 from roomviz.imaging.homography import Matrix, project, rotated
+from roomviz.imaging.lens import STRAIGHT, Lens
 
 Mount = Literal["lying", "wall", "standing", "ceiling"]
 Point = tuple[float, float]
@@ -29,10 +30,18 @@ class Camera:
     focal: float
     cx: float
     cy: float
+    lens: Lens = STRAIGHT
 
     @property
     def matrix(self) -> Matrix:
+        """(3, 3) to pixels of the straight picture."""
         return np.array([[self.focal, 0, self.cx], [0, self.focal, self.cy], [0, 0, 1.0]])
+
+    def shows(self, point: Vector) -> Point:
+        """The pixel of the photo where a point (3,) of its frame is seen."""
+        seen = self.matrix @ point
+        x, y = self.lens.bent(seen[:2] / seen[2])
+        return float(x), float(y)
 
 
 @dataclass(frozen=True)
@@ -55,20 +64,21 @@ class Ground:
         return np.asarray(self.frame @ np.array([*point, 1.0]))
 
     def seen_at(self, pixel: Point) -> Point | None:
-        """Metres on the plane of what is seen at a pixel; None where the plane is not."""
-        found = np.linalg.inv(self.pixel_from_plane) @ np.array([*pixel, 1.0])
+        """Metres on the plane of what is seen at a pixel of the photo; None where the plane is not."""
+        straight = self.camera.lens.straight(np.array(pixel))
+        found = np.linalg.inv(self.pixel_from_plane) @ np.array([*straight, 1.0])
         if not found[2] >= 1 / FAR_M:
             return None
         return float(found[0] / found[2]), float(found[1] / found[2])
 
 
-def depths(pixel_from_plane: Matrix, x: Vector, y: Vector) -> Vector:
-    """Metres along the optical axis of a plane at pixels (N,), (N,); infinite at and above its horizon.
+def depths(pixel_from_plane: Matrix, x: Vector, y: Vector, lens: Lens = STRAIGHT) -> Vector:
+    """Metres along the optical axis of a plane at pixels (N,), (N,) of the photo; infinite at and above its horizon.
 
     pixel_from_plane: its third coordinate in metres, as Ground's.
     """
     row = np.linalg.inv(pixel_from_plane)[2]
-    inverse = row[0] * x + row[1] * y + row[2]
+    inverse = lens.straight(np.stack([x, y], -1)) @ row[:2] + row[2]
     return np.where(inverse > 1 / FAR_M, 1 / np.maximum(inverse, 1 / FAR_M), np.inf)
 
 
@@ -86,7 +96,7 @@ def ground(pixel_from_plane: Matrix, camera: Camera) -> Ground:
 class Pose:
     """A sheet in the photo.
 
-    pixel_from_sheet (3, 3): metres on the sheet to pixels of the photo; pixel_from_foot: for what stands, from metres
+    pixel_from_sheet (3, 3): metres on the sheet to pixels of the straight picture; pixel_from_foot: for what stands, from metres
     on the floor, x to the right of the middle of its foot line and y away from the camera, to pixels. at_m: on the
     surface's plane; at_px: the same in the photo. size_m: width and height. corners (4, 2) px. foot: in the camera's
     frame, metres.
@@ -146,14 +156,11 @@ def pose(
     )
     if not (depth.min() > NEAR_M and depth.max() < FAR_M):
         raise out_of_view
-    corners = project(from_sheet, sheet)
+    corners = on.camera.lens.bent(project(from_sheet, sheet))
     low, high = corners.min(0), corners.max(0)
     if low[0] >= photo[1] or low[1] >= photo[0] or high[0] <= 0 or high[1] <= 0:
         raise out_of_view
-    at_px = on.camera.matrix @ foot
-    return Pose(
-        from_sheet, from_foot, at_m, (float(at_px[0] / at_px[2]), float(at_px[1] / at_px[2])), size_m, corners, foot
-    )
+    return Pose(from_sheet, from_foot, at_m, on.camera.shows(foot), size_m, corners, foot)
 
 
 def seen_at(on: Ground, pixel: Point, told: dict[str, str]) -> Point:
@@ -166,8 +173,8 @@ def seen_at(on: Ground, pixel: Point, told: dict[str, str]) -> Point:
     return found
 
 
-def camera_of(focal: float, height: int, width: int) -> Camera:
+def camera_of(focal: float, height: int, width: int, radial_distortion: float = 0.0) -> Camera:
     """Raises FailedPrecondition CAMERA_UNKNOWN where the analysis did not tell the focal length."""
     if not focal > 0:
         raise FailedPrecondition("CAMERA_UNKNOWN", "the room's camera is not known; analyze the room again")
-    return Camera(focal, width / 2, height / 2)
+    return Camera(focal, width / 2, height / 2, Lens.of(height, width, focal, radial_distortion))

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from roomviz.imaging.homography import project
+from roomviz.imaging.lens import Lens
 from services.compositor.domain.quantity import NotMeasurable, Seen, area, baseline, floor_corners, seen
 
 H, W, FOCAL, EYE_M = 600, 900, 600.0, 1.5
@@ -53,6 +55,25 @@ def test_a_floor_all_in_the_picture_has_its_true_size():
     assert len(found.patches.parts) == 1
     assert 4 <= len(found.patches.parts[0].outline) <= 8  # straight sides stay straight
     assert found.open_border == 0.0
+
+
+@pytest.mark.parametrize("bend", [-0.06, 0.1])
+def test_through_a_lens_that_bends_lines_a_floor_has_its_true_size_too(bend: float):
+    lens, wide = Lens.of(H, W, FOCAL, bend), rectangle(-2.0, -6.0, 2.0, -3.0)
+    pixels = np.stack(np.meshgrid(np.arange(W) + 0.5, np.arange(H) + 0.5), -1)
+    q = np.dstack([lens.straight(pixels), np.ones((H, W))]) @ np.linalg.inv(FLOOR).T
+    at = q[..., :2] / q[..., 2:]
+    bent = (q[..., 2] > 0) & (at > wide.min(0)).all(2) & (at < wide.max(0)).all(2)
+
+    assert square_metres(seen(bent, NOTHING, FLOOR, (), lens)) == pytest.approx(12.0, rel=0.01)
+    assert square_metres(seen(bent, NOTHING, FLOOR)) != pytest.approx(12.0, rel=0.012)
+    # The line in which it ends towards the camera, for which its own plane, begun there, stands in for a wall's.
+    front = FLOOR @ np.array([[1, 0, 0], [0, 1, -3.0], [0, 0, 1.0]])
+    line = baseline(bent, front, lens)
+    assert line is not None
+    np.testing.assert_allclose(
+        line, lens.bent(project(front, np.array([[-2.0, 0], [2.0, 0]]))), atol=5
+    )  # half a percent of it to each side
 
 
 def test_a_floor_goes_on_under_a_table_but_not_under_a_pillar():

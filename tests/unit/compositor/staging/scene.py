@@ -11,15 +11,16 @@ HEIGHT, WIDTH, FOCAL = 600, 800, 700.0
 
 @dataclass(frozen=True)
 class Scene:
-    """height_m above the floor, looking down by pitch_deg, rolled by roll_deg."""
+    """height_m above the floor, looking down by pitch_deg, rolled by roll_deg; bend: the lens's radial distortion."""
 
     height_m: float = 1.5
     pitch_deg: float = 10.0
     roll_deg: float = 0.0
+    bend: float = 0.0
 
     @property
     def camera(self) -> Camera:
-        return camera_of(FOCAL, HEIGHT, WIDTH)
+        return camera_of(FOCAL, HEIGHT, WIDTH, self.bend)
 
     @property
     def turn(self) -> np.ndarray:
@@ -32,7 +33,8 @@ class Scene:
     def seen(self, *points: tuple[float, float, float]) -> np.ndarray:
         """(N, 3) pixels and depth of points of the room; the camera stands over its origin."""
         at = (np.asarray(points, float) - [0, self.height_m, 0]) @ self.turn.T
-        return np.column_stack([at[:, :2] / at[:, 2:] * FOCAL + [WIDTH / 2, HEIGHT / 2], at[:, 2]])
+        straight = at[:, :2] / at[:, 2:] * FOCAL + [WIDTH / 2, HEIGHT / 2]
+        return np.column_stack([self.camera.lens.bent(straight), at[:, 2]])
 
     def floor(self, factor: float = 1.0) -> np.ndarray:
         """Homography of the floor, x to the right and y towards the camera; times any factor it is the same."""

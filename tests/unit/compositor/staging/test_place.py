@@ -4,6 +4,7 @@ import pytest
 
 from roomviz.imaging.color import luminance, to_linear, to_srgb
 from roomviz.imaging.homography import project, scaled
+from roomviz.imaging.lens import STRAIGHT
 from services.compositor.domain.shading import CardLight, RoomLight, response
 from services.compositor.domain.staging import place, shadow
 from services.compositor.domain.staging.cutout import sheet
@@ -51,6 +52,32 @@ def test_a_rug_of_two_by_three_metres_is_drawn_where_its_homography_says_to_half
         middle = (share[row] * (np.arange(WIDTH) + 0.5)).sum() / covered
         assert abs(covered - (right - left)) < 0.5, row
         assert abs(middle - (left + right) / 2) < 0.5, row
+
+
+@pytest.mark.parametrize("bend", [-0.05, 0.08])
+def test_a_lens_that_bends_lines_bends_a_rug_and_its_shadow(bend: float):
+    on = Scene(bend=bend).ground()
+    made = pose(on, "lying", (0.2, -3.6), (3.6, 1.6), 0.0, (HEIGHT, WIDTH), {})
+    out, lens = np.zeros((HEIGHT, WIDTH, 3), np.uint8), on.camera.lens
+    straight, shaded = out.copy(), np.full_like(out, 200)
+
+    for picture, by in ((out, lens), (straight, STRAIGHT)):
+        image = sheet(opaque(400, 900), False)
+        place.put(picture, image, made.size_m, made.pixel_from_sheet, OPEN, OPEN, NEUTRAL, 0.0, lens=by)
+    cast = shadow.flat(np.ones((400, 900), np.float32), *made.size_m, 0.01, (0.0, 0.0), made.pixel_from_sheet)
+    dark = place.darken(shaded, cast, FLOOR, lens)
+
+    truth = np.zeros((HEIGHT, WIDTH), bool)
+    for y, x in np.argwhere(truth == 0)[::7]:
+        at = on.seen_at((x + 0.5, y + 0.5))
+        truth[y, x] = at is not None and abs(at[0] - 0.2) < 1.8 and abs(at[1] + 3.6) < 0.8
+    looked = np.zeros_like(truth)
+    looked.ravel()[::7] = True
+    assert (truth != (out[..., 0] > 127))[looked].sum() < 0.01 * truth.sum()
+    assert (truth != (straight[..., 0] > 127))[looked].sum() > 0.03 * truth.sum()
+    assert dark[truth].mean() > 0.98
+    # A rim of six times its thickness lies around it, and nothing farther away.
+    assert dark.sum() < 1.2 * 7 * truth.sum()
 
 
 def test_a_standing_thing_is_drawn_as_tall_and_as_wide_as_it_is():

@@ -9,7 +9,13 @@ from services.compositor.domain.staging.pose import camera_of, depths, ground, p
 from tests.unit.compositor.staging.scene import FOCAL, HEIGHT, WIDTH, Scene
 
 PHOTO = (HEIGHT, WIDTH)
-SCENES = st.builds(Scene, height_m=st.floats(0.8, 2.2), pitch_deg=st.floats(-5, 25), roll_deg=st.floats(-6, 6))
+SCENES = st.builds(
+    Scene,
+    height_m=st.floats(0.8, 2.2),
+    pitch_deg=st.floats(-5, 25),
+    roll_deg=st.floats(-6, 6),
+    bend=st.sampled_from([-0.03, 0.0, 0.06]),
+)
 
 
 @settings(deadline=None, max_examples=50)
@@ -34,14 +40,15 @@ def test_what_stands_is_as_tall_as_the_camera_sees_it(scene: Scene, x: float, ah
 
     foot, top = scene.seen((x, 0, ahead), (x, height, ahead))[:, :2]
 
-    np.testing.assert_allclose(project_middle(made, 1.0), foot, atol=1e-6)
-    np.testing.assert_allclose(project_middle(made, 0.0), top, atol=1e-6)
+    np.testing.assert_allclose(project_middle(scene, made, 1.0), foot, atol=1e-6)
+    np.testing.assert_allclose(project_middle(scene, made, 0.0), top, atol=1e-6)
+    np.testing.assert_allclose(made.at_px, foot, atol=1e-6)
 
 
-def project_middle(made, part: float) -> np.ndarray:
+def project_middle(scene: Scene, made, part: float) -> np.ndarray:
     """The pixel of the middle of a sheet, so far down it."""
     width, height = made.size_m
-    return project(made.pixel_from_sheet, np.array([[width / 2, part * height]]))[0]
+    return scene.camera.lens.bent(project(made.pixel_from_sheet, np.array([[width / 2, part * height]])))[0]
 
 
 def test_twice_as_far_away_is_half_as_large():
@@ -60,8 +67,9 @@ def test_upright_lines_run_to_the_vanishing_point_of_the_room(scene: Scene, x: f
     made = pose(scene.ground(), "standing", (x, -4), (1.0, 1.5), 0.0, PHOTO, {})
     up = scene.camera.matrix @ scene.turn @ [0, 1, 0]
 
+    corners = scene.camera.lens.straight(made.corners)
     for top, foot in ((0, 3), (1, 2)):
-        edge = np.cross([*made.corners[top], 1], [*made.corners[foot], 1])
+        edge = np.cross([*corners[top], 1], [*corners[foot], 1])
         assert abs(edge @ up) / np.linalg.norm(edge[:2]) / np.linalg.norm(up) < 1e-6
 
 
@@ -76,14 +84,14 @@ def test_a_picture_on_a_wall_has_its_real_size_and_its_middle_where_it_was_put()
 
 
 def test_a_lamp_hangs_down_from_where_it_is_fixed():
-    scene = Scene()
+    scene = Scene(bend=0.04)
     ceiling = ground(scene.ceiling(2.5), scene.camera)
 
     made = pose(ceiling, "ceiling", (0.2, 4.0), (0.4, 1.0), 0.0, PHOTO, {})
 
     fixing, end = scene.seen((0.2, 2.5, 4), (0.2, 1.5, 4))[:, :2]
-    np.testing.assert_allclose(project_middle(made, 0.0), fixing, atol=1e-6)
-    np.testing.assert_allclose(project_middle(made, 1.0), end, atol=1e-6)
+    np.testing.assert_allclose(project_middle(scene, made, 0.0), fixing, atol=1e-6)
+    np.testing.assert_allclose(project_middle(scene, made, 1.0), end, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=30)
@@ -94,7 +102,7 @@ def test_a_pixel_of_the_floor_is_the_place_that_is_seen_there(scene: Scene, x: f
     found = seen_at(scene.ground(), (pixel[0], pixel[1]), {})
 
     np.testing.assert_allclose(found, (x, -ahead), atol=1e-6)
-    depth = depths(scene.ground().pixel_from_plane, pixel[:1], pixel[1:2])
+    depth = depths(scene.ground().pixel_from_plane, pixel[:1], pixel[1:2], scene.camera.lens)
     np.testing.assert_allclose(depth, pixel[2], atol=1e-9)
 
 
