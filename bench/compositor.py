@@ -118,7 +118,7 @@ def truth(index: int, side: int) -> Truth | None:
     white = np.isin(s.label, (WALL, CEILING))
     card = training_arrays(s)["grey"]
     focal, cx, cy, k1 = map(float, s.camera[12:16])
-    lens = Lens(cx, cy, k1 / focal**2)
+    lens = Lens(cx, cy, k1 / focal**2, 4 * (cx * cx + cy * cy))
     return Truth(s.image, after, mask, luminance(s.shading), white, kind, item, plane, card, focal, lens)
 
 

@@ -23,6 +23,7 @@ from models.rooms import MEASURED_VERSION
 from models.rooms.cache import DEFAULT_ROOT
 from models.rooms.sample import Sample, render_sample
 from roomviz.imaging.homography import project
+from roomviz.imaging.lens import Lens
 from services.compositor.domain import perspective
 from services.segmentation.domain import labels, surfaces
 from services.segmentation.domain.labels import CEILING, FLOOR, KINDS, WALL
@@ -222,20 +223,20 @@ class Rooms:
                 clicked = np.round(np.vstack([ends[0], end])).tolist()
                 line = perspective.Reference("floor-1", *clicked, float(np.hypot(0.7, 0.7)))
                 stated = {"floor-1": perspective.Plane(tuple(ours.ravel().tolist()))}
-                (fixed,) = perspective.corrected(stated, (), line, (h, w), found.camera.focal).values()
+                (fixed,) = perspective.corrected(stated, (), line, (h, w), found.camera.focal, lens).values()
                 pixel_from_plane = np.array(fixed.homography).reshape(3, 3)
                 step = project(
                     pixel_from_plane,
-                    project(np.linalg.inv(pixel_from_plane), ends)
+                    project(np.linalg.inv(pixel_from_plane), lens.straight(ends))
                     + np.array([[-0.15, 0], [0.15, 0], [0, -0.15], [0, 0.15]]),
                 )
-                truth = floor_points(s, step[:, 0], step[:, 1])
+                truth = floor_points(s, *lens.bent(step).T)
                 size = np.mean([np.linalg.norm(truth[1] - truth[0]), np.linalg.norm(truth[3] - truth[2])]) / 0.3
                 self.with_reference.append(abs(float(size) - 1))
             # Corners of a square of true size, laid along our axes, against where they truly are.
             square = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) / ratio
             drawn = lens.bent(project(ours, mine + square))
-            axis = truth_axis(s, ours, mine)
+            axis = truth_axis(s, ours, lens, mine)
             real = [floor_pixel(s, a + axis @ (q * ratio)) for q in square]
             if all(r is not None for r in real):
                 self.corner.append(float(np.mean(np.linalg.norm(drawn - np.array(real), axis=1)) / np.hypot(h, w)))
@@ -263,12 +264,12 @@ def floor_pixel(s: Sample, metres: np.ndarray) -> np.ndarray | None:
     return np.array([a * c[12] + c[13], b * c[12] + c[14]])
 
 
-def truth_axis(s: Sample, ours: np.ndarray, at: np.ndarray) -> np.ndarray:
+def truth_axis(s: Sample, ours: np.ndarray, lens: Lens, at: np.ndarray) -> np.ndarray:
     """(2, 2) rotation from our plane's axes to the true floor's, near `at`."""
-    pixels = project(ours, at + np.array([[0.0, 0.0], [0.2, 0.0]]))
+    pixels = lens.bent(project(ours, at + np.array([[0.0, 0.0], [0.2, 0.0]])))
     p = floor_points(s, pixels[:, 0], pixels[:, 1])
     e = (p[1] - p[0]) / np.linalg.norm(p[1] - p[0])
-    pixels = project(ours, at + np.array([[0.0, 0.0], [0.0, 0.2]]))
+    pixels = lens.bent(project(ours, at + np.array([[0.0, 0.0], [0.0, 0.2]])))
     q = floor_points(s, pixels[:, 0], pixels[:, 1])
     side = np.array([-e[1], e[0]])
     side *= np.sign(side @ (q[1] - q[0])) or 1

@@ -146,10 +146,7 @@ def spread(count: int) -> tuple[Points, Points]:
 
 def _metres(plane: Matrix, lens: Lens, x: Points, y: Points) -> tuple[Points, Points]:
     """On the plane, of pixels of the box."""
-    if lens.k:
-        at = lens.straight(np.stack(np.broadcast_arrays(x, y), -1))
-        x, y = at[..., 0], at[..., 1]
-    m = plane
+    m, (x, y) = plane, lens.straight_at(x, y)
     c = np.maximum(m[2, 0] * x + m[2, 1] * y + m[2, 2], 1e-9)
     return (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / c, (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / c
 

@@ -78,11 +78,8 @@ def footprint(
     m = np.linalg.inv(pixel_from_plane)
     px = (np.arange(0, w, every, dtype=np.float64) + bx + every / 2)[None]
     py = (np.arange(h, dtype=np.float64) + by + 0.5)[:, None]
-    bent = None
-    if lens.k:
-        at = np.stack(np.broadcast_arrays(px, py), -1)
-        bent, at = lens.slope(at), lens.straight(at)
-        px, py = at[..., 0], at[..., 1]
+    bent = lens.slope_at(px, py) if lens.k else None
+    px, py = lens.straight_at(px, py)
     c = m[2, 0] * px + m[2, 1] * py + m[2, 2]
     # Positive where the plane is seen; beyond its horizon kept finite, and left out by the mask.
     c = np.maximum(c, 1e-9)
@@ -92,8 +89,9 @@ def footprint(
     xx, xy = (m[0, 0] - x * m[2, 0]) / c, (m[0, 1] - x * m[2, 1]) / c
     yx, yy = (m[1, 0] - y * m[2, 0]) / c, (m[1, 1] - y * m[2, 1]) / c
     if bent is not None:
-        xx, xy = xx * bent[..., 0, 0] + xy * bent[..., 1, 0], xx * bent[..., 0, 1] + xy * bent[..., 1, 1]
-        yx, yy = yx * bent[..., 0, 0] + yy * bent[..., 1, 0], yx * bent[..., 0, 1] + yy * bent[..., 1, 1]
+        by_x, across, by_y = bent
+        xx, xy = xx * by_x + xy * across, xx * across + xy * by_y
+        yx, yy = yx * by_x + yy * across, yx * across + yy * by_y
     # Singular values and the long axis of the 2 x 2 Jacobian J, from J Jt.
     a, b, d = xx * xx + xy * xy, xx * yx + xy * yy, yx * yx + yy * yy
     root = np.sqrt(np.maximum(((a - d) / 2) ** 2 + b * b, 0))

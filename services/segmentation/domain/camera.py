@@ -35,7 +35,9 @@ LOOSE_DEG, STRICT_DEG = 2.0, (2.0, 1.4, 1.0, 0.7, 0.5)  # by which a line may mi
 ROUNDS = 4  # of least squares, of each
 STEP, STEP_MAX = 1e-4, np.array([0.1, 0.05, 0.05, 0.05, 0.02])
 LINES_MIN = 8
-MEASURED = 0.35  # of the line length that must meet a vanishing point
+# Of the line length that must meet a vanishing point; of few lines more do so by chance: of n unrelated ones, about CHANCE / sqrt(n)
+# at most, for the best camera.
+MEASURED, CHANCE = 0.35, 2.2
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Camera:
 
     @property
     def lens(self) -> Lens:
-        return Lens(self.cx, self.cy, self.bend / self.focal**2)
+        return Lens.of(2 * self.cy, 2 * self.cx, self.focal, self.bend)
 
     @property
     def matrix(self) -> Vectors:
@@ -121,7 +123,7 @@ def _sines(segments: Vectors, v: Vectors, cx: float, cy: float) -> Vectors:
     begin, end = (segments[:, k : k + 2] - (cx, cy) for k in (0, 2))
     (ax, ay), (bx, by) = (p.T[:, None] * (1 + v[:, 4, None] * ((p**2).sum(1) / focal**2)) for p in (begin, end))
     along_x, along_y = bx - ax, by - ay
-    length = np.hypot(along_x, along_y)
+    length = np.maximum(np.hypot(along_x, along_y), 1e-9)
     # Direction from a segment's middle to a vanishing point (f X, f Y, Z): (f X - m_x Z, f Y - m_y Z).
     z = axes[:, :, 2, None]
     x = focal[..., None] * axes[:, :, 0, None] - ((ax + bx) / 2)[:, None] * z
@@ -175,11 +177,10 @@ def estimate(photo: Image, p: Float, normals: Float, focal_35mm: float = 0.0) ->
     best, measured = start, False
     if len(segments) >= LINES_MIN:
         search = _Search(segments, cx, cy, expected, PRIOR / spreads**2)
-        best = search.best(start, np.array([spread, 0.25, 0.12, 0.04, 0.0]))
-        measured = bool(search.met(best[None], LOOSE_DEG)[0] > MEASURED)
+        found = search.best(start, np.array([spread, 0.25, 0.12, 0.04, 0.0]))
+        measured = bool(search.met(found[None], LOOSE_DEG)[0] > max(MEASURED, CHANCE / np.sqrt(len(segments))))
+        best = found if measured else start
     axes = _rotation(*(best[None, k] for k in (1, 2, 3)))[0]
-    if not measured:
-        best[4] = 0.0
     return Camera(float(np.exp(best[0])), cx, cy, _ordered(axes), measured, float(best[4]))
 
 

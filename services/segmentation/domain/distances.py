@@ -1,7 +1,9 @@
 """How far away walls are: from where they stand on the floor, meet the ceiling or each other; else from what is in front.
 
 Furniture hides where many walls stand. Of such a wall is known what it can not be: nearer than the floor that is seen in
-front of it, or farther than where its lowest pixel would be floor, and its highest ceiling.
+front of it, or farther than where its lowest pixel would be floor, and its highest ceiling. Pieces that face the same way are
+mostly one wall, which a window or a cupboard divides: where one of them tells and these limits allow it, the others follow,
+and where none does, they are guessed together.
 """
 
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ BY_NEIGHBOUR, GUESSED = 0.4, 0.8
 DISTANCE_M = 3.5  # where a photo tells nothing
 HIDDEN = 0.6  # of the farthest that a wall can be, where what stands in front hides how high its lowest pixel is
 NEAREST_M = 0.2
+FACES_ALIKE, SLACK = 0.9, 1.15  # cosine; and by how much a wall may miss its limits, which masks blur
 PIXELS_MIN, EDGE_MIN = 8, 0.05  # that two walls share, and part of the picture's height that they share it over
 
 
@@ -46,7 +49,18 @@ def wall_distances(room: Room, facets: Sequence[Facet], label: NDArray[np.uint8]
     for i, facet in enumerate(facets):
         if i not in found:
             metres = _by_neighbour(room, facet, told)
-            found[i] = Distance(metres, BY_NEIGHBOUR) if metres is not None else _by_limits(room, facet, label)
+            if metres is not None:
+                found[i] = Distance(metres, BY_NEIGHBOUR)
+    limits = {i: _limits(room, facet, label) for i, facet in enumerate(facets) if i not in found}
+    known = sorted(found, key=lambda i: -int(facets[i][0].sum()))
+    for i, within in limits.items():
+        alike = [found[j].metres for j in known if facets[j][1] @ facets[i][1] > FACES_ALIKE]
+        metres = next((m for m in alike if within.allow(m)), None)
+        if metres is not None:
+            found[i] = Distance(metres, BY_NEIGHBOUR)
+    rest = [i for i in limits if i not in found]
+    for i in rest:
+        found[i] = _guess([limits[j] for j in rest if facets[j][1] @ facets[i][1] > FACES_ALIKE])
     return [found[i] for i in range(len(facets))]
 
 
@@ -99,8 +113,26 @@ def _by_neighbour(room: Room, facet: Facet, told: Sequence[tuple[Facet, float]])
     return best
 
 
-def _by_limits(room: Room, facet: Facet, label: NDArray[np.uint8]) -> Distance:
-    """Between the floor that is seen in front of it and where its lowest pixels would stand on the floor."""
+@dataclass(frozen=True)
+class _Limits:
+    """metres; farthest: infinite where nothing tells."""
+
+    nearest: float
+    farthest: float
+
+    def allow(self, metres: float) -> bool:
+        return self.nearest <= SLACK * metres and metres <= SLACK * self.farthest
+
+
+def _guess(limits: Sequence[_Limits]) -> Distance:
+    """Of a wall whose pieces have these limits."""
+    farthest = min(within.farthest for within in limits)
+    metres = HIDDEN * farthest if np.isfinite(farthest) else DISTANCE_M
+    return Distance(max(metres, NEAREST_M, *(within.nearest for within in limits)), GUESSED)
+
+
+def _limits(room: Room, facet: Facet, label: NDArray[np.uint8]) -> _Limits:
+    """The floor that is seen in front of it, and where its lowest pixels would stand on the floor."""
     mask, normal = facet
     columns = np.flatnonzero(mask.any(0))
     lowest, highest = len(mask) - 1 - mask[::-1].argmax(0)[columns], mask.argmax(0)[columns]
@@ -114,9 +146,7 @@ def _by_limits(room: Room, facet: Facet, label: NDArray[np.uint8]) -> Distance:
     before = _before(
         _at_level(_rays(room, mask.shape, over, floor.argmax(0)[over]), -room.below_m, room.camera.up, normal)
     )
-    nearest = float(np.quantile(before, 0.9)) if len(before) else 0.0
-    metres = HIDDEN * min(farthest) if farthest else DISTANCE_M
-    return Distance(max(metres, nearest, NEAREST_M), GUESSED)
+    return _Limits(float(np.quantile(before, 0.9)) if len(before) else 0.0, min(farthest, default=np.inf))
 
 
 def _before(distances: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@ import pytest
 
 from roomviz.imaging.color import luminance
 from roomviz.imaging.homography import project
+from roomviz.imaging.lens import STRAIGHT, Lens
 from services.compositor.domain.texture import TAPS, finest_m, footprint, halved, lay, pyramid
 
 # A floor seen from 1.4 m: x to the right, y towards the viewer, focal length 800 px, horizon at row 300.
@@ -85,3 +86,20 @@ def test_a_smaller_copy_shows_the_same_where_its_finest_level_is_enough():
 
     assert halved(texture).shape == (256, 192, 3)
     np.testing.assert_allclose(small, whole, atol=0.01)  # a copy is rounded to 8 bits
+
+
+def test_through_a_lens_a_footprint_is_what_a_step_of_a_pixel_is_on_the_plane():
+    lens = Lens.of(768, 1024, FOCAL, 0.08)
+    at, straight = (footprint(FLOOR, (20, 600, 64, 64), lens=by) for by in (lens, STRAIGHT))
+    pixel, step = np.array([20 + 40.5, 600 + 50.5]), np.eye(2) * 1e-3
+
+    def metres(p: np.ndarray) -> np.ndarray:
+        return project(np.linalg.inv(FLOOR), lens.straight(p[None]))[0]
+
+    jacobian = np.stack([(metres(pixel + s) - metres(pixel - s)) / 2e-3 for s in step], 1)
+
+    long, short = np.linalg.svd(jacobian)[1]
+    np.testing.assert_allclose([at.x[50, 40], at.y[50, 40]], metres(pixel), rtol=1e-5)
+    np.testing.assert_allclose([at.long[50, 40], at.short[50, 40]], [long, short], rtol=1e-4)
+    assert abs(straight.short[50, 40] / short - 1) > 0.02
+    assert finest_m(FLOOR, (0, 600, 1024, 168), lens) > 1.01 * finest_m(FLOOR, (0, 600, 1024, 168))

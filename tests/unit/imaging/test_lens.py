@@ -32,15 +32,29 @@ def test_a_lens_goes_with_its_picture_through_sizes_and_boxes():
     np.testing.assert_allclose(box.straight(points - (200, 100)), lens.straight(points) - (200, 100))
 
 
-def test_what_a_pincushion_cannot_show_lies_at_its_edge_and_nowhere_else():
-    lens = Lens.of(600, 900, 500.0, -0.1)
-    out = np.array([[450 + d, 300.0] for d in (900.0, 1000.0, 5000.0)])
+@pytest.mark.parametrize("distortion", [-0.1, 0.1])
+def test_beyond_the_photo_nothing_folds_over(distortion: float):
+    lens = Lens.of(600, 900, 500.0, distortion)
+    outwards = np.array([[450 + 3 * d, 300 - 2 * d] for d in np.linspace(0, 2000, 401)])
 
-    bent = lens.bent(out)
+    straight = lens.straight(outwards)
 
-    assert np.isfinite(bent).all()
-    assert (np.diff(bent[:, 0]) >= -1e-9).all()
-    assert bent[-1, 0] - 450 < np.sqrt(1 / 0.3) * 500
+    assert (np.diff(straight[:, 0]) > 0).all()
+    assert (np.diff(straight[:, 1]) < 0).all()
+    assert np.abs(straight).max() < 1.2 * np.abs(outwards).max()
+    np.testing.assert_allclose(lens.bent(straight), outwards, atol=1e-6)
+
+
+@pytest.mark.parametrize("distortion", [-0.03, 0.05])
+def test_the_slope_is_that_of_straight_pixels(distortion: float):
+    lens, h = Lens.of(600, 900, 500.0, distortion), 1e-4
+
+    by_x, by_y = ((lens.straight(GRID + step) - lens.straight(GRID - step)) / (2 * h) for step in np.eye(2) * h)
+
+    inside = ((GRID > 0) & (GRID < (900, 600))).all(1)
+    xx, xy, yy = (v[inside] for v in lens.slope_at(GRID[:, 0], GRID[:, 1]))
+    np.testing.assert_allclose(np.stack([xx, xy], -1), by_x[inside], atol=1e-6)
+    np.testing.assert_allclose(np.stack([xy, yy], -1), by_y[inside], atol=1e-6)
 
 
 def test_where_the_focal_length_is_not_known_lines_are_straight():

@@ -113,6 +113,22 @@ def test_without_lines_the_camera_is_assumed_and_says_so():
     assert camera.up[1] < -0.9
 
 
+@pytest.mark.parametrize("count", [8, 20, 60])
+def test_lines_that_run_anyhow_tell_no_camera(count: int):
+    rng = np.random.default_rng(count)
+    blank = np.full((HEIGHT, WIDTH, 3), 180, np.uint8)
+    for (x, y), angle in zip(rng.uniform(60, HEIGHT - 60, (count, 2)), rng.uniform(0, np.pi, count), strict=True):
+        along = 45 * np.array([np.cos(angle), np.sin(angle)])
+        ends = np.round((np.outer([-1, 1], along) + np.array([x, y])) * 16).astype(np.int32)
+        cv2.polylines(blank, [ends], False, (40, 40, 40), 2, cv2.LINE_AA, 4)
+
+    camera = estimate(blank, *network_answer(np.array([0, -1.0, 0])))
+
+    assert not camera.measured
+    assert camera.bend == 0
+    assert camera.focal == pytest.approx(prior_focal(HEIGHT, WIDTH, 0)[0])
+
+
 def test_the_axes_are_right_handed_and_perpendicular():
     picture, up = wire_room(700, 0.6, 0.1, 0.01)
 

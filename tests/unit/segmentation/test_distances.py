@@ -73,6 +73,47 @@ def test_a_wall_that_meets_nothing_lies_within_the_doubt_that_is_told(distance: 
     assert abs(np.log(found.metres / distance)) < GUESSED == found.doubt
 
 
+def test_what_a_cupboard_divides_is_one_wall_as_far_as_the_part_that_stands_on_the_floor():
+    label, seen = standing(4.0)
+    columns = np.arange(SIZE[1])[None]
+    left, right = seen & (columns < 230), seen & (columns > 270)
+    label[seen & ~left & ~right] = FURNITURE
+    hidden = right & (np.arange(SIZE[0])[:, None] > 200)  # what stands before it hides its foot
+    label[hidden] = label[(label == FLOOR) & (columns > 270)] = FURNITURE
+
+    stands, beside = wall_distances(ROOM, [(left, -AHEAD), (right & ~hidden, -AHEAD)], label)
+
+    assert stands.metres == pytest.approx(4, rel=0.03)
+    assert beside == Distance(stands.metres, BY_NEIGHBOUR)
+
+
+def test_one_that_can_not_be_as_far_is_guessed_for_itself():
+    label, seen = standing(6.0)
+    left = seen & (np.arange(SIZE[1])[None] < 240)
+    label[seen & ~left] = FURNITURE
+    near = fill(label, WALL, (0.3, 2.5, -1.0), (1.2, 2.5, -1.0), (1.2, 2.5, 0.5), (0.3, 2.5, 0.5))
+    label[(label == FLOOR) & (np.arange(SIZE[1])[None] > 240)] = FURNITURE
+
+    stands, guessed = wall_distances(ROOM, [(left, -AHEAD), (near, -AHEAD)], label)
+
+    assert stands.metres == pytest.approx(6, rel=0.03)
+    assert guessed.doubt == GUESSED
+    assert guessed.metres < 4
+
+
+def test_pieces_of_a_wall_that_nothing_tells_of_are_guessed_together():
+    label, seen = standing(4.0, -0.7)
+    label[label == FLOOR] = FURNITURE
+    columns = np.arange(SIZE[1])[None]
+    higher = seen & (columns > 270) & (np.arange(SIZE[0])[:, None] < 170)
+    facets = [(seen & (columns < 230), -AHEAD), (higher, -AHEAD)]
+
+    one, other = wall_distances(ROOM, facets, label)
+
+    assert one == other
+    assert one.doubt == GUESSED
+
+
 def test_a_wall_is_not_nearer_than_the_floor_in_front_of_it():
     label = np.full(SIZE, FURNITURE, np.uint8)
     seen = fill(label, WALL, (-2, 8, 0.2), (2, 8, 0.2), (2, 8, 0.8), (-2, 8, 0.8))

@@ -97,3 +97,13 @@ def test_through_a_lens_that_bends_the_border_follows_its_arc():
 
     assert (out != truth).sum() < 1.5 * SIZE[1]
     assert (wall_above_floor(arc + WAVE) != truth).sum() > 1.5 * SIZE[1]
+
+
+def test_where_the_vanishing_point_is_a_little_off_the_line_follows_the_border():
+    level = 250 + np.tan(np.deg2rad(0.3)) * (np.arange(SIZE[1]) - SIZE[1] / 2)  # and not level, as the camera has it
+    wavy = wall_above_floor(level + WAVE / 3)
+
+    (found,) = junctions.find(wavy, 0, 1, CAMERA, ALONG)
+
+    ends = np.array([[0.5, level[0]], [SIZE[1] - 0.5, level[-1]]])
+    assert np.abs(ends @ found.line[:2] + found.line[2]).max() < 0.8  # 1.6 pixels, were it level

@@ -82,9 +82,9 @@ def seen(
 
 def _nearness(plane_from_pixel: Matrix, lens: Lens, height: int, width: int) -> NDArray[np.float64]:
     """(H, W) the inverse of each pixel's depth on the plane, but for a factor; not above 0 beyond the horizon."""
-    row = plane_from_pixel[2]
-    at = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
-    return np.asarray(lens.straight(at) @ row[:2] + row[2])
+    a, b, c = plane_from_pixel[2]
+    x, y = lens.straight_at(np.arange(width) + 0.5, (np.arange(height) + 0.5)[:, None])
+    return np.asarray(a * x + (b * y + c))
 
 
 def baseline(mask: Mask, pixel_from_plane: Matrix, lens: Lens = STRAIGHT) -> Corners | None:

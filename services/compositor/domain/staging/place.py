@@ -107,12 +107,13 @@ def warped(field: Float, pixel_from_cell: Matrix, box: Box, lens: Lens = STRAIGH
         centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
         shift = np.array([[1, 0, -x - 0.5], [0, 1, -y - 0.5], [0, 0, 1.0]])
         return np.asarray(cv2.warpPerspective(field, shift @ pixel_from_cell @ centre, (w, h)), np.float32)
-    pixels = np.stack(np.meshgrid(np.arange(x, x + w) + 0.5, np.arange(y, y + h) + 0.5), -1)
-    cells = lens.straight(pixels) @ (m := np.linalg.inv(pixel_from_cell))[:, :2].T + m[:, 2]
-    # Beyond the plane's horizon: nowhere on the grid.
-    ahead = cells[..., 2:] > 0
-    at = np.where(ahead, cells[..., :2] / np.where(ahead, cells[..., 2:], 1) - 0.5, -2.0)
-    return np.asarray(cv2.remap(field, at.astype(np.float32), None, cv2.INTER_LINEAR), np.float32)  # type: ignore[call-overload]
+    m = np.linalg.inv(pixel_from_cell)
+    px, py = lens.straight_at(np.arange(x, x + w) + 0.5, (np.arange(y, y + h) + 0.5)[:, None])
+    ahead = m[2, 0] * px + m[2, 1] * py + m[2, 2]
+    ahead[ahead <= 0] = np.inf  # beyond the plane's horizon
+    column, row = (np.asarray((m[k, 0] * px + m[k, 1] * py + m[k, 2]) / ahead - 0.5, np.float32) for k in (0, 1))
+    column[np.isinf(ahead)] = -2  # is nowhere on the grid
+    return np.asarray(cv2.remap(field, column, row, cv2.INTER_LINEAR), np.float32)
 
 
 def darken(out: Image, shadow: Shadow, alpha: NDArray[np.uint8], lens: Lens = STRAIGHT) -> NDArray[np.bool_]:
