@@ -244,6 +244,18 @@ def test_a_plane_that_ends_within_its_surface_is_refused():
     check_horizon(floor, np.zeros_like(mask), "floor-1")
 
 
+def test_a_lens_may_show_what_lies_beyond_the_horizon_below_its_row():
+    # A floor whose sides meet at row 20 of 100.
+    floor = homography_of(np.array([[40.0, 30], [60, 30], [100, 70], [0, 70]]))
+    mask = np.zeros((100, 100), np.uint8)
+    mask[24:30] = 255
+
+    check_horizon(floor, mask, "floor-1")
+
+    with pytest.raises(InvalidArgument, match="beyond its horizon"):
+        check_horizon(floor, mask, "floor-1", Lens.of(100, 100, 100.0, 1.2))
+
+
 def test_a_wall_whose_distance_is_a_guess_takes_the_rooms_scale_and_keeps_its_doubt():
     room = ROOM | {"wall-2": plane(seen(5, 10), "assumed_distance")}
     ends = rectangle(np.array(FLOOR.homography).reshape(3, 3), 1.0, 0.5)[:2]
