@@ -47,10 +47,9 @@ def sheet(photo: Image, model: str, sku: str) -> Image:
     texture, _ = material(item)
     if texture is None or floor.plane is None:
         raise SystemExit(f"{sku} has no texture, or the photo no floor")
-    tiles = [titled(working, "photo")]
+    tiles, camera = [titled(working, "photo")], found.camera
     for finish in ("matte", *FINISHES):
         out = working.copy()
-        camera = found.camera
         on = plate(
             working, floor.alpha, "floor", light, floor.plane.pixel_from_plane, False, finish, camera.focal, camera.lens
         )

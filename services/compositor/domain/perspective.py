@@ -128,7 +128,8 @@ def check_horizon(pixel_from_plane: Matrix, alpha: NDArray[np.uint8], surface_id
     """
     rows, columns = np.nonzero(alpha[::LOOKED, ::LOOKED] > 127)
     depth = np.linalg.inv(pixel_from_plane)[2]
-    beyond = lens.straight(np.stack([columns, rows], -1) * float(LOOKED)) @ depth[:2] + depth[2] <= 0
+    x, y = lens.straight_at(columns * LOOKED, rows * LOOKED)
+    beyond = depth[0] * x + depth[1] * y + depth[2] <= 0
     if len(beyond) and beyond.mean() > BEYOND_MAX:
         raise _corners(
             f"a plane with these corners ends within {surface_id}: {beyond.mean():.0%} of the surface would lie beyond its "

@@ -267,11 +267,11 @@ def _upright(
     if room.occluders and floor is not None:
         foot = _foot(at, floor)
         seen_x, seen_y = floor.camera.shows(foot)
+        anchor = (seen_x * sx, seen_y * sy)
         cells = np.diag([at.size_m[0] / source.alpha.shape[1], at.size_m[1] / source.alpha.shape[0], 1.0])
         box = (x, y, w, h)
         covered = place.warped(source.alpha, small @ cells, box, small_lens)
         room_floor = scaled(floor.pixel_from_plane, sx, sy)
-        anchor = (seen_x * sx, seen_y * sy)
         visible[part] -= hidden(room.occluders, room_floor, anchor, float(foot[2]), box, covered, small_lens)
     ones = np.ones(3, np.float32)
     touched |= place.put(

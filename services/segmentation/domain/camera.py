@@ -236,9 +236,9 @@ class _Search:
         slope = (miss[:, 1:] - miss[:, :1]) / STEP
         weight = self._weight * np.exp(-((miss[:, 0] / within) ** 2)) / within**2
         weighted = slope * weight[:, None]
-        bend = weighted @ slope.swapaxes(1, 2) + np.diag(self._precision + 1e-9)
+        curvature = weighted @ slope.swapaxes(1, 2) + np.diag(self._precision + 1e-9)
         pull = (weighted @ miss[:, 0, :, None])[..., 0] + self._precision * (v - self._expected)
-        return np.asarray(v - np.clip(np.linalg.solve(bend, pull[..., None])[..., 0], -STEP_MAX, STEP_MAX))
+        return np.asarray(v - np.clip(np.linalg.solve(curvature, pull[..., None])[..., 0], -STEP_MAX, STEP_MAX))
 
 
 def _ordered(axes: Vectors) -> Vectors:

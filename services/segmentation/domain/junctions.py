@@ -152,7 +152,8 @@ def _beside(
 
 def _signed(line: Vectors, lens: Lens, window: tuple[slice, slice]) -> NDArray[np.float64]:
     y, x = np.mgrid[window] + 0.5
-    return _beyond(line, lens.straight(np.stack([x, y], -1)))
+    x, y = lens.straight_at(x, y)
+    return np.asarray(line[0] * x + line[1] * y + line[2])
 
 
 def share(straight: Straight) -> tuple[tuple[slice, slice], NDArray[np.bool_], NDArray[np.float32]]:

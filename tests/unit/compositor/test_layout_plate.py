@@ -109,7 +109,7 @@ def test_rows_made_apart_are_those_made_together(name: str, rows: int):
 def test_beside_a_mural_the_photo_stays_to_the_bit():
     alpha, layout = mask(), LAYOUTS["mural"]
     at = np.linalg.inv(FLOOR)
-    x, y = np.moveaxis(LENS.straight(np.moveaxis(np.mgrid[0:H, 0:W][::-1] + 0.5, 0, -1)), -1, 0)
+    x, y = LENS.straight_at(*(np.mgrid[0:H, 0:W][::-1] + 0.5))
     p = np.einsum("ij,jhw->ihw", at, np.stack([x, y, np.ones_like(x)]))
     located = d.locate(layout, p[0] / p[2], p[1] / p[2])
     beside = (located.piece == d.NO_PIECE) & (located.distance < -0.15)
@@ -127,7 +127,7 @@ def test_a_border_alone_is_seen_all_along_also_where_it_is_narrower_than_a_block
     alone = d.Layout(d.Bordered(outline, width_m, 0.4, None, 0.004))
     alpha = np.zeros((H, W), np.uint8)
     alpha[52:, 10:-7] = 255
-    x, y = np.moveaxis(LENS.straight(np.moveaxis(np.mgrid[0:H, 0:W][::-1] + 0.5, 0, -1)), -1, 0)
+    x, y = LENS.straight_at(*(np.mgrid[0:H, 0:W][::-1] + 0.5))
     p = np.einsum("ij,jhw->ihw", np.linalg.inv(FLOOR), np.stack([x, y, np.ones_like(x)]))
     located = d.locate(alone, p[0] / p[2], p[1] / p[2])
 

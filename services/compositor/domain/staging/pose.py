@@ -78,7 +78,8 @@ def depths(pixel_from_plane: Matrix, x: Vector, y: Vector, lens: Lens = STRAIGHT
     pixel_from_plane: its third coordinate in metres, as Ground's.
     """
     row = np.linalg.inv(pixel_from_plane)[2]
-    inverse = lens.straight(np.stack([x, y], -1)) @ row[:2] + row[2]
+    x, y = lens.straight_at(x, y)
+    inverse = row[0] * x + row[1] * y + row[2]
     return np.where(inverse > 1 / FAR_M, 1 / np.maximum(inverse, 1 / FAR_M), np.inf)
 
 
