@@ -86,7 +86,7 @@ demo: up ## Lay another floor in a sample room and say where the picture is
 
 # --- checks -----------------------------------------------------------------------------------------
 
-.PHONY: check fmt lint publish-protos types test bench-segmentation bench-compositor bench-refine bench-batch bench-gateway bench-stages fuzz fuzz-http contact-sheet images openapi lock
+.PHONY: check fmt lint publish-protos types test bench-segmentation bench-compositor bench-refine bench-rooms bench-batch bench-gateway bench-stages fuzz fuzz-http contact-sheet images openapi lock
 check: lint types ## Lint, formatting, protos, types
 fmt: $(VENV)/app ## Format the code
 	@$(PY) -m ruff check --quiet --fix . ; $(PY) -m ruff format --quiet . ; .venv/bin/buf format -w protos
@@ -118,6 +118,8 @@ bench-stages: up ## Time of each stage of the main job, from the services' own h
 	@$(PY) -m bench.stages $(PHOTOS)
 contact-sheet: up setup-models ## Rooms by materials on one sheet, to be looked at (PHOTOS=...)
 	@$(PY) -m bench.contact_sheet $(PHOTOS)
+bench-rooms: setup-models ## How fast rooms are rendered on CPUs, and on a GPU where there is one
+	@$(PY) -m bench.rooms $(ARGS)
 bench-refine: setup-models ## How many clicks a mask needs, and how long one takes
 	@OPENBLAS_NUM_THREADS=1 $(PY) -m bench.refine
 

@@ -158,11 +158,8 @@ def photograph(scene: Scene, view: np.ndarray, width: int, samples: int) -> np.n
     """(width * 2/3, width, 3) uint8 sRGB, with a camera's exposure, shoulder and grain."""
     view = view.copy()
     view[12:15] *= width
-    arrays = scene.arrays()
     height = width * 2 // 3
-    albedo, light, extra, _, instance, normal, _, known = rc.render(*arrays, view, height, width, samples, 1)
-    for step in (1, 2):
-        light, known = rc.smooth_light(light, normal, instance, known, step)
+    albedo, light, extra, *_ = rc.picture(scene.arrays(), view, height, width, samples, 1, 1, (1, 2))
     radiance = albedo * light + extra
     key = np.exp(np.mean(np.log(np.clip(radiance @ np.array([0.2126, 0.7152, 0.0722]), 1e-3, 2))))
     linear = radiance * (0.30 / key)

@@ -2,8 +2,8 @@
 
 One primitive is a centre, an orthonormal frame and half sizes; a ray is moved into that frame and
 tested there. Primitives come in groups (one object each) with a bounding box, so that a ray looks
-into an object only where it meets its box. Scalar code compiled by Numba: the same functions can be
-compiled for a GPU.
+into an object only where it meets its box. Scalar code compiled by Numba, for one pixel at a time: `render` and
+`smooth_light` walk through them on a CPU, `cuda.py` starts a thread for each on a GPU.
 
 World frame: metres, z up, the floor at z = 0. Camera frame: x right, y down, z forward.
 """
@@ -11,7 +11,8 @@ World frame: metres, z up, the floor at z = 0. Camera frame: x right, y down, z 
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 RECT, DISC, BOX, ELLIPSOID, CYLINDER = range(5)
 
@@ -49,6 +50,28 @@ def _hash(i, j, k):
     h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
     h = ((h ^ (h >> 16)) * 2246822519) & 0xFFFFFFFF
     return ((h ^ (h >> 15)) & 0xFFFFFF) / 16777216.0
+
+
+def _next(state):
+    """PCG32 (O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms for Random Number
+    Generation", 2014, section 6.3): a number in [0, 1) of the stream whose state is the one uint64 of `state`."""
+    old = state[0]
+    state[0] = old * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+    mixed = (((old >> np.uint64(18)) ^ old) >> np.uint64(27)) & np.uint64(0xFFFFFFFF)
+    turn = old >> np.uint64(59)
+    turned = (mixed >> turn) | (mixed << ((np.uint64(32) - turn) & np.uint64(31)))
+    return (turned & np.uint64(0xFFFFFFFF)) * 2.0**-32
+
+
+def _draw(state):
+    """A random number in [0, 1): NumPy's next one where `state` is None, as on a CPU; else of a thread's own stream."""
+    return np.random.random() if state is None else _next(state)
+
+
+@overload(_draw)
+def _draw_compiled(state):
+    # By the type: a GPU has no generator of NumPy's, and compiles no branch that asks it.
+    return (lambda state: np.random.random()) if isinstance(state, types.NoneType) else _next
 
 
 @njit(cache=True, fastmath=True)
@@ -322,7 +345,8 @@ def albedo_at(m, u, v):
     elif kind == LEAF:
         tone = 0.5 + fractal_noise(u * 25, v * 25, seed, 3)
     elif kind == SPECKLE:
-        h = _hash(math.floor(u / su), math.floor(v / su), seed)
+        i, j = math.floor(u / su), math.floor(v / su)
+        h = _hash(int(i), int(j), seed)
         n = fractal_noise(u / su * 0.5, v / su * 0.5, seed, 2)
         f = 1.0 if n > 0.62 else 0.0
         tone = 0.85 + 0.3 * h
@@ -381,16 +405,16 @@ def _emission(kinds, prims, materials, matids, i, hx, hy, hz, dx, dy, dz):
 
 
 @njit(cache=True, fastmath=True)
-def _irradiance(kinds, prims, matids, starts, bounds, materials, lights, sun, ambient, x, y, z, nx, ny, nz, rng):
+def _irradiance(kinds, prims, matids, starts, bounds, materials, lights, sun, ambient, x, y, z, nx, ny, nz, state):
     """One noisy sample of the irradiance / pi at a point: windows and lamps, sun, and one bounce."""
     er, eg, eb = 0.0, 0.0, 0.0
     ox, oy, oz = x + nx * 2e-3, y + ny * 2e-3, z + nz * 2e-3
     # One light a sample, chosen evenly: the estimate stays unbiased.
     n = len(lights)
     if n:
-        k = min(n - 1, int(np.random.random() * n))
+        k = min(n - 1, int(_draw(state) * n))
         L = lights[k]
-        a, b = 2 * np.random.random() - 1, 2 * np.random.random() - 1
+        a, b = 2 * _draw(state) - 1, 2 * _draw(state) - 1
         px = L[0] + a * L[3] + b * L[6]
         py = L[1] + a * L[4] + b * L[7]
         pz = L[2] + a * L[5] + b * L[8]
@@ -417,8 +441,8 @@ def _irradiance(kinds, prims, matids, starts, bounds, materials, lights, sun, am
                 ox,
                 oy,
                 oz,
-                sun[0] + 0.01 * (np.random.random() - 0.5),
-                sun[1] + 0.01 * (np.random.random() - 0.5),
+                sun[0] + 0.01 * (_draw(state) - 0.5),
+                sun[1] + 0.01 * (_draw(state) - 0.5),
                 sun[2],
                 60.0,
             )
@@ -426,7 +450,7 @@ def _irradiance(kinds, prims, matids, starts, bounds, materials, lights, sun, am
                 w = c * sun[3]
                 er, eg, eb = er + w, eg + 0.93 * w, eb + 0.82 * w
     # One bounce, cosine weighted.
-    r1, r2 = math.sqrt(np.random.random()), 2 * math.pi * np.random.random()
+    r1, r2 = math.sqrt(_draw(state)), 2 * math.pi * _draw(state)
     tx, ty, tz = (0.0, 0.0, 1.0) if abs(nz) < 0.9 else (1.0, 0.0, 0.0)
     bx, by, bz = ny * tz - nz * ty, nz * tx - nx * tz, nx * ty - ny * tx
     l = math.sqrt(bx * bx + by * by + bz * bz)
@@ -447,6 +471,132 @@ def _irradiance(kinds, prims, matids, starts, bounds, materials, lights, sun, am
             eg += ambient[1] * open_ * (0.35 + 0.65 * m[2])
             eb += ambient[2] * open_ * (0.35 + 0.65 * m[3])
     return er, eg, eb
+
+
+@njit(cache=True, fastmath=True)
+def _direction(camera, y, x):
+    """Of unit length, through the middle of a pixel, in the world."""
+    a = (x + 0.5 - camera[13]) / camera[12]
+    b = (y + 0.5 - camera[14]) / camera[12]
+    k = 1 + camera[15] * (a * a + b * b)  # first-order lens distortion
+    a, b = a * k, b * k
+    dx = camera[9] + a * camera[3] + b * camera[6]
+    dy = camera[10] + a * camera[4] + b * camera[7]
+    dz = camera[11] + a * camera[5] + b * camera[8]
+    n = math.sqrt(dx * dx + dy * dy + dz * dz)
+    return dx / n, dy / n, dz / n
+
+
+@njit(cache=True, fastmath=True)
+def trace(
+    kinds,
+    prims,
+    matids,
+    labels,
+    instances,
+    starts,
+    bounds,
+    materials,
+    ambient,
+    camera,
+    y,
+    x,
+    state,
+    albedo,
+    extra,
+    label,
+    instance,
+    normal,
+    depth,
+):
+    """What pixel (y, x) shows, written into pictures as `render` returns them.
+
+    Returns whether light falls on it (not on what glows, or mirrors), where in the world it is, and its normal there.
+    """
+    dx, dy, dz = _direction(camera, y, x)
+    ox, oy, oz = camera[0], camera[1], camera[2]
+    i, t = cast(kinds, prims, starts, bounds, ox, oy, oz, dx, dy, dz, 100.0)
+    if i < 0:
+        return False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    hx, hy, hz = ox + t * dx, oy + t * dy, oz + t * dz
+    nx, ny, nz, u, v = surface_at(kinds[i], prims[i], hx, hy, hz, dx, dy, dz)
+    label[y, x], instance[y, x], depth[y, x] = labels[i], instances[i], t
+    normal[y, x, 0] = nx * camera[3] + ny * camera[4] + nz * camera[5]
+    normal[y, x, 1] = nx * camera[6] + ny * camera[7] + nz * camera[8]
+    normal[y, x, 2] = nx * camera[9] + ny * camera[10] + nz * camera[11]
+    m = materials[matids[i]]
+    r, g, bl = albedo_at(m, u, v)
+    if m[14] > 0:
+        extra[y, x, 0], extra[y, x, 1], extra[y, x, 2] = r * m[14], g * m[14], bl * m[14]
+        return False, hx, hy, hz, nx, ny, nz
+    if m[13] > 0:  # gloss: one mirrored ray, Fresnel by Schlick (1994)
+        c = -(nx * dx + ny * dy + nz * dz)
+        blur = m[12] if int(m[0]) != TILE else 0.02
+        fresnel = m[13] if int(m[0]) == MIRROR else m[13] * (0.04 + 0.96 * (1 - c) ** 5)
+        rx = dx + 2 * c * nx + blur * (_draw(state) - 0.5)
+        ry = dy + 2 * c * ny + blur * (_draw(state) - 0.5)
+        rz = dz + 2 * c * nz + blur * (_draw(state) - 0.5)
+        j, s = cast(kinds, prims, starts, bounds, hx + nx * 2e-3, hy + ny * 2e-3, hz + nz * 2e-3, rx, ry, rz, 100.0)
+        if j >= 0:
+            qx, qy, qz = hx + s * rx, hy + s * ry, hz + s * rz
+            q = materials[matids[j]]
+            _, _, _, qu, qv = surface_at(kinds[j], prims[j], qx, qy, qz, rx, ry, rz)
+            qr, qg, qb = albedo_at(q, qu, qv)
+            e = q[14]
+            extra[y, x, 0] = fresnel * qr * (e if e > 0 else 1.3 * ambient[0])
+            extra[y, x, 1] = fresnel * qg * (e if e > 0 else 1.3 * ambient[1])
+            extra[y, x, 2] = fresnel * qb * (e if e > 0 else 1.3 * ambient[2])
+        if int(m[0]) == MIRROR:
+            return False, hx, hy, hz, nx, ny, nz
+    albedo[y, x, 0], albedo[y, x, 1], albedo[y, x, 2] = max(0.0, r), max(0.0, g), max(0.0, bl)
+    return True, hx, hy, hz, nx, ny, nz
+
+
+@njit(cache=True, fastmath=True)
+def lent(instance, normal, y, x, grid):
+    """Whether smoothing fills in the light of pixel (y, x): it changes slowly on one face, and a neighbour on it is sampled."""
+    y0, x0 = y - y % grid, x - x % grid
+    if (y0 != y or x0 != x) and instance[y0, x0] == instance[y, x]:
+        c = 0.0
+        for k in range(3):
+            c += normal[y0, x0, k] * normal[y, x, k]
+        return c > 0.9
+    return False
+
+
+@njit(cache=True, fastmath=True)
+def lighten(
+    kinds,
+    prims,
+    matids,
+    starts,
+    bounds,
+    materials,
+    lights,
+    sun,
+    ambient,
+    y,
+    x,
+    hx,
+    hy,
+    hz,
+    nx,
+    ny,
+    nz,
+    samples,
+    state,
+    light,
+    known,
+):
+    """Sample the light that falls on pixel (y, x), which shows (hx, hy, hz) of normal (nx, ny, nz)."""
+    known[y, x] = 1
+    for _ in range(samples):
+        er, eg, eb = _irradiance(
+            kinds, prims, matids, starts, bounds, materials, lights, sun, ambient, hx, hy, hz, nx, ny, nz, state
+        )
+        light[y, x, 0] += er / samples
+        light[y, x, 1] += eg / samples
+        light[y, x, 2] += eb / samples
 
 
 @njit(cache=True, fastmath=True)
@@ -488,69 +638,41 @@ def render(
     known = np.zeros((height, width), np.uint8)
     for y in range(height):
         for x in range(width):
-            a = (x + 0.5 - camera[13]) / camera[12]
-            b = (y + 0.5 - camera[14]) / camera[12]
-            k = 1 + camera[15] * (a * a + b * b)  # first-order lens distortion
-            a, b = a * k, b * k
-            dx = camera[9] + a * camera[3] + b * camera[6]
-            dy = camera[10] + a * camera[4] + b * camera[7]
-            dz = camera[11] + a * camera[5] + b * camera[8]
-            n = math.sqrt(dx * dx + dy * dy + dz * dz)
-            dx, dy, dz = dx / n, dy / n, dz / n
-            ox, oy, oz = camera[0], camera[1], camera[2]
-            i, t = cast(kinds, prims, starts, bounds, ox, oy, oz, dx, dy, dz, 100.0)
-            if i < 0:
-                continue
-            hx, hy, hz = ox + t * dx, oy + t * dy, oz + t * dz
-            nx, ny, nz, u, v = surface_at(kinds[i], prims[i], hx, hy, hz, dx, dy, dz)
-            label[y, x], instance[y, x], depth[y, x] = labels[i], instances[i], t
-            normal[y, x, 0] = nx * camera[3] + ny * camera[4] + nz * camera[5]
-            normal[y, x, 1] = nx * camera[6] + ny * camera[7] + nz * camera[8]
-            normal[y, x, 2] = nx * camera[9] + ny * camera[10] + nz * camera[11]
-            m = materials[matids[i]]
-            r, g, bl = albedo_at(m, u, v)
-            if m[14] > 0:
-                extra[y, x, 0], extra[y, x, 1], extra[y, x, 2] = r * m[14], g * m[14], bl * m[14]
-                continue
-            if m[13] > 0:  # gloss: one mirrored ray, Fresnel by Schlick (1994)
-                c = -(nx * dx + ny * dy + nz * dz)
-                blur = m[12] if int(m[0]) != TILE else 0.02
-                fresnel = m[13] if int(m[0]) == MIRROR else m[13] * (0.04 + 0.96 * (1 - c) ** 5)
-                rx = dx + 2 * c * nx + blur * (np.random.random() - 0.5)
-                ry = dy + 2 * c * ny + blur * (np.random.random() - 0.5)
-                rz = dz + 2 * c * nz + blur * (np.random.random() - 0.5)
-                j, s = cast(
-                    kinds, prims, starts, bounds, hx + nx * 2e-3, hy + ny * 2e-3, hz + nz * 2e-3, rx, ry, rz, 100.0
-                )
-                if j >= 0:
-                    qx, qy, qz = hx + s * rx, hy + s * ry, hz + s * rz
-                    q = materials[matids[j]]
-                    _, _, _, qu, qv = surface_at(kinds[j], prims[j], qx, qy, qz, rx, ry, rz)
-                    qr, qg, qb = albedo_at(q, qu, qv)
-                    e = q[14]
-                    extra[y, x, 0] = fresnel * qr * (e if e > 0 else 1.3 * ambient[0])
-                    extra[y, x, 1] = fresnel * qg * (e if e > 0 else 1.3 * ambient[1])
-                    extra[y, x, 2] = fresnel * qb * (e if e > 0 else 1.3 * ambient[2])
-                if int(m[0]) == MIRROR:
-                    continue
-            albedo[y, x, 0], albedo[y, x, 1], albedo[y, x, 2] = max(0.0, r), max(0.0, g), max(0.0, bl)
-            # Light changes slowly on one face: where a neighbour on it was sampled, smoothing fills this pixel in.
-            y0, x0 = y - y % grid, x - x % grid
-            if (y0 != y or x0 != x) and instance[y0, x0] == instance[y, x]:
-                c = 0.0
-                for k in range(3):
-                    c += normal[y0, x0, k] * normal[y, x, k]
-                if c > 0.9:
-                    continue
-            known[y, x] = 1
-            for _ in range(samples):
-                er, eg, eb = _irradiance(
-                    kinds, prims, matids, starts, bounds, materials, lights, sun, ambient, hx, hy, hz, nx, ny, nz, 0
-                )
-                light[y, x, 0] += er / samples
-                light[y, x, 1] += eg / samples
-                light[y, x, 2] += eb / samples
+            lit, hx, hy, hz, nx, ny, nz = trace(
+                kinds, prims, matids, labels, instances, starts, bounds, materials, ambient, camera, y, x, None,
+                albedo, extra, label, instance, normal, depth,
+            )  # fmt: skip
+            if lit and not lent(instance, normal, y, x, grid):
+                lighten(
+                    kinds, prims, matids, starts, bounds, materials, lights, sun, ambient, y, x, hx, hy, hz, nx, ny, nz,
+                    samples, None, light, known,
+                )  # fmt: skip
     return albedo, light, extra, label, instance, normal, depth, known
+
+
+@njit(cache=True, fastmath=True)
+def smooth_pixel(light, normal, instance, known, step, y, x, out, reached):
+    """`smooth_light` of one pixel, written into out and reached."""
+    height, width = instance.shape
+    kernel = (0.0625, 0.25, 0.375, 0.25, 0.0625)
+    total = 0.0
+    for dy in range(-2, 3):
+        for dx in range(-2, 3):
+            yy, xx = y + dy * step, x + dx * step
+            if 0 <= yy < height and 0 <= xx < width and known[yy, xx] and instance[yy, xx] == instance[y, x]:
+                c = (
+                    normal[y, x, 0] * normal[yy, xx, 0]
+                    + normal[y, x, 1] * normal[yy, xx, 1]
+                    + normal[y, x, 2] * normal[yy, xx, 2]
+                )
+                if c > 0.9:
+                    w = kernel[dy + 2] * kernel[dx + 2]
+                    total += w
+                    for k in range(3):
+                        out[y, x, k] += w * light[yy, xx, k]
+    reached[y, x] = 1 if total > 0 else known[y, x]
+    for k in range(3):
+        out[y, x, k] = out[y, x, k] / total if total > 0 else light[y, x, k]
 
 
 @njit(cache=True, fastmath=True)
@@ -559,28 +681,19 @@ def smooth_light(light, normal, instance, known, step):
 
     Only known pixels lend light; returns the light and what is known after the pass.
     """
-    height, width = instance.shape
     out = np.zeros_like(light)
     reached = np.zeros_like(known)
-    kernel = (0.0625, 0.25, 0.375, 0.25, 0.0625)
-    for y in range(height):
-        for x in range(width):
-            total = 0.0
-            for dy in range(-2, 3):
-                for dx in range(-2, 3):
-                    yy, xx = y + dy * step, x + dx * step
-                    if 0 <= yy < height and 0 <= xx < width and known[yy, xx] and instance[yy, xx] == instance[y, x]:
-                        c = (
-                            normal[y, x, 0] * normal[yy, xx, 0]
-                            + normal[y, x, 1] * normal[yy, xx, 1]
-                            + normal[y, x, 2] * normal[yy, xx, 2]
-                        )
-                        if c > 0.9:
-                            w = kernel[dy + 2] * kernel[dx + 2]
-                            total += w
-                            for k in range(3):
-                                out[y, x, k] += w * light[yy, xx, k]
-            reached[y, x] = 1 if total > 0 else known[y, x]
-            for k in range(3):
-                out[y, x, k] = out[y, x, k] / total if total > 0 else light[y, x, k]
+    for y in range(instance.shape[0]):
+        for x in range(instance.shape[1]):
+            smooth_pixel(light, normal, instance, known, step, y, x, out, reached)
     return out, reached
+
+
+def picture(arrays, camera, height, width, samples, seed, grid, steps):
+    """What `render` returns of a scene's arrays, its light smoothed once for each of steps."""
+    albedo, light, extra, label, instance, normal, depth, known = render(
+        *arrays, camera, height, width, samples, seed, grid
+    )
+    for step in steps:
+        light, known = smooth_light(light, normal, instance, known, step)
+    return albedo, light, extra, label, instance, normal, depth, known

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.rooms import gpu
 from models.rooms import raycast as rc
 from models.rooms.labels import CEILING, FLOOR, FURNITURE, OTHER, WALL
 from models.rooms.room import build
@@ -173,11 +174,10 @@ def render_sample(version: int, seed: int, index: int, long_side: int = 320, sam
     rng = stream(version, seed, index)
     taken = shot(version, rng, long_side)
     arrays, camera, height, width = taken.arrays, taken.camera, taken.height, taken.width
-    albedo, light, extra, label, instance, normal, depth, known = rc.render(
-        *arrays, camera, height, width, samples, int(rng.integers(1 << 30)), 2
+    caster = gpu if gpu.here() else rc
+    albedo, light, extra, label, instance, normal, depth, _ = caster.picture(
+        arrays, camera, height, width, samples, int(rng.integers(1 << 30)), 2, (1, 2, 4, 8)
     )
-    for step in (1, 2, 4, 8):
-        light, known = rc.smooth_light(light, normal, instance, known, step)
     radiance = albedo * light + extra
     exposure = _exposure(radiance, rng)
     image = develop(radiance, exposure)
