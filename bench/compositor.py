@@ -37,6 +37,7 @@ from services.compositor.domain.reference import Layer, compose
 from services.compositor.domain.shading import light_in, shading
 from services.compositor.domain.texture import Pyramid, pyramid
 from services.segmentation.domain import labels, surfaces
+from services.segmentation.domain.superpixels import superpixels
 
 SEED = 901
 GRID = 8  # by 8 samples a pixel of the new material's truth
@@ -208,7 +209,8 @@ def edge_error(index: int, side: int) -> float | None:
     p = np.stack(
         [cv2.resize((s.label == k).astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA) for k in range(7)]
     )
-    refined = labels.refine(p, s.image)
+    parts = superpixels(s.image)
+    refined = labels.refine(parts.means_of(p), s.image, parts)
     label, errors = refined.argmax(0), []
     for kind in (FLOOR, WALL, CEILING):
         covered = cv2.resize((fine.label == kind).astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)

@@ -20,6 +20,7 @@ from services.compositor.domain.plate import plate
 from services.compositor.domain.shading import light_in
 from services.compositor.domain.sheen import FINISHES
 from services.segmentation.domain import labels, surfaces
+from services.segmentation.domain.superpixels import superpixels
 
 TILE_WIDTH, TITLE_ROWS = 560, 30
 
@@ -39,7 +40,9 @@ def sheet(photo: Image, model: str, sku: str) -> Image:
     names = ["surface_logits", "junction_logits", "normals", "grey_card"]
     answers = (network(model).run(names, {"image": image}) for image in labels.network_inputs(working))
     logits, junctions, normals, grey = labels.together(*answers)
-    found = surfaces.analyze(working, working, surfaces.layout(working, logits, normals, junction_logits=junctions))
+    split = superpixels(working)
+    layout = surfaces.layout(working, split, logits, normals, junction_logits=junctions)
+    found = surfaces.analyze(working, working, split, layout)
     card = labels.mean_grey_card(grey)
     floor = next(s for s in found.surfaces if s.kind == "floor" and s.plane is not None)
     light = light_in(working, np.zeros((1, 1), bool), card)

@@ -27,6 +27,7 @@ from roomviz.imaging.lens import Lens
 from services.compositor.domain import perspective
 from services.segmentation.domain import labels, surfaces
 from services.segmentation.domain.labels import CEILING, FLOOR, KINDS, WALL
+from services.segmentation.domain.superpixels import superpixels
 
 SEED = 900
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -339,8 +340,9 @@ def deeplab_on(path: Path):
 def analyze(network: Runtime, photo: np.ndarray) -> surfaces.Analysis:
     working = surfaces.working_copy(photo)
     found = told(network, labels.network_inputs(working))
-    layout = surfaces.layout(working, found.surface_logits, found.normals, junction_logits=found.junction_logits)
-    return surfaces.analyze(photo, working, layout)
+    split = superpixels(working)
+    layout = surfaces.layout(working, split, found.surface_logits, found.normals, junction_logits=found.junction_logits)
+    return surfaces.analyze(photo, working, split, layout)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from models.rooms.cache import DEFAULT_ROOT, LONG_SIDE
 from models.rooms.sample import shot, stream
 from models.roomseg.data import load
 from services.segmentation.domain import labels, proportions, surfaces
+from services.segmentation.domain.superpixels import superpixels
 
 SEED, VALIDATION_SEED = 2, 7
 PART, HIDDEN, EPOCHS, BATCH, RATE, DECAY, DROPOUT = 100, 16, 60, 128, 3e-3, 0.1, 0.1
@@ -48,7 +49,7 @@ def gather(version: int, seed: int, first: int, last: int) -> tuple[np.ndarray, 
     profiles, heights = [], []
     for index in range(first, last):
         photo = load(DEFAULT_ROOT, seed, index, version)["image"]
-        found = surfaces.layout(photo, *_seen(photo))
+        found = surfaces.layout(photo, superpixels(photo), *_seen(photo))
         label = found.probability.argmax(0).astype(np.uint8)
         _, seen = proportions.measure(found.camera, label)
         if seen is not None:

@@ -16,6 +16,7 @@ from services.segmentation.domain import features, labels, masks, surfaces
 from services.segmentation.domain.features import Features
 from services.segmentation.domain.labels import CEILING, FLOOR, FURNITURE, KINDS, WALL
 from services.segmentation.domain.masks import Masks
+from services.segmentation.domain.superpixels import superpixels
 
 MODEL = versions(Path(__file__).parents[2] / "model_repository" / "roomseg")[-1]
 CACHE = Path(".local/cache/refine")
@@ -66,15 +67,16 @@ def analyzed(photo: np.ndarray) -> tuple[Features, Masks]:
 
 
 def _analyzed(photo: np.ndarray, logits: np.ndarray, normals: np.ndarray) -> tuple[Features, Masks]:
-    found = surfaces.layout(photo, logits, normals)
-    layers = [
-        masks.layer(s.surface_id, KINDS.index(s.kind), s.alpha) for s in surfaces.analyze(photo, photo, found).surfaces
-    ]
-    known = features.compute(photo, found.probability, labels.mean_normals(normals, *found.probability.shape[1:]))
+    split = superpixels(photo)
+    found = surfaces.layout(photo, split, logits, normals)
+    seen = surfaces.analyze(photo, photo, split, found).surfaces
+    layers = [masks.layer(s.surface_id, KINDS.index(s.kind), s.alpha) for s in seen]
+    turned = labels.mean_normals(normals, *found.probability.shape[1:])
+    known = features.compute(photo, split, found.settled, turned)
     return known, masks.assemble(layers, *photo.shape[:2])
 
 
-def _rendered(seed: int, index: int, long_side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def rendered(seed: int, index: int, long_side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """photo, label and instance, from the cache where they are there."""
     path = CACHE / f"v{MEASURED_VERSION}-{seed}-{index:04d}-{long_side}.npz"
     if not path.exists():
@@ -89,7 +91,7 @@ def _rendered(seed: int, index: int, long_side: int) -> tuple[np.ndarray, np.nda
 
 
 def room(seed: int, index: int, long_side: int) -> Room:
-    photo, label, instance = _rendered(seed, index, long_side)
+    photo, label, instance = rendered(seed, index, long_side)
     return Room(photo, label, instance, *analyzed(photo))
 
 
@@ -109,7 +111,7 @@ def blinded(seed: int, index: int, long_side: int, rng: np.random.Generator) -> 
     So colour and edges alone must tell the thing, as they must where the network fails on photos. The targets are
     that some surface of the thing's kind gets it, and that the one around it loses it.
     """
-    photo, label, instance = _rendered(seed, index, long_side)
+    photo, label, instance = rendered(seed, index, long_side)
     logits, normals = (v.copy() for v in predicted(photo))
     things = [i for i in np.unique(instance) if THING[0] < (instance == i).mean() < THING[1]]
     things = [i for i in things if label[instance == i][0] not in (FLOOR, WALL, CEILING)]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import to_linear
+from services.segmentation.domain.superpixels import Superpixels
 
 Float = NDArray[np.float32]
 
@@ -132,11 +133,11 @@ def without_loose_ceilings(p: Float, junctions: Float, down: Float) -> Float:
     return out
 
 
-def without_specks(p: Float, part: float = 0.0008) -> Float:
-    """Give components smaller than `part` of the picture to the label that surrounds them."""
+def without_specks(p: Float, part: float = 0.0008, kinds: Sequence[int] = range(len(KINDS))) -> Float:
+    """Give components of these kinds smaller than `part` of the picture to the label that surrounds them."""
     label = p.argmax(0).astype(np.uint8)
     small = np.zeros(label.shape, bool)
-    for k in range(len(p)):
+    for k in kinds:
         count, components, stats, _ = cv2.connectedComponentsWithStats((label == k).astype(np.uint8), connectivity=4)
         sizes = stats[:, cv2.CC_STAT_AREA]
         specks = np.flatnonzero(sizes < max(3.0, part * label.size))
@@ -217,16 +218,17 @@ def sunlit_floor(p: Float, photo: Image, boost: float = 12.0, around: float = 0.
     return np.asarray(out / out.sum(0), np.float32)
 
 
-def refine(p: Float, photo: Image, sharpness: float = 3.0) -> Float:
-    """Bring probabilities to the photo's size, their edges pulled onto the photo's edges.
+def refine(p: Float, photo: Image, parts: Superpixels, sharpness: float = 3.0) -> Float:
+    """Bring the probabilities of superpixels to the photo's size, with soft edges, pulled onto the photo's own.
 
     Guided filter (He, Sun & Tang, "Guided Image Filtering", 2013, eq. 5, 6, 8) in its fast form (He & Sun,
     2015): coefficients at half size. Afterwards each is raised to `sharpness` and normalised, so that the
     masks stay a partition with a soft edge a few pixels wide.
 
     Args:
-        p: (K, h, w) probabilities at the network's size.
+        p: (N, K) probabilities of each superpixel.
         photo: (H, W, 3) uint8 sRGB.
+        parts: its superpixels.
 
     Returns:
         (K, H, W) float32, sums to 1.
@@ -235,14 +237,13 @@ def refine(p: Float, photo: Image, sharpness: float = 3.0) -> Float:
     half = (max(1, width // 2), max(1, height // 2))
     guide = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     small = cv2.resize(guide, half, interpolation=cv2.INTER_AREA)
-    radius = max(2, round(max(half) / 130))
+    radius = max(1, round(max(half) / 500))
     box = (2 * radius + 1, 2 * radius + 1)
     epsilon = np.float32(2e-4)
     mean = cv2.blur(small, box)
     variance = cv2.blur(small * small, box) - mean * mean
-    out = np.empty((len(p), height, width), np.float32)
-    for k in range(len(p)):
-        q = cv2.resize(p[k], half, interpolation=cv2.INTER_LINEAR)
+    out = np.empty((p.shape[1], height, width), np.float32)
+    for k, q in enumerate(parts.spread(p, half[1], half[0])):
         mean_q = cv2.blur(q, box)
         a = (cv2.blur(small * q, box) - mean * mean_q) / (variance + epsilon)
         b = mean_q - a * mean

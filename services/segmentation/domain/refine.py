@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from services.segmentation.domain.features import Features, Float
+from services.segmentation.domain.features import Features
 from services.segmentation.domain.labels import DOOR, OTHER, WINDOW
 from services.segmentation.domain.masks import Masks, Owner
 from services.segmentation.domain.region import Flags, Question, boxed, solve
 from services.segmentation.domain.strokes import Box, Mask, Shape, Stroke, raster
+from services.segmentation.domain.superpixels import Float
 
 EDGE_PART = 1 / 220  # radius of the guided filter that softens new edges, in parts of the longer side
 EDGE_EPSILON = 1e-4

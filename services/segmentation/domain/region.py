@@ -14,7 +14,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, dijkstra, maximum_flow
 
 from services.segmentation.domain import region_weights
-from services.segmentation.domain.features import Features, Float
+from services.segmentation.domain.features import Features
+from services.segmentation.domain.superpixels import Float
 
 Flags = NDArray[np.bool_]
 

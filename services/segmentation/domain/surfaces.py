@@ -1,6 +1,6 @@
 """From the network's answer to the surfaces of a room: the steps, in order.
 
-probabilities -> camera -> horizon vote -> sunlit floor -> specks and islands -> wall facets -> planes
+probabilities -> superpixels agree -> camera -> horizon vote -> sunlit floor -> specks and islands -> wall facets -> planes
 -> soft masks at full size -> legs of furniture -> straight junctions
 """
 
@@ -14,12 +14,14 @@ from roomviz.imaging.codec import Image, preview_size, resize
 from roomviz.imaging.homography import scaled
 from services.segmentation.domain import junctions, labels, planes
 from services.segmentation.domain.camera import Camera, estimate
+from services.segmentation.domain.coherence import changed, coherent
 from services.segmentation.domain.distances import wall_distances
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
 from services.segmentation.domain.legs import with_legs
 from services.segmentation.domain.planes import Plane
 from services.segmentation.domain.proposals import Proposals
 from services.segmentation.domain.quality import Quality, assess
+from services.segmentation.domain.superpixels import Superpixels
 
 PART_MIN = 0.002  # smaller pieces of a kind are kept together as one surface,
 PARTS_MAX = 24  # and so are those past this number
@@ -55,10 +57,11 @@ class Analysis:
 class Layout:
     """What geometry made of the network's answer, at the network's size.
 
-    probability (7, h, w); parts: (kind, (h, w) bool, plane) of each surface.
+    probability (7, h, w); settled (N, 7): that of each superpixel; parts: (kind, (h, w) bool, plane) of each surface.
     """
 
     probability: Float
+    settled: Float
     parts: list[tuple[int, NDArray[np.bool_], Plane | None]]
     camera: Camera
 
@@ -70,24 +73,32 @@ def working_copy(photo: Image) -> Image:
 
 def layout(
     working: Image,
+    split: Superpixels,
     surface_logits: Float,
     normals: Float,
     focal_35mm: float = 0.0,
     proposals: Proposals | None = None,
     junction_logits: Float | None = None,
 ) -> Layout:
-    """Camera, planes and parts from the network's two answers (photo and mirror image).
+    """Camera, planes and parts from the working copy, its superpixels, and the network's two answers (photo and mirror
+    image).
 
     Where proposals are given, furniture that touches in the picture is told apart by them.
     """
     p = labels.probabilities(surface_logits)
     n = labels.mean_normals(normals, *p.shape[1:])
+    met = None if junction_logits is None else labels.mean_junctions(junction_logits)
+    settled = coherent(split, p, n, met)
+    p = before = split.spread(settled, *p.shape[1:])
     camera = estimate(working, p, n, focal_35mm)
     p = labels.below_horizon(p, camera.below_horizon(*p.shape[1:]))
-    if junction_logits is not None:
+    if met is not None:
         down = -np.tensordot(camera.up, n, 1).astype(np.float32)
-        p = labels.without_loose_ceilings(p, labels.mean_junctions(junction_logits), down)
+        p = labels.without_loose_ceilings(p, met, down)
     p = labels.sunlit_floor(p, working)
+    # What is small for the network is a lamp or a leg in the photo: masks lose specks of floor, wall and ceiling alone.
+    shell = labels.without_islands(labels.without_specks(p, kinds=(FLOOR, WALL, CEILING)))
+    settled = changed(split, settled, before, shell)
     p = labels.without_islands(labels.without_specks(p))
     label = p.argmax(0).astype(np.uint8)
     room = planes.measure_room(camera, label)
@@ -103,13 +114,13 @@ def layout(
     parts += [(FURNITURE, thing, None) for thing in things]
     for kind, mask in ((FURNITURE, rest), *((k, label == k) for k in (WINDOW, DOOR, OTHER))):
         parts += [(kind, piece, None) for piece in _pieces(mask)]
-    return Layout(p, parts, camera)
+    return Layout(p, settled, parts, camera)
 
 
-def analyze(photo: Image, working: Image, found: Layout) -> Analysis:
-    """Soft masks at the photo's size from the layout on the working copy."""
+def analyze(photo: Image, working: Image, split: Superpixels, found: Layout) -> Analysis:
+    """Soft masks at the photo's size from the layout on the working copy and its superpixels."""
     height, width = photo.shape[:2]
-    refined = with_legs(labels.refine(found.probability, working), working)
+    refined = with_legs(labels.refine(found.settled, working, split), working)
     label = refined.argmax(0).astype(np.uint8)
     # Which part a pixel belongs to: of its kind, the one that is nearest at the network's size.
     index = _spread(found, label)

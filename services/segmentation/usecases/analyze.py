@@ -14,6 +14,7 @@ from roomviz.runtime.metrics import stage
 from services.segmentation.domain import features, labels, proposals, surfaces
 from services.segmentation.domain.identity import Known, kept_ids, small
 from services.segmentation.domain.record import AnalysisRecord, PlaneRecord, SurfaceRecord
+from services.segmentation.domain.superpixels import Float, Superpixels, superpixels
 from services.segmentation.domain.surfaces import Analysis
 from services.segmentation.ports import Analyses, ModelPins, Network, Objects, Prediction, Proposer, Write
 
@@ -58,8 +59,10 @@ class AnalyzeRoom:
         await progress("segment", 25)
         with stage("segment"):
             model, version = await self._pinned(tenant)
-            prediction, raw = await asyncio.gather(
-                self._predicted(inputs, model, version), self.proposer.propose(letter)
+            prediction, raw, split = await asyncio.gather(
+                self._predicted(inputs, model, version),
+                self.proposer.propose(letter),
+                run(self.cpu, superpixels, working),
             )
         await progress("geometry", 50)
         with stage("geometry"):
@@ -68,6 +71,7 @@ class AnalyzeRoom:
                 self.cpu,
                 surfaces.layout,
                 working,
+                split,
                 prediction.surface_logits,
                 prediction.normals,
                 focal_35mm,
@@ -78,8 +82,8 @@ class AnalyzeRoom:
         normals = labels.mean_normals(prediction.normals, *found.probability.shape[1:])
         with stage("masks"):
             analysis, known = await asyncio.gather(
-                run(self.cpu, surfaces.analyze, photo, working, found),
-                run(self.cpu, _features, working, found.probability, normals),
+                run(self.cpu, surfaces.analyze, photo, working, split, found),
+                run(self.cpu, _features, working, split, found.settled, normals),
             )
         await progress("store", 85)
         with stage("store"):
@@ -172,9 +176,9 @@ def _together(small: Prediction, large: Prediction) -> Prediction:
     return Prediction(surface_logits, junction_logits, normals, grey_card, large.model)
 
 
-def _features(working: Image, probability: features.Float, normals: features.Float) -> bytes:
+def _features(working: Image, split: Superpixels, p: Float, normals: Float) -> bytes:
     """What clicks on this photo will need, as it is kept."""
-    return features.pack(features.compute(working, probability, normals))
+    return features.pack(features.compute(working, split, p, normals))
 
 
 def _record(room: str, model: str, analysis: Analysis, keys: list[str]) -> AnalysisRecord:

@@ -9,6 +9,7 @@ from services.segmentation.domain import features, masks
 from services.segmentation.domain.features import Features
 from services.segmentation.domain.labels import CEILING, FLOOR, FURNITURE, KINDS, WALL
 from services.segmentation.domain.masks import Masks
+from services.segmentation.domain.superpixels import superpixels
 
 HEIGHT, WIDTH = 240, 320
 PHOTO = (HEIGHT, WIDTH)
@@ -63,7 +64,8 @@ def known() -> Features:
     normals[2] = -1
     normals[:, small == FLOOR] = np.array([0, -1, 0], np.float32)[:, None]
     normals[:, small == CEILING] = np.array([0, 1, 0], np.float32)[:, None]
-    return features.compute(photo(), p, normals, cells=600)
+    parts = superpixels(photo(), cells=600)
+    return features.compute(photo(), parts, parts.means_of(p / p.sum(0)), normals)
 
 
 @cache

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from services.segmentation.domain import labels, surfaces
 from services.segmentation.domain.labels import CEILING, FLOOR, FURNITURE, KINDS, WALL, WINDOW
+from services.segmentation.domain.superpixels import superpixels
 
 SMALL, FULL = (84, 112), (336, 448)
 
@@ -38,9 +39,14 @@ def photo_of(label: np.ndarray) -> np.ndarray:
     return np.kron(shades[label], np.ones((4, 4, 1), np.uint8))
 
 
+def analyzed(photo: np.ndarray, *answers: np.ndarray) -> surfaces.Analysis:
+    split = superpixels(photo)
+    return surfaces.analyze(photo, photo, split, surfaces.layout(photo, split, *answers))
+
+
 def analysis() -> surfaces.Analysis:
     photo = photo_of(scene())
-    return surfaces.analyze(photo, photo, surfaces.layout(photo, *answer(scene())))
+    return analyzed(photo, *answer(scene()))
 
 
 def test_each_surface_is_found_with_its_kind_and_a_stable_id():
@@ -74,7 +80,7 @@ def test_at_every_pixel_the_masks_add_up_to_about_one():
 
 def test_inside_its_edge_a_mask_is_whole_however_unsure_the_network_was():
     photo = photo_of(scene())
-    found = surfaces.analyze(photo, photo, surfaces.layout(photo, *answer(scene(), margin=1.0)))
+    found = analyzed(photo, *answer(scene(), margin=1.0))
 
     for s in found.surfaces:
         inside = cv2.erode((s.alpha > 127).astype(np.uint8), np.ones((19, 19), np.uint8)) > 0
@@ -93,10 +99,11 @@ def test_only_flat_surfaces_have_a_plane_and_it_looks_at_the_camera():
 def test_a_photo_twice_as_large_has_its_homographies_in_its_own_pixels():
     photo = photo_of(scene())
     large = np.kron(photo, np.ones((2, 2, 1), np.uint8))
-    found = surfaces.layout(photo, *answer(scene()))
+    split = superpixels(photo)
+    found = surfaces.layout(photo, split, *answer(scene()))
 
-    a = surfaces.analyze(photo, photo, found).surfaces[0]
-    b = surfaces.analyze(large, photo, found).surfaces[0]
+    a = surfaces.analyze(photo, photo, split, found).surfaces[0]
+    b = surfaces.analyze(large, photo, split, found).surfaces[0]
 
     assert b.alpha.shape == large.shape[:2]
     h = np.diag([2.0, 2.0, 1.0]) @ a.plane.pixel_from_plane
@@ -106,10 +113,11 @@ def test_a_photo_twice_as_large_has_its_homographies_in_its_own_pixels():
 def test_a_photo_twice_as_large_has_its_camera_in_its_own_pixels():
     photo = photo_of(scene())
     large = np.kron(photo, np.ones((2, 2, 1), np.uint8))
-    found = surfaces.layout(photo, *answer(scene()))
+    split = superpixels(photo)
+    found = surfaces.layout(photo, split, *answer(scene()))
 
-    a = surfaces.analyze(photo, photo, found).camera
-    b = surfaces.analyze(large, photo, found).camera
+    a = surfaces.analyze(photo, photo, split, found).camera
+    b = surfaces.analyze(large, photo, split, found).camera
 
     assert (b.focal, b.cx, b.cy) == (2 * a.focal, 2 * a.cx, 2 * a.cy)
 
@@ -118,7 +126,7 @@ def test_an_unsure_network_asks_for_refinement():
     photo = photo_of(scene())
     logits, normals = answer(scene(), margin=0.3)
 
-    found = surfaces.analyze(photo, photo, surfaces.layout(photo, logits, normals))
+    found = analyzed(photo, logits, normals)
 
     assert found.quality.needs_refinement
     assert "LOW_CONFIDENCE" in {f.reason for f in found.quality.findings}
@@ -228,7 +236,8 @@ def test_refined_probabilities_stay_a_partition(seed: int):
     p = rng.dirichlet(np.ones(7), (24, 32)).astype(np.float32).transpose(2, 0, 1)
     photo = rng.integers(0, 256, (96, 128, 3), np.uint8)
 
-    refined = labels.refine(p, photo)
+    parts = superpixels(photo)
+    refined = labels.refine(parts.means_of(p), photo, parts)
 
     np.testing.assert_allclose(refined.sum(0), 1, atol=1e-4)
     assert refined.shape == (7, 96, 128)
@@ -271,3 +280,16 @@ def test_the_grey_card_is_the_mean_of_the_photos_and_its_mirror_images():
 
 def test_a_model_that_does_not_know_the_light_gives_no_card():
     assert labels.mean_grey_card(np.zeros((2, 3, 4, 6), np.float32)) is None
+
+
+def test_a_small_thing_that_the_photo_shows_is_left_out_of_the_wall():
+    """A lamp of 3 by 2 of the network's pixels, and beside it as little floor, which no wall has."""
+    label = scene()
+    label[30:33, 60:62], label[30:33, 68:70] = FURNITURE, FLOOR
+    photo = photo_of(label)
+
+    found = analyzed(photo, *answer(label, margin=4.0))
+
+    wall = np.max([s.alpha for s in found.surfaces if s.kind == "wall"], 0)
+    assert (wall[121:131, 241:247] < 64).mean() > 0.7
+    assert (wall[120:132, 272:280] > 192).all()
