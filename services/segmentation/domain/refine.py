@@ -398,7 +398,8 @@ def _edges(grey: NDArray[np.uint8], owner: Owner, present: list[int], radius: in
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
     power = []
     for k in present:
-        full = (owner == k).astype(np.float32)
+        mine = (owner == k).astype(np.uint8)
+        full = mine.astype(np.float32)
         q = cv2.resize(full, half, interpolation=cv2.INTER_AREA)
         mean_q = cv2.blur(q, side)
         a = (cv2.blur(small * q, side) - mean * mean_q) / (variance + EDGE_EPSILON)
@@ -407,11 +408,11 @@ def _edges(grey: NDArray[np.uint8], owner: Owner, present: list[int], radius: in
         b = cv2.resize(cv2.blur(b, side), (width, height), interpolation=cv2.INTER_LINEAR)
         soft = np.clip(a * guide + b, 0, 1)
         # The filter straightens borders that cross flat parts of the picture; thin things it would melt away.
-        thin = cv2.blur((full != cv2.morphologyEx(full, cv2.MORPH_OPEN, disc)).astype(np.float32), (5, 5))
+        # Of whole numbers, whose least and greatest are found several times as fast.
+        thin = cv2.blur((mine - cv2.morphologyEx(mine, cv2.MORPH_OPEN, disc)).astype(np.float32), (5, 5))
         fine = np.minimum(2 * thin, 1)
-        power.append(
-            np.maximum(fine * (0.4 * soft + 0.6 * cv2.blur(full, (3, 3))) + (1 - fine) * soft, 1e-4) ** SHARPNESS
-        )
+        member = np.maximum(fine * (0.4 * soft + 0.6 * cv2.blur(full, (3, 3))) + (1 - fine) * soft, 1e-4)
+        power.append(cv2.pow(member, SHARPNESS))
     total = np.sum(power, 0)
     return {
         k: np.clip((v / total - 0.08) / 0.84, 0, 1).astype(np.float32)
