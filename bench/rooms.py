@@ -14,10 +14,9 @@ import numpy as np
 from models.rooms import GENERATOR_VERSION, gpu
 from models.rooms import raycast as rc
 from models.rooms.cache import training_arrays
-from models.rooms.sample import render_sample, shot, stream
+from models.rooms.sample import GRID, SAMPLES, STEPS, render_sample, shot, stream
 
 SEED = 904
-SAMPLES, GRID, STEPS = 3, 2, (1, 2, 4, 8)
 SEEN = ("albedo", "light", "highlights", "labels", "instances", "normals", "depth")
 LIGHT = (1, 2)  # of these, what has noise
 AGREE = 0.999  # of the pixels: a ray that grazes an edge may go either way

@@ -30,13 +30,11 @@ def gather(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     answers = (network().run(["normals", "junction_logits"], {"image": i}) for i in labels.network_inputs(photo))
     normals, junctions = labels.together(*answers)
     parts = superpixels(photo)
-    meet = parts.means_of(labels.mean_junctions(junctions)[None])[:, 0]
-    turned = parts.means_of(labels.mean_normals(normals, *normals.shape[2:]))
-    turned /= np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 0.5)
+    x = evidence(parts, labels.mean_normals(normals, *normals.shape[2:]), labels.mean_junctions(junctions))
     shares = np.stack([parts.means(label == kind) for kind in range(len(labels.KINDS))], 1)
     used = (shares.max(1) > PURE)[parts.edges].all(1)
     kind = shares.argmax(1)[parts.edges]
-    return evidence(parts, turned, meet)[used], (kind[:, 0] != kind[:, 1])[used], parts.border[used]
+    return x[used], (kind[:, 0] != kind[:, 1])[used], parts.border[used]
 
 
 def fit(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from models.rooms.scene import Scene
 from models.rooms.shell import clearance, inside
 
 FLAT_M = 0.02
+SAMPLES, GRID, STEPS = 3, 2, (1, 2, 4, 8)  # of the light, see `raycast.render`; and how it is smoothed
 
 
 @dataclass(frozen=True)
@@ -169,14 +170,14 @@ def stream(version: int, seed: int, index: int) -> np.random.Generator:
     return np.random.default_rng([version, seed, index])
 
 
-def render_sample(version: int, seed: int, index: int, long_side: int = 320, samples: int = 3) -> Sample:
+def render_sample(version: int, seed: int, index: int, long_side: int = 320, samples: int = SAMPLES) -> Sample:
     """Render sample `index` of the set `seed`."""
     rng = stream(version, seed, index)
     taken = shot(version, rng, long_side)
     arrays, camera, height, width = taken.arrays, taken.camera, taken.height, taken.width
     caster = gpu if gpu.here() else rc
     albedo, light, extra, label, instance, normal, depth, _ = caster.picture(
-        arrays, camera, height, width, samples, int(rng.integers(1 << 30)), 2, (1, 2, 4, 8)
+        arrays, camera, height, width, samples, int(rng.integers(1 << 30)), GRID, STEPS
     )
     radiance = albedo * light + extra
     exposure = _exposure(radiance, rng)

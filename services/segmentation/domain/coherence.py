@@ -22,11 +22,11 @@ HOLD, UNSURE, FALL = 1e4, 1e-4, 3
 RATIO_MAX = 4.0  # of logarithms
 
 
-def evidence(parts: Superpixels, normals: Float, junctions: Float) -> Float:
-    """(E, 7) what tells borders between surfaces from others.
-
-    normals (N, 3) unit, or shorter where nothing is known; junctions (N,) probability that planes of the room meet.
-    """
+def evidence(parts: Superpixels, normals: Float, junctions: Float | None) -> Float:
+    """(E, 7) what tells borders between surfaces from others; normals and junctions as of `coherent`."""
+    normals = parts.means_of(normals)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 0.5)
+    meet = np.zeros(len(normals), np.float32) if junctions is None else parts.means_of(junctions[None])[:, 0]
     a, b = parts.edges.T
     d = np.abs(parts.lab[a] - parts.lab[b])
     known = np.minimum(np.linalg.norm(normals[a], axis=1), np.linalg.norm(normals[b], axis=1)) > 0.5
@@ -38,7 +38,7 @@ def evidence(parts: Superpixels, normals: Float, junctions: Float) -> Float:
         np.log1p(d[:, 0]),
         np.log1p(np.hypot(d[:, 1], d[:, 2])),
         np.sqrt(turned),
-        np.maximum(junctions[a], junctions[b]),
+        np.maximum(meet[a], meet[b]),
     )
     return np.stack(columns, 1).astype(np.float32)
 
@@ -60,10 +60,7 @@ def coherent(parts: Superpixels, p: Float, normals: Float, junctions: Float | No
         junctions: (h', w') probability that planes meet, where a model tells it.
     """
     count, told = len(parts.size), parts.means_of(p).astype(np.float64)
-    turned = parts.means_of(normals)
-    turned /= np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 0.5)
-    meet = np.zeros(count, np.float32) if junctions is None else parts.means_of(junctions[None])[:, 0]
-    odds = evidence(parts, turned, meet) @ BORDER
+    odds = evidence(parts, normals, junctions) @ BORDER
     easy = 1 / (1 + np.exp(np.clip(SUDDEN * (odds - PASSES), -30, 30)))
     # A border's length over the distance of two middles: resistance as of a sheet, whatever its pieces.
     passes = parts.border / np.sqrt(parts.size.mean()) * easy + 1e-9

@@ -7,7 +7,6 @@ the network's probabilities and normal; each pair of neighbours the strength of 
 import io
 import zipfile
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,28 +21,19 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Features:
-    """The superpixel graph of a photo at working size, N nodes and E edges.
+class Features(Superpixels):
+    """The superpixels of a photo at working size, and what the network tells of them.
 
-    node (h, w) int32, 0 to N - 1; grey (h, w) uint8; lab (N, 3) float32 CIELAB, L 0 to 100; probability (N, 7) float32, sums to 1;
-    normal (N, 3) float32, unit, camera frame; size (N,) int32 pixels; extent (N, 4)
-    int32 smallest box x0, y0, x1, y1, the last two exclusive; centre (N, 2) float32 x, y in pixels;
-    edges (E, 2) int32, each pair once, the lower first; contrast (E,) float32: mean gradient along the border of the
-    two, Lab a pixel; border (E,) float32: its length in pixels; separate (E,) float32: probability that the two belong
-    to different surfaces; regions: how they grow together.
+    grey (h, w) uint8; probability (N, 7) float32, sums to 1; normal (N, 3) float32, unit, camera frame; extent (N, 4)
+    int32 smallest box x0, y0, x1, y1, the last two exclusive; centre (N, 2) float32 x, y in pixels; separate (E,) float32:
+    probability that the two belong to different surfaces; regions: how they grow together.
     """
 
-    node: Nodes
     grey: NDArray[np.uint8]
-    lab: Float
     probability: Float
     normal: Float
-    size: Nodes
     extent: Nodes
     centre: Float
-    edges: Nodes
-    contrast: Float
-    border: Float
     separate: Float
     regions: Hierarchy
 
@@ -54,11 +44,6 @@ class Features:
     @property
     def nbytes(self) -> int:
         return sum(v.nbytes for x in (self, self.regions) for v in vars(x).values() if isinstance(v, np.ndarray))
-
-    def means(self, values: NDArray[Any]) -> Float:
-        """Mean of (h, w) values over each node, (N,)."""
-        total = np.bincount(self.node.ravel(), values.ravel(), len(self.size))
-        return np.asarray(total / self.size, np.float32)
 
 
 def _extent(node: Nodes, count: int) -> Nodes:
@@ -114,19 +99,14 @@ def compute(working: Image, parts: Superpixels, p: Float, normals: Float) -> Fea
     separate = separation(parts.lab, p, normal, parts.edges, parts.contrast)
     y, x = np.mgrid[: working.shape[0], : working.shape[1]]
     return Features(
-        parts.node,
-        cv2.cvtColor(working, cv2.COLOR_RGB2GRAY).astype(np.uint8),
-        parts.lab,
-        p,
-        normal,
-        parts.size,
-        _extent(parts.node, len(parts.size)),
-        np.stack([parts.means(x), parts.means(y)], 1),
-        parts.edges,
-        parts.contrast,
-        parts.border,
-        separate,
-        build(len(parts.size), parts.edges, separate, parts.border, parts.size),
+        **vars(parts),
+        grey=cv2.cvtColor(working, cv2.COLOR_RGB2GRAY).astype(np.uint8),
+        probability=p,
+        normal=normal,
+        extent=_extent(parts.node, len(parts.size)),
+        centre=np.stack([parts.means(x), parts.means(y)], 1),
+        separate=separate,
+        regions=build(len(parts.size), parts.edges, separate, parts.border, parts.size),
     )
 
 
