@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+_AGAIN_S = 1.0
+
 
 @asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
@@ -13,5 +15,8 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # Again, for a cancellation may get lost: nats-py drops one that comes while it writes, and so does wait_for until
+        # Python 3.12 where what it waits for is there in the same turn.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_AGAIN_S)

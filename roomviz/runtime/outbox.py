@@ -7,7 +7,7 @@ The table is `roomviz.runtime.tables.OUTBOX`.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import structlog
@@ -18,6 +18,8 @@ from roomviz.runtime.bus import BODY_BYTES_MAX, Bus
 from roomviz.runtime.metrics import OUTBOX_PENDING
 
 log = structlog.get_logger()
+
+_LAST_S = 5.0  # for the last messages of a process that ends
 
 
 class Outbox:
@@ -49,17 +51,23 @@ class Outbox:
         OUTBOX_PENDING.set(0 if len(rows) < self._batch else len(rows))
         return len(rows)
 
+    async def _empty(self) -> bool:
+        """Publish all that is there; whether that went well."""
+        try:
+            while await self._relay() == self._batch:
+                pass
+        except (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            log.warning("outbox waits", error=str(error) or type(error).__name__)
+        except Exception:  # whatever it is, the other messages must not wait for it for ever
+            log.exception("outbox stumbled")
+        else:
+            return True
+        return False
+
     async def _loop(self) -> None:
         while True:
             self._written.clear()
-            try:
-                while await self._relay() == self._batch:
-                    pass
-            except (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-                log.warning("outbox waits", error=str(error) or type(error).__name__)
-                await asyncio.sleep(self._period)
-            except Exception:  # whatever it is, the other messages must not wait for it for ever
-                log.exception("outbox stumbled")
+            if not await self._empty():
                 await asyncio.sleep(self._period)
             try:
                 # Not wait_for: until Python 3.12 it loses a cancellation that comes together with the event.
@@ -70,5 +78,9 @@ class Outbox:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Outbox"]:
+        """Publish until left; what the last jobs have written goes out first, as nobody else may be there to send it."""
         async with beside(self._loop()):
             yield self
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_S):
+                await self._empty()

@@ -165,11 +165,19 @@ def test_sigterm_lets_a_running_call_finish(running: Running, client: Client, an
     for t in threads:
         t.start()
     time.sleep(0.3)
-    os.kill(running.pid("compositor"), signal.SIGTERM)
+    rpc = running.stack.rpc()
+    rpc.stopProcess("compositor")  # by SIGTERM
+    try:
+        told = (running.stack.logs / "compositor.log").read_text()
+        waiting = running.rows("SELECT subject FROM compositor.outbox")
+    finally:
+        rpc.startProcess("compositor")
     for t in threads:
         t.join()
     running.stack.wait_for(lambda: running.ready("compositor"), 30, "compositor")
 
+    assert "drain took too long" not in told
+    assert not waiting, "what jobs in hand have done is told before their process ends"
     assert all(isinstance(r, int) and r > 100_000 for r in results), results
 
 
