@@ -72,12 +72,16 @@ class Camera:
             [(straight[:, 0] - self.cx) / self.focal, (straight[:, 1] - self.cy) / self.focal, np.ones(len(points))]
         )
 
+    def rays_through(self, height: int, width: int) -> Vectors:
+        """(height * width, 3) directions (z = 1) through the pixels of a picture of that size."""
+        y, x = np.mgrid[0:height, 0:width]
+        at = np.column_stack([x.ravel() + 0.5, y.ravel() + 0.5])
+        return self.rays(at * [2 * self.cx / width, 2 * self.cy / height])
+
     def below_horizon(self, height: int, width: int) -> Float:
         """(height, width): how far each pixel of a picture of that size lies below the horizon, in parts of the height."""
         scale = height / (2 * self.cy)
-        y, x = np.mgrid[0:height, 0:width]
-        at = np.column_stack([x.ravel() + 0.5, y.ravel() + 0.5]) * [2 * self.cx / width, 2 * self.cy / height]
-        distance = -(self.rays(at) @ self.up).reshape(height, width)
+        distance = -(self.rays_through(height, width) @ self.up).reshape(height, width)
         return np.asarray(
             distance * self.focal * scale / height / max(1e-6, float(np.hypot(self.up[0], self.up[1]))), np.float32
         )
@@ -161,16 +165,15 @@ def _start(p: Float, normals: Float) -> tuple[float, float, float]:
     return yaw, pitch, roll
 
 
-def estimate(photo: Image, p: Float, normals: Float, focal_35mm: float = 0.0) -> Camera:
-    """The camera of `photo` (H, W, 3), given probabilities (7, h, w) and normals (3, h, w) of the network.
+def estimate(height: int, width: int, segments: Vectors, p: Float, normals: Float, focal_35mm: float = 0.0) -> Camera:
+    """The camera of a photo of that size, given its straight lines (N, 4) and probabilities (7, h, w) and normals (3, h, w) of
+    the network.
 
     The search is a seeded random one: the same photo gives the same camera.
     """
-    height, width = photo.shape[:2]
     cx, cy = width / 2, height / 2
     focal0, spread = prior_focal(height, width, focal_35mm)
     yaw0, pitch0, roll0 = _start(p, normals)
-    segments = line_segments(photo)
     expected = np.array([np.log(focal0), yaw0, pitch0, 0.0, 0.0])
     spreads = np.array([spread, np.inf, PITCH, ROLL, BEND])
     start = np.array([np.log(focal0), yaw0, pitch0, roll0 * 0.5, 0.0])

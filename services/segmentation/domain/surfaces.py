@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from roomviz.imaging.codec import Image, preview_size, resize
 from roomviz.imaging.homography import scaled
 from services.segmentation.domain import junctions, labels, planes
-from services.segmentation.domain.camera import Camera, estimate
+from services.segmentation.domain.camera import Camera, estimate, line_segments
 from services.segmentation.domain.coherence import changed, coherent
 from services.segmentation.domain.distances import wall_distances
+from services.segmentation.domain.facets import facets
 from services.segmentation.domain.labels import CEILING, DOOR, FLOOR, FURNITURE, KINDS, OTHER, WALL, WINDOW, Float
 from services.segmentation.domain.legs import with_legs
 from services.segmentation.domain.planes import Plane
@@ -90,7 +91,8 @@ def layout(
     met = None if junction_logits is None else labels.mean_junctions(junction_logits)
     settled = coherent(split, p, n, met)
     p = before = split.spread(settled, *p.shape[1:])
-    camera = estimate(working, p, n, focal_35mm)
+    lines = line_segments(working)
+    camera = estimate(working.shape[0], working.shape[1], lines, p, n, focal_35mm)
     p = labels.below_horizon(p, camera.below_horizon(*p.shape[1:]))
     if met is not None:
         down = -np.tensordot(camera.up, n, 1).astype(np.float32)
@@ -106,9 +108,8 @@ def layout(
     for kind, plane in ((FLOOR, room.floor()), (CEILING, room.ceiling())):
         if (label == kind).any():
             parts.append((kind, label == kind, plane))
-    directions = planes.wall_directions(camera)
-    facets = [(facet, directions[k]) for k, facet in _facets(label == WALL, n, directions)]
-    for (facet, normal), away in zip(facets, wall_distances(room, facets, label), strict=True):
+    split_up = facets(label == WALL, n, lines, camera)
+    for (facet, normal), away in zip(split_up, wall_distances(room, split_up, label), strict=True):
         parts.append((WALL, facet, room.wall(normal, away.metres, away.doubt)))
     things, rest = _things(label == FURNITURE, proposals)
     parts += [(FURNITURE, thing, None) for thing in things]
@@ -176,39 +177,6 @@ def straightened(refined: Float, index: NDArray[np.int16], found: Layout) -> tup
                     both = (p[kinds[0]] + p[kinds[1]])[near]
                     p[kinds[0]][near], p[kinds[1]][near] = both * part[near], both * (1 - part[near])
     return refined, index
-
-
-def _facets(
-    wall: NDArray[np.bool_], normals: Float, directions: NDArray[np.float64]
-) -> list[tuple[int, NDArray[np.bool_]]]:
-    """Split walls by which way they face: (direction index, (h, w) bool), largest first."""
-    if not wall.any():
-        return []
-    weight = cv2.blur(wall.astype(np.float32), (7, 7)) + 1e-6
-    votes = []
-    for d in directions:
-        facing = np.exp(6 * np.tensordot(d.astype(np.float32), normals, 1)) * wall
-        votes.append(cv2.blur(facing.astype(np.float32), (7, 7)) / weight)
-    which = np.argmax(votes, 0)
-    out: list[tuple[int, NDArray[np.bool_]]] = []
-    rest = wall.copy()
-    for k in range(len(directions)):
-        count, components, stats, _ = cv2.connectedComponentsWithStats(
-            (wall & (which == k)).astype(np.uint8), connectivity=8
-        )
-        for c in range(1, count):
-            if stats[c, cv2.CC_STAT_AREA] >= 0.006 * wall.size:
-                facet = components == c
-                out.append((k, facet))
-                rest &= ~facet
-    if not out:
-        k = int(np.bincount(which[wall], minlength=len(directions)).argmax())
-        return [(k, wall)]
-    if rest.any():  # slivers go to the nearest facet
-        distance = np.stack([cv2.distanceTransform((~f).astype(np.uint8), cv2.DIST_L2, 3) for _, f in out])
-        nearest = distance.argmin(0)
-        out = [(k, f | (rest & (nearest == i))) for i, (k, f) in enumerate(out)]
-    return sorted(out, key=lambda kf: -int(kf[1].sum()))
 
 
 def _things(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from roomviz.imaging.lens import Lens
-from services.segmentation.domain.camera import _rotation, estimate, prior_focal
+from services.segmentation.domain.camera import Camera, _rotation, estimate, line_segments, prior_focal
 from services.segmentation.domain.labels import CEILING, FLOOR, WALL
 
 HEIGHT, WIDTH = 600, 900
@@ -52,6 +52,10 @@ def network_answer(axes_up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return p, normals
 
 
+def seen(picture: np.ndarray, p: np.ndarray, normals: np.ndarray) -> Camera:
+    return estimate(*picture.shape[:2], line_segments(picture), p, normals)
+
+
 @pytest.mark.parametrize(
     ("field_of_view", "yaw", "pitch", "roll"), [(65, 0.3, 0.05, 0.0), (80, -0.4, 0.15, 0.02), (55, 0.35, -0.05, -0.02)]
 )
@@ -59,7 +63,7 @@ def test_the_camera_of_a_room_is_found_from_its_lines(field_of_view: float, yaw:
     focal = WIDTH / 2 / np.tan(np.deg2rad(field_of_view / 2))
     picture, up = wire_room(focal, yaw, pitch, roll)
 
-    camera = estimate(picture, *network_answer(up))
+    camera = seen(picture, *network_answer(up))
 
     assert camera.measured
     assert np.rad2deg(np.arccos(np.clip(camera.up @ up, -1, 1))) < 0.2
@@ -71,7 +75,7 @@ def test_the_camera_of_a_room_is_found_from_its_lines(field_of_view: float, yaw:
 def test_a_lens_that_bends_lines_is_found_and_taken_out(bend: float):
     picture, up = wire_room(620, 0.4, 0.08, 0.0, bend)
 
-    camera = estimate(picture, *network_answer(up))
+    camera = seen(picture, *network_answer(up))
 
     assert camera.bend == pytest.approx(bend, abs=0.006)
     assert np.rad2deg(np.arccos(np.clip(camera.up @ up, -1, 1))) < 0.3
@@ -80,7 +84,7 @@ def test_a_lens_that_bends_lines_is_found_and_taken_out(bend: float):
 
 def test_a_ray_goes_through_the_pixel_that_shows_it():
     picture, up = wire_room(620, 0.4, 0.08, 0.0, 0.03)
-    camera = estimate(picture, *network_answer(up))
+    camera = seen(picture, *network_answer(up))
     pixels = np.array([[20.0, 30.0], [450.0, 300.0], [880.0, 580.0]])
 
     shown = camera.rays(pixels) @ camera.matrix.T
@@ -91,7 +95,7 @@ def test_a_ray_goes_through_the_pixel_that_shows_it():
 def test_the_horizon_of_a_room_seen_head_on_is_found_though_the_lens_cannot_be():
     picture, up = wire_room(860, 0.04, 0.08, 0.01)
 
-    camera = estimate(picture, *network_answer(up))
+    camera = seen(picture, *network_answer(up))
 
     assert np.rad2deg(np.arccos(np.clip(camera.up @ up, -1, 1))) < 0.3
 
@@ -99,7 +103,7 @@ def test_the_horizon_of_a_room_seen_head_on_is_found_though_the_lens_cannot_be()
 def test_the_same_photo_gives_the_same_camera():
     picture, up = wire_room(700, 0.3, 0.1, 0.0)
 
-    a, b = estimate(picture, *network_answer(up)), estimate(picture, *network_answer(up))
+    a, b = seen(picture, *network_answer(up)), seen(picture, *network_answer(up))
 
     np.testing.assert_array_equal(a.axes, b.axes)
 
@@ -107,7 +111,7 @@ def test_the_same_photo_gives_the_same_camera():
 def test_without_lines_the_camera_is_assumed_and_says_so():
     blank = np.full((HEIGHT, WIDTH, 3), 180, np.uint8)
 
-    camera = estimate(blank, *network_answer(np.array([0, -1.0, 0])))
+    camera = seen(blank, *network_answer(np.array([0, -1.0, 0])))
 
     assert not camera.measured
     assert camera.up[1] < -0.9
@@ -122,7 +126,7 @@ def test_lines_that_run_anyhow_tell_no_camera(count: int):
         ends = np.round((np.outer([-1, 1], along) + np.array([x, y])) * 16).astype(np.int32)
         cv2.polylines(blank, [ends], False, (40, 40, 40), 2, cv2.LINE_AA, 4)
 
-    camera = estimate(blank, *network_answer(np.array([0, -1.0, 0])))
+    camera = seen(blank, *network_answer(np.array([0, -1.0, 0])))
 
     assert not camera.measured
     assert camera.bend == 0
@@ -132,7 +136,7 @@ def test_lines_that_run_anyhow_tell_no_camera(count: int):
 def test_the_axes_are_right_handed_and_perpendicular():
     picture, up = wire_room(700, 0.6, 0.1, 0.01)
 
-    axes = estimate(picture, *network_answer(up)).axes
+    axes = seen(picture, *network_answer(up)).axes
 
     np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-9)
     np.testing.assert_allclose(np.cross(axes[0], axes[1]), axes[2], atol=1e-9)
