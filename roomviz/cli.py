@@ -17,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from roomviz import __version__, cli_privacy
 from roomviz.client import KINDS, PATTERNS, Client, OnProgress, from_status
@@ -924,7 +924,7 @@ def materials(
     if as_json:
         print(json.dumps([MessageToDict(p, preserving_proto_field_name=True) for p in found]))
         return
-    table = Table("SKU", "name", "category", "size", "finish or mount", "price")
+    table = Table(Column("SKU", no_wrap=True), "name", "category", "size", "finish or mount", "price")
     for p in found:
         m, thing = p.material, p.cutout
         piece = f"{m.piece_width_m:g} x {m.piece_length_m:g} m" if m.piece_width_m else ""
@@ -1036,7 +1036,7 @@ def models(
     if as_json:
         print(json.dumps(found))
         return
-    table = Table("model", "served", "newest", "licence", "data", "MB")
+    table = Table(Column("model", no_wrap=True), "served", "newest", "licence", "data", "MB")
     for m in found:
         size = f"{int(m.get('size_bytes', 0)) / 1e6:.1f}"
         marks = ["yes" if m.get(k) else "" for k in ("ready", "newest")]

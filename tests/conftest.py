@@ -89,13 +89,13 @@ class Running:
             "ROOMVIZ_GATEWAY_PORT": str(self.settings.gateway_port),
             "ROOMVIZ_API_KEY": "",
             "NO_COLOR": "1",
-            "COLUMNS": "200",
         }
 
-    def roomviz(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run the command as a user would."""
+    def roomviz(self, *arguments: str | Path, columns: int = 200) -> subprocess.CompletedProcess[str]:
+        """Run the command as a user would, in a terminal of so many columns."""
         command = [str(Path(sys.executable).with_name("roomviz")), *map(str, arguments)]
-        return subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=120, check=False)
+        environment = self.environment() | {"COLUMNS": str(columns)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     def pid(self, program: str) -> int:
         return int(self.stack.rpc().getProcessInfo(program)["pid"])
