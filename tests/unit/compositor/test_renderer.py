@@ -11,7 +11,7 @@ import pytest
 from services.compositor.domain.layout import Bond, Layout
 from services.compositor.domain.perspective import Plane
 from services.compositor.ports import Laid, LayerSpec, RenderSpec
-from services.compositor.usecases.renderer import Renderer, around_corners
+from services.compositor.usecases.renderer import Renderer, _plate_key, around_corners
 
 # Two walls that meet 2 m right of the camera and 4 m ahead of it: one across, one along. y = 0 at the floor.
 K = np.array([[800.0, 0, 500], [0, 800, 300], [0, 0, 1]])
@@ -97,3 +97,30 @@ async def test_who_gives_up_waits_for_the_thread_that_has_begun_and_for_no_other
 
     assert working.cancelled()
     assert log == ["ended"]
+
+
+@pytest.mark.parametrize(
+    ("of_room", "of_layer", "another"),
+    [
+        ({"radial_distortion": 0.03}, {}, True),
+        ({"focal_length_px": 900.0}, {}, True),
+        ({"light_key": "card"}, {}, True),
+        ({"white_mask_keys": ("wall",)}, {}, True),
+        ({}, {"mask_key": "clicked"}, True),
+        ({}, {"kind": "floor"}, True),
+        ({}, {"plane": Plane(tuple(ALONG.ravel().tolist()))}, True),
+        ({}, {"finish": "polished"}, True),
+        ({}, {"texture_digest": ""}, True),
+        ({}, {"texture_digest": "another"}, False),
+        ({}, {"rotation_deg": 45.0, "product": "another", "color_rgb": 255}, False),
+    ],
+)
+def test_a_plate_serves_whatever_is_laid_on_the_same_surface_seen_in_the_same_way(
+    of_room: dict, of_layer: dict, another: bool
+):
+    photo = np.zeros((70, 100, 3), np.uint8)
+    spec = RenderSpec("rooms/1", "photo", "working", 1000, 700, (BACK,), ())
+
+    key = _plate_key(replace(spec, **of_room), "photo", photo, replace(BACK, **of_layer))
+
+    assert (key != _plate_key(spec, "photo", photo, BACK)) == another

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -96,3 +98,27 @@ def test_a_thing_that_could_not_be_seen_stands_on_what_would_hide_it():
     room = occluders([wall_to_wall], floor_without(wall_to_wall))
 
     assert share_hidden(room, solid((-0.3, 0.3, 0, 0.5, 4.0)), 0.0, 4.0) == 0
+
+
+BENT = Scene(bend=0.2)
+
+
+def board(x0: float, x1: float, y1: float, ahead: float) -> np.ndarray:
+    """Mask of an upright board on the floor, as BENT's lens shows it."""
+    ends = np.array([(x0, y1, ahead), (x1, y1, ahead), (x1, 0, ahead), (x0, 0, ahead), (x0, y1, ahead)])
+    outline = np.concatenate([np.linspace(a, b, 40) for a, b in pairwise(ends)])
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.fillPoly(mask, [np.round(BENT.seen(*map(tuple, outline))[:, :2]).astype(np.int32)], 255)
+    return mask
+
+
+@pytest.mark.parametrize(("ahead", "behind"), [(2.7, True), (2.5, False)])
+def test_what_stands_before_what_is_told_through_the_lens(ahead: float, behind: bool):
+    shelf, lamp = board(0.6, 1.5, 1.3, 2.6), board(1.0, 1.2, 2.3, ahead)
+    room = occluders([shelf], floor_without(shelf))
+    x, y, depth_m = BENT.seen((1.1, 0, ahead))[0]
+    covered = (lamp > 0).astype(np.float32)
+
+    gone = hidden(room, BENT.floor(), (x, y), depth_m, (0, 0, WIDTH, HEIGHT), covered, lens=BENT.camera.lens)
+
+    assert ((gone * covered).sum() > 0) == behind
