@@ -17,7 +17,8 @@ from roomviz.imaging.codec import Image, encode
 
 UNIT = 16  # pixels a side, with chroma at half resolution
 TILE_MIN = 5  # units; shorter tiles cost more in markers than they save
-TILES_MAX = 4000  # a strip of more would be higher than a JPEG can be
+ABREAST = 10  # tiles that are encoded beside each other: narrower pictures take longer
+TILES_MAX = 4000 * ABREAST  # more would be higher than a JPEG can be
 _SCAN, _FRAME = 0xDA, 0xC0
 
 
@@ -79,10 +80,14 @@ def encoded(base: Tiles, picture: Image, chosen: NDArray[np.intp]) -> list[bytes
     """Tiles of a padded picture, in the order of `chosen`. Each depends on its own pixels alone, so that some may be
     encoded here and some elsewhere at the same time."""
     width, out = base.units * UNIT, list[bytes]()
-    parts = picture.reshape(base.rows, UNIT, base.columns, width, 3).transpose(0, 2, 1, 3, 4)
+    parts = picture.reshape(base.rows, UNIT, base.columns, width, 3)
+    lines = np.arange(UNIT)[:, None]
     for at in range(0, len(chosen), TILES_MAX):
-        strip = parts[np.divmod(chosen[at : at + TILES_MAX], base.columns)]
-        out += split(_encode(strip.reshape(-1, width, 3), base.quality, base.units))[1]
+        some = chosen[at : at + TILES_MAX]
+        full = np.append(some, np.repeat(some[-1:], -len(some) % ABREAST)).reshape(-1, 1, ABREAST)
+        row, column = np.divmod(full, base.columns)
+        abreast = parts[row, lines, column].reshape(-1, ABREAST * width, 3)
+        out += split(_encode(abreast, base.quality, base.units))[1][: len(some)]
     return out
 
 
