@@ -105,6 +105,11 @@ class Running:
 
         return next(p for p in prepare(self.settings) if p.name == program).ready()
 
+    def until_ready(self, *programs: str) -> None:
+        """Wait for programs that come back, with patience: the machine may be slow."""
+        for program in programs:
+            self.stack.wait_for(lambda program=program: self.ready(program), 120, program)
+
     def rows(self, sql: str, *arguments: Any) -> list[dict[str, Any]]:
         """Look into the database, as nobody but a test may."""
         import asyncio

@@ -839,7 +839,7 @@ def test_a_receipt_gives_the_same_bytes_from_a_compositor_that_never_saw_it(
     before = running.pid("compositor")
     running.stack.rpc().stopProcess("compositor")
     running.stack.rpc().startProcess("compositor")
-    running.stack.wait_for(lambda: running.ready("compositor"), 90, "compositor")
+    running.until_ready("compositor")
 
     assert running.pid("compositor") != before
     for receipt, data in pictures.items():
@@ -1376,7 +1376,7 @@ def test_a_cancelled_operation_is_over_and_stays_so(api: Api, running: Running):
         api.operations.CancelOperation(longrunning.CancelOperationRequest(name=operation.name))
     finally:
         running.stack.rpc().startProcess("segmentation")
-        running.stack.wait_for(lambda: running.ready("segmentation"), 30, "segmentation")
+        running.until_ready("segmentation")
 
     again = api.operations.GetOperation(longrunning.GetOperationRequest(name=operation.name))
     assert again.done

@@ -374,7 +374,7 @@ def test_a_deletion_whose_server_is_killed_ends_all_the_same(running: Running, v
         running.stack.wait_for(lambda: running.rows(query, name.rpartition("/")[2]), 20, "the deletion to begin")
     os.kill(running.pid(victim), signal.SIGKILL)
     found = ended(running, gone, name)
-    running.stack.wait_for(lambda: running.ready(victim), 40, victim)
+    running.until_ready(victim)
 
     answer = privacy_pb2.DeletePersonalDataResponse()
     assert found.response.Unpack(answer), found

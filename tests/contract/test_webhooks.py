@@ -405,7 +405,7 @@ def test_a_gateway_killed_between_attempts_loses_nothing(running: Running, clien
     inbox.wait(path, 2)
 
     os.kill(running.pid("gateway"), signal.SIGKILL)
-    running.stack.wait_for(lambda: running.ready("gateway"), 40, "gateway")
+    running.until_ready("gateway")
 
     # One that was on its way when the gateway died waits for its lease, 30 s.
     limit = time.monotonic() + 60

@@ -148,8 +148,7 @@ def test_a_batch_waits_while_the_database_restarts(running: Running, client: Cli
     rpc = running.stack.rpc()
     rpc.stopProcess("postgresql")
     rpc.startProcess("postgresql")
-    for program in ("postgresql", "gateway", "segmentation", "catalog", "compositor"):
-        running.stack.wait_for(lambda program=program: running.ready(program), 40, program)
+    running.until_ready("postgresql", "gateway", "segmentation", "catalog", "compositor")
 
     client.finish_batch(operation)
     check_whole(running, client, operation, skus)

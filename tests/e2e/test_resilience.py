@@ -81,7 +81,7 @@ def test_a_gateway_killed_while_a_job_runs_finds_it_done_when_it_is_back(running
     room, operation = start(running, client, large_room(2))
 
     os.kill(running.pid("gateway"), signal.SIGKILL)
-    running.stack.wait_for(lambda: running.ready("gateway"), 40, "gateway")
+    running.until_ready("gateway")
 
     *_, (last, _) = watch(running, operation)
     assert last.WhichOneof("result") == "response"
@@ -105,7 +105,7 @@ def test_a_job_waits_for_a_model_server_that_is_down(running: Running, client: C
 
     *_, (last, _) = watch(running, operation)
     assert last.WhichOneof("result") == "response"
-    running.stack.wait_for(lambda: running.ready("segmentation"), 20, "segmentation")
+    running.until_ready("segmentation")
 
 
 def test_a_service_that_is_down_fails_its_own_calls_only_and_says_to_come_back(
@@ -124,7 +124,7 @@ def test_a_service_that_is_down_fails_its_own_calls_only_and_says_to_come_back(
         assert time.monotonic() - began < 30
     finally:
         rpc.startProcess("compositor")
-        running.stack.wait_for(lambda: running.ready("compositor"), 30, "compositor")
+        running.until_ready("compositor")
 
     assert client.preview(analyzed.room, [client.apply("FLR-WALNUT", kind="floor")])
 
@@ -136,8 +136,7 @@ def test_a_database_that_restarts_is_found_again(running: Running, client: Clien
         client.surfaces(analyzed.room)
     assert caught.value.kind in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
     rpc.startProcess("postgresql")
-    for program in ("postgresql", "gateway", "segmentation", "catalog", "compositor"):
-        running.stack.wait_for(lambda program=program: running.ready(program), 40, program)
+    running.until_ready("postgresql", "gateway", "segmentation", "catalog", "compositor")
 
     assert client.surfaces(analyzed.room)
 
@@ -146,7 +145,7 @@ def test_an_object_store_that_is_killed_keeps_what_it_had(running: Running, clie
     before = client.mask(analyzed.surfaces[0].name)
 
     os.kill(running.pid("s3"), signal.SIGKILL)
-    running.stack.wait_for(lambda: running.ready("s3") and running.ready("gateway"), 60, "s3")
+    running.until_ready("s3", "gateway")
 
     assert client.mask(analyzed.surfaces[0].name) == before
     assert client.analyze(client.upload(large_room(5)).name).surfaces
@@ -174,7 +173,7 @@ def test_sigterm_lets_a_running_call_finish(running: Running, client: Client, an
         rpc.startProcess("compositor")
     for t in threads:
         t.join()
-    running.stack.wait_for(lambda: running.ready("compositor"), 30, "compositor")
+    running.until_ready("compositor")
 
     assert "drain took too long" not in told
     assert not waiting, "what jobs in hand have done is told before their process ends"
