@@ -164,8 +164,8 @@ class Rooms:
     union: np.ndarray = field(default_factory=lambda: np.zeros(7))
     guessed: np.ndarray = field(default_factory=lambda: np.zeros(7))
     boundary: dict[int, list[float]] = field(default_factory=lambda: {FLOOR: [], WALL: [], CEILING: []})
-    facing: list[float] = field(default_factory=list)  # of each wall that is found: its part that faces so
-    facing_area: list[float] = field(default_factory=list)
+    # Of each wall that is found: its part that faces so, and its part of the picture.
+    facing: list[tuple[float, float]] = field(default_factory=list)
     horizon: list[float] = field(default_factory=list)
     corner: list[float] = field(default_factory=list)
     scale: list[tuple[float, float, float]] = field(default_factory=list)
@@ -183,10 +183,12 @@ class Rooms:
             if k in self.boundary and b.mean() > 0.01:
                 self.boundary[k].append(boundary_f(a, b, tolerance))
         for wall in found.surfaces:
+            if wall.kind != "wall" or wall.plane is None:
+                continue
             inside = (wall.alpha > 127) & (s.label == WALL)
-            if wall.kind == "wall" and wall.plane is not None and inside.any():
-                self.facing.append(float((s.normal[inside] @ wall.plane.normal > np.cos(np.radians(15))).mean()))
-                self.facing_area.append(float(inside.mean()))
+            if inside.any():
+                good = s.normal[inside] @ wall.plane.normal > np.cos(np.radians(15))
+                self.facing.append((float(good.mean()), float(inside.mean())))
         self._geometry(s, found)
 
     def _geometry(self, s: Sample, found: surfaces.Analysis) -> None:
@@ -383,10 +385,8 @@ def main() -> None:
     for name, k, _ in shell:
         accuracy[f"rendered_leak_{name}"] = leak[k]
         rows.append((f"leak of the {name}", f"{leak[k]:.1%}", "≤ 2 %"))
-    facing = np.array(rooms.facing)
-    rows.append(
-        ("wall pixels on a wall that faces as they do", f"{np.average(facing, weights=rooms.facing_area):.1%}", "")
-    )
+    facing, area = np.array(rooms.facing).T
+    rows.append(("wall pixels on a wall that faces as they do", f"{np.average(facing, weights=area):.1%}", ""))
     rows.append((f"of {len(facing)} walls, facing otherwise than most of them", f"{(facing < 0.5).mean():.1%}", ""))
     accuracy["horizon_degrees"] = np.median(rooms.horizon)
     rows.append((f"horizon error, median of {len(rooms.horizon)}", f"{np.median(rooms.horizon):.2f}°", "≤ 1°"))

@@ -32,24 +32,24 @@ def facets(
         return []
     directions = wall_directions(camera)
     told = np.tensordot(directions, normals, 1) + LINE * _along(segments, wall, camera)
-    which = np.where(wall, _facing(wall, told, directions, camera), -1)
-    found: list[tuple[int, NDArray[np.bool_]]] = []
+    which = np.where(wall, _facing(wall, told, camera), -1)
+    found: list[tuple[NDArray[np.bool_], Vectors]] = []
     rest = wall.copy()
-    for k in range(len(directions)):
+    for k, direction in enumerate(directions):
         count, components, stats, _ = cv2.connectedComponentsWithStats((which == k).astype(np.uint8), connectivity=8)
         for c in range(1, count):
             if stats[c, cv2.CC_STAT_AREA] >= LEAST * wall.size:
                 facet = components == c
-                found.append((k, facet))
+                found.append((facet, direction))
                 rest &= ~facet
     if not found:
         k = int(np.bincount(which[wall], minlength=len(directions)).argmax())
         return [(wall, directions[k])]
     if rest.any():
-        distance = np.stack([cv2.distanceTransform((~f).astype(np.uint8), cv2.DIST_L2, 3) for _, f in found])
+        distance = np.stack([cv2.distanceTransform((~f).astype(np.uint8), cv2.DIST_L2, 3) for f, _ in found])
         nearest = distance.argmin(0)
-        found = [(k, f | (rest & (nearest == i))) for i, (k, f) in enumerate(found)]
-    return [(f, directions[k]) for k, f in sorted(found, key=lambda kf: -int(kf[1].sum()))]
+        found = [(f | (rest & (nearest == i)), d) for i, (f, d) in enumerate(found)]
+    return sorted(found, key=lambda facet: -int(facet[0].sum()))
 
 
 def _along(segments: Vectors, wall: NDArray[np.bool_], camera: Camera) -> Vectors:
@@ -72,19 +72,20 @@ def _along(segments: Vectors, wall: NDArray[np.bool_], camera: Camera) -> Vector
     return np.asarray(np.stack(told).reshape(-1, height, width), np.float64)
 
 
-def _facing(wall: NDArray[np.bool_], told: Vectors, directions: Vectors, camera: Camera) -> NDArray[np.int64]:
+def _facing(wall: NDArray[np.bool_], told: Vectors, camera: Camera) -> NDArray[np.int64]:
     """(h, w) index of the direction that each pixel's plumb line faces: as is told (4, h, w) of the pixels on it, of those that
     face the camera, with as few turns as explain it (Viterbi, 1967, over plumb lines)."""
+    right, forward, _ = camera.axes
     rays = camera.rays_through(*wall.shape)
-    azimuth = np.degrees(np.arctan2(rays @ directions[0], rays @ directions[2]))
+    azimuth = np.degrees(np.arctan2(rays @ right, rays @ forward))
     first = azimuth.min()
     line = np.round((azimuth - first) / PLUMB_DEG).astype(np.int64)
     inside = wall.ravel()
     gain = np.stack([np.bincount(line[inside], t.ravel()[inside], line.max() + 1) for t in told], 1) / wall.size
     at = np.radians(first + PLUMB_DEG * np.arange(len(gain)))
-    away = np.sin(at)[:, None] * (directions @ directions[0]) + np.cos(at)[:, None] * (directions @ directions[2])
-    gain[away > 0] = -np.inf  # nobody sees a wall from behind
-    turn = TURN * (1 - np.eye(len(directions)))
+    level = np.outer(np.sin(at), right) + np.outer(np.cos(at), forward)
+    gain[level @ wall_directions(camera).T > 0] = -np.inf  # nobody sees a wall from behind
+    turn = TURN * (1 - np.eye(len(told)))
     best, came = gain[0], []
     for more in gain[1:]:
         ways = best - turn
