@@ -17,6 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from roomviz import errors
 from roomviz.internal.jobs.v1 import jobs_pb2
 from roomviz.runtime import context
+from roomviz.runtime.background import beside
 from roomviz.runtime.bus import Bus
 from roomviz.runtime.ledger import STRIKES_MAX, Attempt, Ended, Ledger, Purged
 from roomviz.runtime.metrics import JOB_ATTEMPTS, JOBS
@@ -133,9 +134,9 @@ class Worker(Generic[J]):
         structlog.contextvars.bind_contextvars(
             operation=envelope.operation, request_id=envelope.request_id, tenant=envelope.tenant
         )
-        beat = asyncio.create_task(self._heartbeat(message))
         try:
-            await self._attempt(job, message)
+            async with beside(self._heartbeat(message)):
+                await self._attempt(job, message)
         except (
             errors.Unavailable,
             OSError,
@@ -151,7 +152,6 @@ class Worker(Generic[J]):
             log.exception("job broke")
             await self._answer(message.nak(delay=min(30.0, 2.0 ** min(5, message.metadata.num_delivered))))
         finally:
-            beat.cancel()
             structlog.contextvars.unbind_contextvars("operation", "request_id", "tenant")
 
     async def _attempt(self, job: J, message: Msg) -> None:

@@ -15,6 +15,7 @@ import asyncpg
 import structlog
 
 from roomviz.errors import Internal, RoomvizError, unwrap
+from roomviz.runtime.background import beside
 from roomviz.runtime.ledger import STRIKES_MAX
 from roomviz.runtime.metrics import BATCH_ITEMS, stage
 from services.compositor.domain.encode import TYPES
@@ -85,11 +86,10 @@ class WorkOnBatches:
         if taken is None:
             return False
         structlog.contextvars.bind_contextvars(operation=taken.operation, tenant=taken.tenant, item=taken.index)
-        beat = asyncio.create_task(self._hold(taken))
         try:
-            await self._work(taken)
+            async with beside(self._hold(taken)):
+                await self._work(taken)
         finally:
-            beat.cancel()
             structlog.contextvars.unbind_contextvars("operation", "tenant", "item")
         return True
 
