@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from models.rooms import raycast as rc
+from models.rooms.bath import bathroom
 from models.rooms.finishes import floor_material, hsv, trim_material, wall_material
-from models.rooms.fitted import bathroom, island, kitchen, stairs, wardrobe
+from models.rooms.fitted import island, kitchen, stairs, wardrobe
 from models.rooms.furniture import (
     bed,
     bookcase,
