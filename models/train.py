@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from models.autocast import autocast
 from models.curve import plot
 from models.digest import digest
 from models.failure import Failure, told
@@ -197,7 +198,7 @@ def train(part: int, a: argparse.Namespace) -> None:
         warm, t = min(1.0, (step + 1) / 200), step / a.steps
         for group in optimizer.param_groups:
             group["lr"] = group["scale"] * a.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * t)))
-        with torch.autocast(device, torch.bfloat16):
+        with autocast(device):
             parts = losses(net, batch)
         loss = sum(WEIGHTS[k] * v for k, v in parts.items())
         optimizer.zero_grad(set_to_none=True)

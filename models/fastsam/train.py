@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from models.autocast import autocast
 from models.curve import plot
 from models.fastsam.data import Batches, instances, sample
 from models.fastsam.losses import WEIGHTS, losses
@@ -107,7 +108,7 @@ def train(a: argparse.Namespace) -> None:
         warm, t = min(1.0, (step + 1) / 300), step / a.steps
         for group in optimizer.param_groups:
             group["lr"] = a.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * t)))
-        with torch.autocast(device, torch.bfloat16):
+        with autocast(device):
             parts = losses(net, batch)
         loss = sum((WEIGHTS[k] * v for k, v in parts.items()), torch.zeros((), device=device))
         optimizer.zero_grad(set_to_none=True)

@@ -2,14 +2,14 @@
 
 from models.rooms import raycast as rc
 from models.rooms.along import Along
-from models.rooms.finishes import hsv, steel, stone, stuff_material
+from models.rooms.finishes import hsv, steel, stone, stuff_material, wall_material
 from models.rooms.fitted import Style, fronts, panel
-from models.rooms.labels import FURNITURE, OTHER
+from models.rooms.labels import FURNITURE, OTHER, WALL
 from models.rooms.scene import Scene, rotation
 
 
-def bathroom(s: Scene, a, b, windows: list) -> bool:
-    """A vanity with basin and mirror, a tub and a toilet along one wall."""
+def bathroom(s: Scene, a, b, windows: list, plain: int | None = None) -> bool:
+    """A vanity with basin and mirror, a tub and a toilet along one wall; plain: what walls are finished with."""
     w, rng = Along(s, a, b), s.rng
     if w.length < 1.6:
         return False
@@ -45,7 +45,15 @@ def bathroom(s: Scene, a, b, windows: list) -> bool:
             x += width + rng.uniform(0.1, 0.5)
         elif item == "toilet" and x + 0.5 < w.length:
             s.next_instance()
-            w.box((x + 0.05, x + 0.45), (0, 0.18), (0.35, 0.8), white)
+            if s.version >= 4 and rng.random() < 0.5:  # hung from a wall of its own, which hides the cistern
+                tiles = s.dado[1] if s.dado else wall_material(s, plain)
+                deep, top = rng.uniform(0.12, 0.22), rng.uniform(0.85, 1.3)
+                w.box((x - rng.uniform(0, 0.3), x + 0.5 + rng.uniform(0, 0.4)), (0, deep), (0, top), tiles, WALL)
+                w.box((x + 0.13, x + 0.37), (deep, deep + 0.01), (top - 0.25, top - 0.1), steel(s), OTHER)
+                s.close_group()
+                s.next_instance()
+            else:
+                w.box((x + 0.05, x + 0.45), (0, 0.18), (0.35, 0.8), white)
             c = w.at(x + 0.25, 0.42)
             s.add(rc.ELLIPSOID, (*c, 0.36), (0.19, 0.19, 0.08), white, FURNITURE)
             s.add(rc.CYLINDER, (*c, 0.18), (0.13, 1, 0.18), white, FURNITURE)
@@ -53,7 +61,9 @@ def bathroom(s: Scene, a, b, windows: list) -> bool:
             x += 0.5 + rng.uniform(0.1, 0.5)
         elif item == "tub" and x + 1.5 < w.length:
             s.next_instance()
-            if rng.random() < 0.5:
+            if s.version >= 4 and rng.random() < 0.6:
+                _hollow_tub(s, w, x, white)
+            elif rng.random() < 0.5:
                 side = white if rng.random() < 0.6 else stuff_material(s)
                 w.box((x, x + 1.65), (0, 0.75), (0, 0.55), side)
                 w.box((x + 0.06, x + 1.59), (0.06, 0.69), (0.55, 0.553), s.material(rc.PLAIN, (0.6,) * 3))
@@ -79,6 +89,61 @@ def bathroom(s: Scene, a, b, windows: list) -> bool:
         s.close_group()
     w.keep_clear(0, min(x, w.length), 0.6)
     return True
+
+
+def _hollow_tub(s: Scene, w: Along, x: float, white: int) -> None:
+    """A tub that one can look into, behind an apron of its own white, of tiles or of wood."""
+    rng = s.rng
+    rim, deep, top = rng.uniform(0.05, 0.14), rng.uniform(0.68, 0.85), rng.uniform(0.48, 0.62)
+    x1 = x + rng.uniform(1.45, 1.75)
+    apron = white if rng.random() < 0.4 else (s.dado[1] if s.dado else stuff_material(s))
+    for span, y in (
+        ((x, x1), (deep - rim, deep)),
+        ((x, x1), (0, rim)),
+        ((x, x + rim), (rim, deep - rim)),
+        ((x1 - rim, x1), (rim, deep - rim)),
+    ):
+        w.box(span, y, (0, top - 0.02), apron)
+        w.box(span, y, (top - 0.02, top), white)
+        w.box((span[0] + 0.01, span[1] - 0.01), (y[0] + 0.01, y[1] - 0.01), (top, top + 0.002), white)
+    w.box((x + rim, x1 - rim), (rim, deep - rim), (0, rng.uniform(0.08, 0.2)), white)
+    for side in (x + rim, x1 - rim):  # white inside, whatever the apron is
+        w.box((side - 0.004, side + 0.004), (rim, deep - rim), (0, top - 0.02), white)
+    w.box((x + rim, x1 - rim), (rim, rim + 0.008), (0, top - 0.02), white)
+    w.box((x + rim, x1 - rim), (deep - rim - 0.008, deep - rim), (0, top - 0.02), white)
+    tap = x + rng.uniform(0.3, 0.7) * (x1 - x)
+    w.box((tap - 0.015, tap + 0.015), (0.03, 0.16), (top + 0.1, top + 0.13), steel(s))
+
+
+def basin(s: Scene, a, b) -> None:
+    """A basin that hangs on the wall or stands on a foot, with a mirror over it or a cabinet of mirrors."""
+    w, rng = Along(s, a, b), s.rng
+    half = rng.uniform(0.2, 0.4)
+    if w.length < 2 * half + 0.2:
+        return
+    x, deep = rng.uniform(half + 0.05, w.length - half - 0.05), rng.uniform(0.18, 0.26)
+    white = s.material(rc.PLAIN, (0.85, 0.85, 0.84), contrast=0.05, variant=0.02, gloss=0.7)
+    s.next_instance()
+    c = w.at(x, deep)
+    if rng.random() < 0.5:
+        w.box((x - half, x + half), (0, 2 * deep), (0.72, 0.86), white)
+        hollow = s.material(rc.PLAIN, (0.7,) * 3, gloss=0.6)
+        s.add(rc.ELLIPSOID, (*c, 0.86), (half * 0.8, deep * 0.7, 0.006), hollow, FURNITURE, frame=rotation(w.yaw))
+    else:
+        s.add(rc.ELLIPSOID, (*c, 0.8), (half, deep, 0.1), white, FURNITURE, frame=rotation(w.yaw))
+    if rng.random() < 0.5:
+        s.add(rc.CYLINDER, (*c, 0.38), (rng.uniform(0.05, 0.1), 1, 0.38), white, FURNITURE)
+    w.box((x - 0.012, x + 0.012), (0.04, 0.16), (0.98, 1.0), steel(s))
+    w.box((x - 0.012, x + 0.012), (0.04, 0.064), (0.86, 1.0), steel(s))
+    s.close_group()
+    if rng.random() < 0.75:
+        s.next_instance()
+        deep = rng.choice([0.02, 0.14])
+        mirror = s.material(rc.MIRROR, (0.9,) * 3, gloss=0.9)
+        w.box((x - half, x + half), (0, deep), (1.15, 1.9), white, OTHER)
+        w.pane((x - half + 0.02, x + half - 0.02), deep + 0.002, (1.17, 1.88), mirror, OTHER)
+        s.close_group()
+    w.keep_clear(x - half, x + half, 0.5)
 
 
 def shower(s: Scene, w: Along, x: float, white: int) -> float:

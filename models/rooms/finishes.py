@@ -134,6 +134,24 @@ def wall_material(s: Scene, plain: int | None = None) -> int:
     return s.material(rc.MARBLE, a, b, (1, 1), 1)
 
 
+def tiles(s: Scene) -> int:
+    """What walls of bathrooms are tiled with: small and large formats, stone, mosaic."""
+    rng = s.rng
+    roll = rng.random()
+    a = hsv(rng, (0, 1), (0, 0.3), (0.35, 1))
+    if roll < 0.2:
+        b = tuple(c * rng.uniform(0.5, 1.1) for c in a)
+        return s.material(rc.MARBLE, a, b, (rng.uniform(0.5, 2.5), 1), rng.uniform(0.3, 1), rng.uniform(0, 3), 0, 0.6)
+    w = rng.uniform(0.02, 0.05) if roll < 0.3 else rng.uniform(0.1, 0.8)
+    joint = (
+        tuple(c * rng.uniform(0.6, 1.2) for c in a) if rng.random() < 0.6 else hsv(rng, (0, 1), (0, 0.1), (0.3, 0.95))
+    )
+    shape = (w, w * rng.choice([0.3, 0.5, 1, 1, 2]))
+    return s.material(
+        rc.TILE, a, joint, shape, rng.uniform(0, 0.6), 0, float(rng.random() < 0.35), rng.choice([0, 0.4, 0.8])
+    )
+
+
 def stuff_material(s: Scene) -> int:
     """What furniture is covered with."""
     rng = s.rng

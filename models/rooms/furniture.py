@@ -92,7 +92,39 @@ def table(s, at, yaw):
         legs_on(s, at, yaw, w, d, top, stuff_material(s))
     for _ in range(rng.integers(0, 5)):
         clutter(s, at, yaw, (rng.uniform(-w, w) * 0.7, rng.uniform(-d, d) * 0.7, top + 0.02))
+    if s.version >= 4 and top > 0.6 and rng.random() < 0.4:
+        _laid(s, at, yaw, w, d, top)
     return max(w, d)
+
+
+def _laid(s, at, yaw, w, d, top):
+    """A cloth over the table, of a pattern as often as not, and what is laid on it."""
+    rng = s.rng
+    if rng.random() < 0.5:
+        size = (rng.uniform(0.08, 0.4),) * 2
+        cloth = s.material(
+            rng.choice([rc.PATCHES, rc.CHECK, rc.STRIPE, rc.ART]), hsv(rng), hsv(rng), size, rng.uniform(0.2, 1)
+        )
+    else:
+        cloth = stuff_material(s)
+    drop = rng.uniform(0.02, 0.6)
+    box(s, at, yaw, (0, 0, top + 0.03), (w + 0.03, d + 0.03, 0.006), cloth)
+    for local, size in (
+        ((w + 0.03, 0), (0.006, d + 0.03)),
+        ((-w - 0.03, 0), (0.006, d + 0.03)),
+        ((0, d + 0.03), (w + 0.03, 0.006)),
+        ((0, -d - 0.03), (w + 0.03, 0.006)),
+    ):
+        box(s, at, yaw, (*local, top + 0.03 - drop / 2), (*size, drop / 2), cloth)
+    plate, mat = stuff_material(s), stuff_material(s)
+    for side in (-1, 1):
+        for x in np.arange(-w + 0.25, w, 0.6):
+            if rng.random() < 0.5:
+                box(s, at, yaw, (x, side * (d - 0.2), top + 0.038), (0.2, 0.15, 0.003), mat)
+            if rng.random() < 0.7:
+                round_(s, rc.CYLINDER, at, yaw, (x, side * (d - 0.2), top + 0.05), (0.13, 1, 0.008), plate)
+    for _ in range(rng.integers(0, 4)):
+        clutter(s, at, yaw, (rng.uniform(-w, w) * 0.8, rng.uniform(-d, d) * 0.4, top + 0.04))
 
 
 def clutter(s, at, yaw, local):
@@ -207,7 +239,38 @@ def bed(s, at, yaw):
             (w + rng.uniform(0, 0.3), 0.03, rng.uniform(0.4, 0.7)),
             stuff_material(s),
         )
+    if s.version >= 4:
+        _bedding(s, at, yaw, w, d)
     return d
+
+
+def _bedding(s, at, yaw, w, d):
+    """Pillows that stand, a throw, towels, folds of the cover; a headboard as wide as the wall."""
+    rng = s.rng
+    if rng.random() < 0.5:
+        half = rng.uniform(0.15, 0.35)
+        local, size = (0, d - half - rng.uniform(0, 0.4), 0.56), (w + 0.02, half, 0.012)
+        box(s, at, yaw, local, size, stuff_material(s))
+        if rng.random() < 0.5:
+            for side in (-1, 1):
+                box(s, at, yaw, (side * (w + 0.02), local[1], 0.38), (0.012, half, 0.18), s.matids[-1])
+    for _ in range(rng.integers(0, 4)):
+        local = (rng.uniform(-0.7, 0.7) * w, -d + rng.uniform(0.2, 0.5), 0.7)
+        box(s, at, yaw, local, (rng.uniform(0.18, 0.35), 0.06, rng.uniform(0.15, 0.25)), stuff_material(s), roll=-0.35)
+    for _ in range(rng.integers(0, 3)):
+        local = (rng.uniform(-0.6, 0.6) * w, rng.uniform(-0.2, 0.7) * d, 0.59)
+        size = (rng.uniform(0.1, 0.25), rng.uniform(0.08, 0.18), rng.uniform(0.02, 0.06))
+        box(s, at, yaw + rng.uniform(-0.4, 0.4), local, size, stuff_material(s))
+    if rng.random() < 0.6:
+        m = s.matids[-1]
+        for _ in range(rng.integers(2, 9)):
+            c = (rng.uniform(-0.9, 0.9) * w, rng.uniform(-0.3, 0.9) * d, 0.53)
+            round_(
+                s, rc.ELLIPSOID, at, yaw, c, (rng.uniform(0.1, 0.5), rng.uniform(0.04, 0.2), rng.uniform(0.03, 0.07)), m
+            )
+    if rng.random() < 0.25:
+        z = rng.uniform(0.35, 0.6)
+        box(s, at, yaw, (0, -d - 0.06, z), (w + rng.uniform(0.3, 0.9), 0.02, z), stuff_material(s))
 
 
 def leaves(s, at, z, spread, n):

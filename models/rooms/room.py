@@ -5,9 +5,10 @@ import math
 import numpy as np
 
 from models.rooms import raycast as rc
-from models.rooms.bath import bathroom
-from models.rooms.finishes import floor_material, hsv, trim_material, wall_material
+from models.rooms.bath import basin, bathroom
+from models.rooms.finishes import floor_material, hsv, tiles, trim_material, wall_material, wood
 from models.rooms.fitted import island, kitchen, stairs, wardrobe
+from models.rooms.footprint import footprint, inside, small
 from models.rooms.furniture import (
     bed,
     bookcase,
@@ -28,13 +29,12 @@ from models.rooms.shell import (
     ceiling_material,
     ceiling_things,
     drapes,
-    footprint,
-    inside,
     openings,
     partition,
     slope,
     wall,
 )
+from models.rooms.structure import boxing, chimney, columns, media, towel_rail
 
 # What a kind of room is furnished with, against its walls and free on its floor, by weight.
 KINDS = {
@@ -81,13 +81,16 @@ KINDS = {
     ),
 }
 _SHARE = {"living": 0.27, "bedroom": 0.17, "dining": 0.1, "kitchen": 0.22, "bathroom": 0.07, "any": 0.17}
+_SHARE_4 = {"living": 0.25, "bedroom": 0.19, "dining": 0.09, "kitchen": 0.18, "bathroom": 0.15, "any": 0.14}
 
 
 def build(rng: Rng, version: int) -> Scene:
     """A furnished room with its lights."""
     s = Scene(rng, version)
-    kind = str(rng.choice(list(_SHARE), p=list(_SHARE.values())))
-    s.polygon = footprint(rng)
+    shares = _SHARE if version < 4 else _SHARE_4
+    kind = str(rng.choice(list(shares), p=list(shares.values())))
+    tight = version >= 4 and rng.random() < (0.7 if kind == "bathroom" else 0.05)
+    s.polygon = small(rng) if tight else footprint(rng)
     s.height = h = float(rng.choice([rng.uniform(2.3, 2.8), rng.uniform(2.5, 3.4)]))
     night = rng.random() < 0.1
     _light(s, night)
@@ -98,6 +101,12 @@ def build(rng: Rng, version: int) -> Scene:
     s.add(rc.RECT, (*mid, h), (*half, 0.001), ceiling, CEILING, s.next_instance())
     s.close_group()
     plain, trim = wall_material(s), trim_material(s)
+    if version >= 4 and kind == "bathroom":
+        roll = rng.random()
+        if roll < 0.45:
+            plain = tiles(s)
+        elif roll < 0.8:
+            s.dado = float(rng.uniform(0.9, s.height - 0.4)), tiles(s)
     edges = list(zip(s.polygon, np.roll(s.polygon, -1, 0), strict=True))
     used: list[list] = [[] for _ in edges]
     for (a, b), taken in zip(edges, used, strict=True):
@@ -105,17 +114,53 @@ def build(rng: Rng, version: int) -> Scene:
         openings(s, a, b, trim, taken)
     if version >= 3:
         for (a, b), taken in zip(edges, used, strict=True):
-            if rng.random() < 0.14:
+            if rng.random() < (0.14 if version < 4 or kind != "bathroom" else 0.05):
                 drapes(s, a, b, trim, taken)
     if rng.random() < (0.08 if version < 3 else 0.12):
         slope(s, *edges[rng.integers(len(edges))], ceiling)
-    if rng.random() < 0.14:
+    elif version >= 4 and len(edges) == 4 and rng.random() < 0.05:
+        _gable(s, edges, ceiling)
+    if rng.random() < (0.14 if version < 4 else 0.22):
         partition(s, plain, trim)
+    if version >= 4:
+        _structure(s, kind, edges, used, plain)
     ceiling_things(s, night, plain)
-    _fit(s, kind, edges, used)
+    _fit(s, kind, edges, used, plain)
     _rugs(s)
     _furnish(s, kind, edges)
     return s
+
+
+def _gable(s: Scene, edges: list, ceiling: int) -> None:
+    """A room under a roof: slopes from both sides to the ridge."""
+    rng = s.rng
+    side = int(rng.integers(2))
+    span = float(np.linalg.norm(edges[1 - side][1] - edges[1 - side][0]))
+    knee, run = rng.uniform(0.3, 1.3), span / 2 * rng.uniform(0.7, 1.0)
+    boards = ceiling
+    if rng.random() < 0.5:
+        boards = s.material(rc.PLANK, *wood(rng), (3.0, rng.uniform(0.08, 0.2)), rng.uniform(0.1, 0.8), math.pi / 2)
+    for k in (side, side + 2):
+        slope(s, *edges[k], boards, knee, run)
+
+
+def _structure(s: Scene, kind: str, edges: list, used: list[list], plain: int) -> None:
+    """Columns, chimneys, boxed pipes, walls of screens and shelves."""
+    rng = s.rng
+    order = [int(i) for i in rng.permutation(len(edges))]
+    if kind != "bathroom" and rng.random() < 0.1:
+        columns(s, plain)
+    if kind in ("living", "dining", "any") and rng.random() < 0.15:
+        for i in order:
+            if chimney(s, *edges[i], plain, used[i]):
+                break
+    if kind in ("living", "bedroom", "any") and rng.random() < 0.3:
+        for i in order:
+            if media(s, *edges[i], used[i]):
+                break
+    if rng.random() < (0.4 if kind == "bathroom" else 0.08):
+        material = s.dado[1] if s.dado and rng.random() < 0.7 else plain
+        boxing(s, *edges[order[-1]], material)
 
 
 def _light(s: Scene, night: bool) -> None:
@@ -129,7 +174,7 @@ def _light(s: Scene, night: bool) -> None:
     s.sun = np.array([math.cos(azimuth) * across, math.sin(azimuth) * across, math.sin(climb), power])
 
 
-def _fit(s: Scene, kind: str, edges: list, used: list[list]) -> None:
+def _fit(s: Scene, kind: str, edges: list, used: list[list], plain: int) -> None:
     """What is built in, on walls that are free of doors where it stands."""
     rng = s.rng
     order = [int(i) for i in rng.permutation(len(edges))]
@@ -140,9 +185,18 @@ def _fit(s: Scene, kind: str, edges: list, used: list[list]) -> None:
             if runs and kitchen(s, *edges[i], used[i]):
                 runs -= 1
     elif kind == "bathroom":
-        for i in order:
-            if bathroom(s, *edges[i], used[i]):
+        walls = iter(order)
+        for i in walls:
+            if bathroom(s, *edges[i], used[i], plain):
                 break
+        if s.version >= 4:
+            second = next(walls, None)
+            if second is not None and rng.random() < 0.5:
+                bathroom(s, *edges[second], used[second], plain)
+            elif rng.random() < 0.5:
+                basin(s, *edges[order[-1]])
+            if rng.random() < 0.4:
+                towel_rail(s, *edges[order[0]])
     elif rng.random() < (bedrooms if kind == "bedroom" else others):
         for i in order:
             if wardrobe(s, *edges[i], used[i]):

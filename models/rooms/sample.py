@@ -7,10 +7,10 @@ import numpy as np
 
 from models.rooms import gpu
 from models.rooms import raycast as rc
+from models.rooms.footprint import clearance, inside
 from models.rooms.labels import CEILING, FLOOR, FURNITURE, OTHER, WALL
 from models.rooms.room import build
 from models.rooms.scene import Scene
-from models.rooms.shell import clearance, inside
 
 FLAT_M = 0.02
 SAMPLES, GRID, STEPS = 3, 2, (1, 2, 4, 8)  # of the light, see `raycast.render`; and how it is smoothed
@@ -79,7 +79,7 @@ def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.n
     centre = s.polygon.mean(0)
     best, position = -1.0, centre
     # Now and then over a table or a bed that fills the foreground.
-    near = 0.25 if rng.random() < 0.7 else -0.3
+    near = 0.25 if rng.random() < (0.7 if s.version < 4 else 0.55) else -0.3
     for _ in range(60):
         p = low + rng.uniform(0, 1, 2) * size
         if not inside(s.polygon, *p) or clearance(s.polygon, *p) < 0.25:
@@ -96,16 +96,25 @@ def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.n
     if s.footprints and rng.random() < 0.7:  # towards what stands in the room
         x, y, _ = s.footprints[rng.integers(len(s.footprints))]
         target = np.array([x, y]) + rng.normal(0, 0.4, 2)
+    if s.version >= 4 and s.doorway and rng.random() < 0.5:  # through a doorway
+        axis, at, start, end = s.doorway
+        back = rng.uniform(0.35, 1.1) * rng.choice([-1, 1])
+        for p, away in ((position := np.zeros(2), back), (target := np.zeros(2), -3 * back)):
+            p[axis], p[1 - axis] = at + away, (start + end) / 2 + rng.uniform(-0.3, 0.3) * (end - start)
     yaw = math.atan2(target[1] - position[1], target[0] - position[0])
     if rng.random() < 0.45:  # square on to a wall
         yaw = round(yaw / (math.pi / 2)) * math.pi / 2 + rng.normal(0, 0.03)
     pitch = rng.normal(-0.04, 0.03) if rng.random() < 0.6 else rng.normal(-0.1, 0.14)
+    if s.version >= 4 and rng.random() < 0.12:  # down on what is near
+        pitch = -rng.uniform(0.12, 0.5)
     roll = rng.normal(0, 0.008) if rng.random() < 0.7 else rng.normal(0, 0.04)
     forward = np.array([math.cos(yaw) * math.cos(pitch), math.sin(yaw) * math.cos(pitch), math.sin(pitch)])
     right = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
     down = np.cross(forward, right)
     right, down = math.cos(roll) * right + math.sin(roll) * down, math.cos(roll) * down - math.sin(roll) * right
     fov = math.radians(rng.uniform(42, 95) if rng.random() < 0.78 else rng.uniform(26, 42))
+    if s.version >= 4 and size.prod() < 9:  # in a small room people step back to the wall, and zoom out
+        fov = math.radians(rng.uniform(60, 100))
     focal = max(height, width) / 2 / math.tan(fov / 2)
     shift = rng.normal(0, 0.03) * height if rng.random() < 0.3 else 0.0  # cropped photos
     return np.array(

@@ -46,6 +46,8 @@ class Scene:
     height: float = 2.6
     footprints: list = field(default_factory=list)  # (x, y, radius) of what stands on the floor
     covers: list = field(default_factory=list)  # what furniture is covered with; empty: anything
+    dado: tuple | None = None  # (metres, material): what all walls have to that height
+    doorway: tuple | None = None  # (axis, where, from, to) of an opening in a wall across the room
     _instance: int = 0
 
     def material(

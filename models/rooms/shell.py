@@ -1,4 +1,4 @@
-"""The shell of a room: its footprint, walls and ceiling, and what is set into them."""
+"""The shell of a room: its walls and ceiling, and what is set into them."""
 
 import math
 
@@ -17,40 +17,11 @@ from models.rooms.finishes import (
     wall_material,
     wood,
 )
+from models.rooms.footprint import inside
 from models.rooms.furniture import clutter
 from models.rooms.labels import CEILING, DOOR, FURNITURE, OTHER, WALL, WINDOW
-from models.rooms.scene import Rng, Scene, rotation
-
-
-def footprint(rng: Rng) -> np.ndarray:
-    """A rectilinear polygon, counter-clockwise, metres: a box, an L or a box with an alcove."""
-    w, d = rng.uniform(2.4, 6.5), rng.uniform(2.6, 7.0)
-    roll = rng.random()
-    if roll < 0.55:
-        return np.array([[0, 0], [w, 0], [w, d], [0, d]])
-    a, b = rng.uniform(0.25, 0.7) * w, rng.uniform(0.3, 0.7) * d
-    if roll < 0.8:
-        shape = np.array([[0, 0], [w, 0], [w, b], [a, b], [a, d], [0, d]])
-    else:
-        c, e = a + rng.uniform(0.2, 0.9) * (w - a), rng.uniform(0.2, 1.0)
-        shape = np.array([[0, 0], [w, 0], [w, d], [c, d], [c, d + e], [a, d + e], [a, d], [0, d]])
-    return shape * np.array([1, 1]) if rng.random() < 0.5 else (shape * np.array([-1, 1]))[::-1] + np.array([w, 0])
-
-
-def inside(polygon: np.ndarray, x: float, y: float) -> bool:
-    a, b = polygon, np.roll(polygon, -1, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cross = (a[:, 1] > y) != (b[:, 1] > y)
-        at = a[:, 0] + (y - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
-    return bool(np.sum(cross & (x < at)) % 2)
-
-
-def clearance(polygon: np.ndarray, x: float, y: float) -> float:
-    """Distance to the nearest wall."""
-    a, b = polygon, np.roll(polygon, -1, 0)
-    e, p = b - a, np.array([x, y])
-    t = np.clip(((p - a) * e).sum(1) / (e**2).sum(1), 0, 1)
-    return float(np.linalg.norm(a + t[:, None] * e - p, axis=1).min())
+from models.rooms.scene import Scene, rotation
+from models.rooms.structure import open_leaf
 
 
 def ceiling_material(s: Scene) -> int:
@@ -78,7 +49,11 @@ def wall(s: Scene, a, b, plain: int, trim: int) -> None:
         k = rng.uniform(0.04, 0.16)
         w.box((0, w.length), (0, rng.uniform(0.02, 0.1)), (h - k, h), trim, CEILING if rng.random() < 0.5 else WALL)
     roll = rng.random()
-    if roll < 0.06:  # two tones, or tiles to half the height
+    if s.dado is not None:  # tiles to half the height, on all walls
+        top, tiles = s.dado
+        w.pane((0, w.length), 0.004, (0, top), tiles, WALL)
+        w.box((0, w.length), (0, 0.012), (top, top + 0.02), tiles, WALL)
+    elif roll < 0.06:  # two tones, or tiles to half the height
         top = rng.uniform(0.8, 1.5)
         w.pane((0, w.length), 0.004, (0, top), wall_material(s), WALL)
         w.box((0, w.length), (0, 0.02), (top, top + 0.03), trim, WALL)
@@ -261,6 +236,9 @@ def door(s: Scene, w: Along, x: float, trim: int) -> None:
             emission=rng.uniform(0.1, 1.0),
         )
         w.pane((x - hw, x + hw), 0.006, (0, top), far, DOOR)
+        if s.version >= 4 and rng.random() < 0.6:
+            leaf = trim if rng.random() < 0.6 else stuff_material(s)
+            open_leaf(s, w, x, hw, top, leaf)
     else:
         w.pane((x - hw, x + hw), 0.006, (0, top), black_glass(s), DOOR)
         w.box((x - 0.02, x + 0.02), (0, 0.03), (0, top), trim, DOOR)
@@ -376,6 +354,7 @@ def partition(s: Scene, plain: int, trim: int) -> None:
             block(u - 0.04, u + 0.04, 0, top, trim, 0.02, DOOR)
         block(gap, gap + width, top - 0.04, top + 0.04, trim, 0.02, DOOR)
     s.close_group()
+    s.doorway = (axis, float(at), float(gap), float(gap + width))
     for u in np.arange(span[0], span[1], 0.5):
         if not gap - 0.2 < u < gap + width + 0.2:
             p = [0.0, 0.0]
@@ -383,11 +362,12 @@ def partition(s: Scene, plain: int, trim: int) -> None:
             s.footprints.append((p[0], p[1], 0.3))
 
 
-def slope(s: Scene, a, b, ceiling: int) -> None:
-    """A sloped ceiling above the wall from a to b, sometimes with a roof window."""
+def slope(s: Scene, a, b, ceiling: int, knee: float | None = None, run: float | None = None) -> None:
+    """A sloped ceiling above the wall from a to b, sometimes with a roof window; it begins at `knee` and is `run` deep."""
     rng, h = s.rng, s.height
     w = Along(s, a, b)
-    knee, run = rng.uniform(0.6, h - 0.5), rng.uniform(0.8, 2.6)
+    if knee is None or run is None:
+        knee, run = rng.uniform(0.6, h - 0.5), rng.uniform(0.8, 2.6)
     climb = h - knee
     length = math.hypot(run, climb)
     up = np.array([*(w.inward * run / length), climb / length])
@@ -413,6 +393,7 @@ def ceiling_things(s: Scene, night: bool, plain: int) -> None:
     rng, h = s.rng, s.height
     low, high = s.polygon.min(0), s.polygon.max(0)
     mid, half = (low + high) / 2, (high - low) / 2
+    far, near = np.minimum(1.0, 0.9 * half), np.minimum(0.8, 0.9 * half)  # from the walls
     if rng.random() < 0.12:
         m = s.material(rc.GRAIN, *wood(rng)) if rng.random() < 0.7 else plain
         s.next_instance()
@@ -425,7 +406,7 @@ def ceiling_things(s: Scene, night: bool, plain: int) -> None:
                 s.add(rc.BOX, c, e, m, CEILING)
         s.close_group()
     if rng.random() < 0.1:
-        x, y = rng.uniform(low[0] + 1, high[0] - 1), rng.uniform(low[1] + 1, high[1] - 1)
+        x, y = rng.uniform(low + far, high - far)
         if inside(s.polygon, x, y):
             s.next_instance()
             s.add(
@@ -438,7 +419,7 @@ def ceiling_things(s: Scene, night: bool, plain: int) -> None:
             s.close_group()
             s.footprints.append((x, y, 0.6))
     if rng.random() < 0.07:  # a half wall
-        x, y = rng.uniform(low[0] + 1, high[0] - 1), rng.uniform(low[1] + 1, high[1] - 1)
+        x, y = rng.uniform(low + far, high - far)
         e = (0.08, rng.uniform(0.6, 1.4)) if rng.random() < 0.5 else (rng.uniform(0.6, 1.4), 0.08)
         top = rng.uniform(0.8, 1.2)
         s.next_instance()
@@ -457,7 +438,7 @@ def ceiling_things(s: Scene, night: bool, plain: int) -> None:
                 s.add(rc.DISC, (x, y, h - 0.004), (0.05, 0.05, 0.001), glow, CEILING, frame=None)
         s.close_group()
     for _ in range(rng.integers(0, 3) + (1 if night else 0)):
-        x, y = rng.uniform(low[0] + 0.8, high[0] - 0.8), rng.uniform(low[1] + 0.8, high[1] - 0.8)
+        x, y = rng.uniform(low + near, high - near)
         if inside(s.polygon, x, y):
             ceiling_lamp(s, x, y, lit)
     if rng.random() < 0.06:

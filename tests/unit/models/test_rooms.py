@@ -5,11 +5,14 @@ import pytest
 
 pytest.importorskip("numba", reason="training packages are not installed: make setup-models")
 
-from models.rooms import GENERATOR_VERSION, MEASURED_VERSION
+from models.rooms import GENERATOR_VERSION, MEASURED_VERSION, structure
+from models.rooms.along import Along
 from models.rooms.cache import FLOOR_WALL, WALL_CEILING, junctions, training_arrays
-from models.rooms.labels import CEILING, FLOOR, WALL
+from models.rooms.finishes import wall_material
+from models.rooms.labels import CEILING, DOOR, FLOOR, FURNITURE, WALL
 from models.rooms.photo import living_room
 from models.rooms.sample import render_sample
+from models.rooms.scene import Scene
 
 SAMPLE = render_sample(2, 5, 1, long_side=160)
 
@@ -104,3 +107,48 @@ def test_the_sample_room_of_the_repository_can_be_built():
 
     assert len(scene.arrays()[0]) > 30
     assert camera.shape == (16,)
+
+
+def _scene(seed: int) -> Scene:
+    scene = Scene(np.random.default_rng(seed), GENERATOR_VERSION)
+    scene.polygon = np.array([[0.0, 0], [5, 0], [5, 4], [0, 4]])
+    return scene
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_columns_and_boxed_pipes_are_wall(seed):
+    scene = _scene(seed)
+    plain = wall_material(scene)
+
+    structure.column(scene, 2.0, 2.0, plain)
+    structure.columns(scene, plain)
+
+    assert set(scene.labels) == {WALL}
+    structure.boxing(scene, *scene.polygon[:2], plain)
+    assert set(scene.labels) <= {WALL, FURNITURE}  # what stands on its ledge
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_chimney_is_wall_but_for_its_fireplace_and_takes_its_place_on_the_wall(seed):
+    scene, used = _scene(seed), []
+
+    assert structure.chimney(scene, *scene.polygon[:2], wall_material(scene), used)
+
+    assert scene.labels[0] == WALL
+    assert len(used) == 1
+    assert not structure.media(scene, *scene.polygon[:2], [(2.5, 2.5)]), "there is no room beside what fills the wall"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_open_door_hangs_in_its_doorway(seed):
+    scene = _scene(seed)
+    wall = Along(scene, *scene.polygon[:2])
+
+    structure.open_leaf(scene, wall, 2.0, 0.4, 2.0, wall_material(scene))
+
+    assert set(scene.labels) == {DOOR}
+    leaf = np.array(scene.prims[0])
+    ends = [leaf[:2] + side * leaf[12] * leaf[3:5] for side in (-1, 1)]
+    hinges = [wall.at(2.0 - 0.4, 0.03), wall.at(2.0 + 0.4, 0.03)]
+    assert min(np.linalg.norm(e - h) for e in ends for h in hinges) < 1e-6
+    assert max(e[1] for e in ends) > 0.3, "it stands out into the room"
