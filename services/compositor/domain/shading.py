@@ -25,6 +25,8 @@ Float = NDArray[np.float32]
 
 # Contrast (standard deviation of log luminance) below which detail counts as the old surface's texture.
 TEXTURE_CONTRAST = 0.22
+# Alpha of the soft mask from which on a pixel shows the surface and nothing else.
+SOLID = 242
 # Luminance below which a pixel counts as this dark, and log luminance of each 8-bit grey.
 DARKEST = 2e-3
 # Scene light that a camera no longer tells from more: `response` has reached white.
@@ -215,9 +217,9 @@ class Shade:
         if self.keep_detail > 0:
             reach = int(4 * self.sigma) + 2  # of the filter
             first, last = max(0, top - reach), min(self.height, bottom + reach)
-            relief = _relief(photo[first:last], self.sigma)
+            relief = _relief(photo[first:last], alpha[first:last], self.sigma)
             relief = np.clip(relief[top - first : bottom - first], -0.3, 0.3)
-            whole += np.float32(self.keep_detail) * relief * (alpha[top:bottom] > 242)
+            whole += np.float32(self.keep_detail) * relief * (alpha[top:bottom] > SOLID)
         np.exp(whole, out=whole)
         return whole
 
@@ -260,7 +262,7 @@ def shade(
     shown = shown or (height, width)
     scale = min(1.0, working_side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    inside = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 242).astype(np.float32)
+    inside = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > SOLID).astype(np.float32)
     if inside.sum() < 16:
         return _flat(shown, light)
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -286,7 +288,7 @@ def shade(
     lit = np.clip(lit, median - 3.0, median + 1.6)
     sigma = max(1.0, _radius(min(working_side, max(shown))) / 2)
     if keep_detail > 0:
-        fine = _relief(photo, max(0.5, sigma * height / shown[0]))[alpha > 242]
+        fine = _relief(photo, alpha, max(0.5, sigma * height / shown[0]))[alpha > SOLID]
         # 1.4826: from the median deviation to the standard deviation of a normal distribution.
         contrast = 1.4826 * float(np.median(np.abs(fine)))
         keep_detail *= min(1.0, (RELIEF / max(contrast, 1e-6)) ** 2)
@@ -298,10 +300,13 @@ def _radius(side: int) -> int:
     return max(3, round(side / 60))
 
 
-def _relief(photo: Image, sigma: float) -> Float:
-    """(H, W) log luminance without what is wider than sigma pixels."""
+def _relief(photo: Image, alpha: NDArray[np.uint8], sigma: float) -> Float:
+    """(H, W) log luminance of the surface without what is wider than sigma pixels, blind to what stands before it: a dark
+    leaf would lighten the wall around it."""
     whole = np.asarray(cv2.LUT(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), _LOG_LIGHT), np.float32)
-    return whole - np.asarray(cv2.GaussianBlur(whole, (0, 0), sigma), np.float32)
+    inside = (alpha > SOLID).astype(np.float32)
+    weight = np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), np.float32(1e-3))
+    return whole - np.asarray(cv2.GaussianBlur(whole * inside, (0, 0), sigma), np.float32) / weight
 
 
 def _flat(shown: tuple[int, int], light: Light) -> Shade:

@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -215,3 +216,29 @@ def test_the_color_of_the_light_is_the_cards():
 
     told = to_linear(warm)[0, 0]
     np.testing.assert_allclose(out / out[1], told / told[1], rtol=0.12)
+
+
+@pytest.mark.parametrize("thing", [10, 250], ids=["dark", "bright"])
+def test_a_thing_before_a_painted_wall_has_no_halo(thing: int):
+    photo = np.full((240, 320, 3), 170, np.uint8)
+    alpha = np.full((240, 320), 255, np.uint8)
+    cv2.rectangle(photo, (120, 80), (200, 160), (thing,) * 3, -1)
+    cv2.rectangle(alpha, (120, 80), (200, 160), 0, -1)
+
+    lit, _ = shading(photo, alpha, "wall", RoomLight(1.0, np.ones(3, np.float32)), keep_detail=1.0)
+
+    beside = np.concatenate([lit[120, 205:215], lit[120, 105:115], lit[65:75, 160], lit[165:175, 160]])
+    np.testing.assert_allclose(beside, np.median(lit[alpha > 0]), rtol=0.01)
+
+
+def test_plaster_shows_through_paint():
+    rng = np.random.default_rng(5)
+    photo = np.clip(rng.normal(170, 2, (240, 320, 1)).repeat(3, 2), 0, 255).astype(np.uint8)
+
+    bare, kept = (
+        shading(photo, np.full((240, 320), 255, np.uint8), "wall", RoomLight(1.0, np.ones(3, np.float32)), keep)[0]
+        for keep in (0.0, 1.0)
+    )
+
+    seen = np.log(kept) - np.log(bare)
+    assert np.corrcoef(seen.ravel(), photo[..., 0].ravel())[0, 1] > 0.95
