@@ -27,7 +27,7 @@ from models.rooms.cache import training_arrays
 from models.rooms.labels import CEILING, FLOOR, WALL
 from models.rooms.sample import Sample, develop, render_sample
 from roomviz.imaging.codec import decode_grey, decode_rgb, encode_jpeg, encode_png
-from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear
+from roomviz.imaging.color import linear_from_rgb24, luminance, to_linear, to_srgb
 from roomviz.imaging.colorimetry import delta_e00, lab
 from roomviz.imaging.lens import Lens
 from services.catalog.domain.demo_range import ITEMS, Item
@@ -195,6 +195,34 @@ def color_error(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:
     return delta_e00(*(lab(to_linear(i)[mask].mean(0)) for i in (a, b)))
 
 
+def as_found(photo: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """What segmentation makes, at the photo's size, of true shares of each pixel (K, H, W) that it is told at the network's."""
+    # of the network's answer
+    h, w = (n // 2 for n in labels.network_input(photo, max(labels.LONG_SIDES)).shape[1:3])
+    parts = superpixels(photo)
+    p = np.stack([cv2.resize(share, (w, h), interpolation=cv2.INTER_AREA) for share in shares])
+    return labels.refine(parts.means_of(p), photo, parts)
+
+
+def edge_picture(index: int, side: int) -> float | None:
+    """PSNR within 3 pixels of a surface's edge, by a mask as segmentation makes it, the light being known: a room of twice the
+    size, halved, tells what each pixel of the edge should show."""
+    t = truth(index, 2 * side)
+    if t is None:
+        return None
+    halved = lambda i: to_srgb(cv2.resize(to_linear(i), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))  # noqa: E731
+    photo, after = halved(t.photo), halved(t.after)
+    share = cv2.resize(t.mask.astype(np.float32), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    refined = as_found(photo, np.stack([1 - share, share]))
+    mine = refined.argmax(0) == 1
+    texture, color = material(t.item)
+    plane = np.diag([0.5, 0.5, 1]) @ t.pixel_from_plane
+    layer = Layer(t.kind, surfaces.soft(refined[1], mine, mine), plane, texture, color)
+    out = compose(photo, [layer], t.white[::2, ::2], t.card, exact=True, lens=t.lens.scaled(0.5, 0.5))
+    outer, inner = (share > 0.02).astype(np.uint8), (share > 0.98).astype(np.uint8)
+    return psnr(out, after, cv2.dilate(outer, np.ones((7, 7))) != cv2.erode(inner, np.ones((7, 7)), borderValue=1))
+
+
 def edge_error(index: int, side: int) -> float | None:
     """Mean error of the soft mask within 8 pixels of its edge, where the surface itself is rightly found: the true labels
     at the network's size go through what segmentation makes of them at the photo's. None where the same room at
@@ -203,14 +231,7 @@ def edge_error(index: int, side: int) -> float | None:
     h, w = s.label.shape
     if fine.label.shape != (2 * h, 2 * w):
         return None
-    size = tuple(
-        n // 2 for n in labels.network_input(s.image, max(labels.LONG_SIDES)).shape[1:3]
-    )  # of the network's answer
-    p = np.stack(
-        [cv2.resize((s.label == k).astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA) for k in range(7)]
-    )
-    parts = superpixels(s.image)
-    refined = labels.refine(parts.means_of(p), s.image, parts)
+    refined = as_found(s.image, np.stack([(s.label == k).astype(np.float32) for k in range(7)]))
     label, errors = refined.argmax(0), []
     for kind in (FLOOR, WALL, CEILING):
         covered = cv2.resize((fine.label == kind).astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
@@ -243,6 +264,7 @@ def measure(job: tuple[int, int, str]) -> dict | None:
     row["bias"] = float(np.log(to_linear(a)[t.mask].mean() / max(1e-6, to_linear(t.after)[t.mask].mean())))
     row["color"] = color_error(a, t.after, t.mask)
     row["edge"] = edge_error(job[0], job[1]) if job[0] % 4 == 0 else None  # rendering twice takes its time
+    row["edge dB"] = edge_picture(job[0], job[1] * 3 // 4) if job[0] % 8 == 1 else None
     row["pictures"] = [_framed(i) for i in (t.photo, t.after, a, b)]
     return row
 
@@ -334,6 +356,7 @@ def main() -> None:
         ("bias", ""),
         ("color", "<= 6"),
         ("edge", "<= 0.06"),
+        ("edge dB", ""),
     ):
         c = column(k)
         low, high = np.quantile(c, (0.1, 0.9))

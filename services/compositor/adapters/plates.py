@@ -156,5 +156,7 @@ def unpacked(data: bytes) -> Plate:
         Lens(*values["lens"].tolist()),
         values.get("sheen"),
         int(values["sheen_shift"]),
-        int(values["sheen_above"]),
+        values["sides"],
+        int(values["above"]),
+        int(values["height"]),
     )

@@ -68,7 +68,11 @@ class _Job(ctypes.Structure):
         ("sheen", ctypes.c_void_p),
         ("sheen_shift", ctypes.c_int32),
         ("sheen_columns", ctypes.c_int32),
-        ("sheen_above", ctypes.c_int32),
+        ("sides", ctypes.c_void_p),
+        ("sides_rows", ctypes.c_int32),
+        ("sides_columns", ctypes.c_int32),
+        ("above", ctypes.c_int32),
+        ("whole", ctypes.c_int32),
         ("height", ctypes.c_int32),
         ("taken", ctypes.c_int32),
     )
@@ -165,6 +169,9 @@ def lay(
     assert out.flags.writeable
     # What the compiled pass goes by: it looks at no size itself.
     assert on.alpha.shape == (h, w)
+    assert on.sides.shape[2] == 8
+    assert on.sides.flags.c_contiguous
+    assert on.above + h <= on.height
     assert 0 <= x <= x + w <= out.shape[1]
     assert 0 <= y <= y + h <= out.shape[0]
     if on.plane_from_pixel is not None and on.footprints is not None:
@@ -201,7 +208,10 @@ def lay(
         on.sheen.ctypes.data if on.sheen is not None else None,
         on.sheen_shift,
         on.sheen.shape[1] if on.sheen is not None else 0,
-        on.sheen_above,
+        on.sides.ctypes.data,
+        *on.sides.shape[:2],
+        on.above,
+        on.height,
         h,
     )
     run = compiled("roomviz_lay")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from roomviz.imaging.codec import Image
 from roomviz.imaging.homography import Matrix
 from roomviz.imaging.lens import STRAIGHT, Lens
+from services.compositor.domain.edges import Sides, sharpened, sides
 from services.compositor.domain.grain import grained, noise
 from services.compositor.domain.shading import Box, Light, Shade, shade
 from services.compositor.domain.sheen import sheen
@@ -34,7 +35,8 @@ class Plate:
     colour, TINT_ONE = 1. plane_from_pixel (3, 3) float64, from straight pixels of the box to metres, and footprints
     (h, ceil(w / BLOCK), 4) float32, long axis x and y, length of the long and of the short one, metres; both None
     where the surface has no plane. lens: in pixels of the box. sheen (rows, columns, 4) uint16: scene light to add, SHEEN_ONE = 1, a point every
-    1 << sheen_shift pixels, the first sheen_above rows of pixels above the box; None where nothing is mirrored."""
+    1 << sheen_shift pixels; None where nothing is mirrored. sides: of the edge, `edges.Sides.colors`. Of those two the first row lies
+    `above` rows of pixels above the box, and `sides` has `height` of them."""
 
     box: Box
     alpha: NDArray[np.uint8]
@@ -44,14 +46,16 @@ class Plate:
     tint: NDArray[np.uint16]
     plane_from_pixel: Matrix | None
     footprints: NDArray[np.float32] | None
-    lens: Lens = STRAIGHT
-    sheen: NDArray[np.uint16] | None = None
-    sheen_shift: int = 0
-    sheen_above: int = 0
+    lens: Lens
+    sheen: NDArray[np.uint16] | None
+    sheen_shift: int
+    sides: NDArray[np.uint8]
+    above: int
+    height: int
 
     @property
     def nbytes(self) -> int:
-        parts = (self.alpha, self.spans, self.gain, self.footprints, self.sheen)
+        parts = (self.alpha, self.spans, self.gain, self.footprints, self.sheen, self.sides)
         return sum(p.nbytes for p in parts if p is not None)
 
 
@@ -65,7 +69,7 @@ def box_of(alpha: Image) -> Box:
 class Surface:
     """A surface of which plates can be made, whole or some rows at a time: all that a smaller copy of the photo tells.
     alpha (h, w) of its box, which lies in a picture of height x width; pixel_from_plane: metres to pixels of that picture, by its lens;
-    grain: how much of the photo's noise is wanted; sheen and sheen_shift as a plate of the whole box has them."""
+    grain: how much of the photo's noise is wanted; sheen and sheen_shift as a plate of the whole box has them; sides: of its edge."""
 
     box: Box
     alpha: NDArray[np.uint8]
@@ -77,16 +81,18 @@ class Surface:
     grain: float
     sheen: NDArray[np.uint16] | None
     sheen_shift: int
+    sides: Sides
 
     def plate(self, photo: Image, noise: NDArray[np.float32], top: int, bottom: int) -> Plate:
         """Of rows top .. bottom - 1 of the box; photo (height, width, 3), and its noise (256,), as `grain.noise` tells it."""
         x, y, w, h = self.box
         box = (x, y + top, w, bottom - top)
-        mine = self.alpha[top:bottom]
+        shown = photo[y : y + h, x : x + w]
+        mine = sharpened(shown, self.alpha, self.sides, top, bottom)
         seen = mine > 0
         first = seen.argmax(1)
         last = np.where(seen.any(1), w - seen[:, ::-1].argmax(1), 0)
-        lit = self.shade.rows(photo[y : y + h, x : x + w], self.alpha, top, bottom)
+        lit = self.shade.rows(shown, self.alpha, top, bottom)
         lit = grained(lit, box[:2], noise, self.grain)
         to_plane, footprints = None, None
         if self.pixel_from_plane is not None:
@@ -103,7 +109,9 @@ class Surface:
             self.lens.shifted(*box[:2]),
             self.sheen,
             self.sheen_shift,
+            self.sides.colors,
             top,
+            h,
         )
 
 
@@ -143,7 +151,8 @@ def surface(
     added = sheen(photo, alpha, box, kind, finish, found.mirrored, found.tint, pixel_from_plane, focal_length_px)
     grid, shift = _sheen(*added) if added is not None else (None, 0)
     grain = PAINT_GRAIN if painted else 1.0
-    return Surface(box, mine, found, pixel_from_plane, lens, height, width, grain, grid, shift)
+    edge = sides(part, np.asarray(small, np.uint8))
+    return Surface(box, mine, found, pixel_from_plane, lens, height, width, grain, grid, shift, edge)
 
 
 def plate(

@@ -12,6 +12,7 @@ from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, to_linear, to_srgb
 from roomviz.imaging.homography import Matrix
 from roomviz.imaging.lens import STRAIGHT, Lens
+from services.compositor.domain.edges import sharpened, sides, without_old
 from services.compositor.domain.grain import grained, noise
 from services.compositor.domain.layout import NO_PIECE, locate, sample, window
 from services.compositor.domain.layout_plate import Pieces, spread
@@ -89,12 +90,13 @@ def compose(
             layer.pixel_from_plane,
             focal_length_px,
         )
+        edge = sides(photo[box], layer.alpha[box])
         more = whole(*added, h, w) if added is not None else np.zeros((h, 1, 3), np.float32)
         # In strips, so that what a layer needs beside the photo stays small however large the photo is.
         for top in range(0, h, STRIP_ROWS):
             rows = slice(top, min(h, top + STRIP_ROWS))
             strip = (slice(y + rows.start, y + rows.stop), box[1])
-            alpha = layer.alpha[strip]
+            alpha = sharpened(photo[box], layer.alpha[box], edge, rows.start, rows.stop)
             if layer.pyramid is not None and layer.pixel_from_plane is not None:
                 at = footprint(layer.pixel_from_plane, (x, y + rows.start, w, rows.stop - rows.start), lens=lens)
                 if layer.pieces is None:
@@ -107,6 +109,9 @@ def compose(
             new = response(albedo * lit[rows, :, None] * tint + more[rows])
             share = np.asarray(alpha / np.float32(255), np.float32)[..., None]
             mixed = to_linear(out[strip]) * (1 - share) + new * share
+            soft = np.nonzero((alpha > 0) & (alpha < 255))
+            cells = edge.colors[(soft[0] + rows.start) * edge.colors.shape[0] // h, soft[1] * edge.colors.shape[1] // w]
+            mixed[soft] = without_old(to_linear(out[strip])[soft], share[soft], cells) + (new * share)[soft]
             np.copyto(out[strip], to_srgb(np.asarray(mixed, np.float32)), where=(alpha > 0)[..., None])
     return out
 

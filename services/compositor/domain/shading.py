@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, luminance, to_linear
 from services.compositor.domain.blur import around
+from services.compositor.domain.edges import SOLID
 from services.compositor.domain.two_tone import without_tones
 
 Float = NDArray[np.float32]
 
 # Contrast (standard deviation of log luminance) below which detail counts as the old surface's texture.
 TEXTURE_CONTRAST = 0.22
-# Alpha of the soft mask from which on a pixel shows the surface and nothing else.
-SOLID = 242
 # Luminance below which a pixel counts as this dark, and log luminance of each 8-bit grey.
 DARKEST = 2e-3
 # Scene light that a camera no longer tells from more: `response` has reached white.
@@ -306,7 +305,8 @@ def _relief(photo: Image, alpha: NDArray[np.uint8], sigma: float) -> Float:
     whole = np.asarray(cv2.LUT(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), _LOG_LIGHT), np.float32)
     inside = (alpha > SOLID).astype(np.float32)
     weight = np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), np.float32(1e-3))
-    return whole - np.asarray(cv2.GaussianBlur(whole * inside, (0, 0), sigma), np.float32) / weight
+    mean = cv2.GaussianBlur(whole * inside, (0, 0), sigma) / weight
+    return whole - np.asarray(mean, np.float32)
 
 
 def _flat(shown: tuple[int, int], light: Light) -> Shade:

@@ -13,7 +13,7 @@ from PIL import features
 from services.compositor.domain.native import LIBRARY
 
 # Raise it whenever pictures change.
-VERSION = 9
+VERSION = 10
 
 
 @cache

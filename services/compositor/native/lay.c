@@ -54,7 +54,10 @@ typedef struct {
     const uint16_t *shares; // for each block that pieces meet in: of the face for each pixel, then of the grout; 32768 is 1
     uint16_t grout[4];      // linear
     const uint16_t *sheen;  // light to add, four numbers a point, in units of the table; a point every 1 << sheen_shift
-    int32_t sheen_shift, sheen_columns, sheen_above;  // the first point is so many rows above the box
+    int32_t sheen_shift, sheen_columns;
+    const uint8_t *sides;   // sRGB on both sides of the edge, eight numbers a cell: the old surface, whether they are known, what stands before it
+    int32_t sides_rows, sides_columns;
+    int32_t above, whole;   // the first point and cell are so many rows above the box; rows that the cells cover
     int32_t height;         // rows of the box
     _Atomic int32_t taken;  // of them, by the threads that work on it
 } Job;
@@ -117,7 +120,7 @@ static inline Quad point(const uint16_t *at) {
 
 // What a block's pixels mirror, bilinear between the points around them.
 static void mirror(const Job *job, int32_t x, int32_t y, Mirrored out) {
-    const int shift = job->sheen_shift, step = 1 << shift, row = y + job->sheen_above, down = row & (step - 1);
+    const int shift = job->sheen_shift, step = 1 << shift, row = y + job->above, down = row & (step - 1);
     const uint16_t *above = job->sheen + (int64_t)(row >> shift) * job->sheen_columns * 4;
     const uint16_t *below = above + (int64_t)job->sheen_columns * 4;
     Quad left, right = (Quad){0, 0, 0, 0};
@@ -166,18 +169,25 @@ static void show(const Job *job, uint8_t *pixels, const Wide *sum, const uint16_
     memcpy(pixels, line, 3 * BLOCK);
 }
 
-static void blend(const Job *job, uint8_t *pixel, uint8_t alpha, Wide sum, uint16_t gain, Wide tint,
+static void blend(const Job *job, uint8_t *pixel, int32_t x, int32_t y, uint8_t alpha, Wide sum, uint16_t gain, Wide tint,
                   const uint16_t *more) {
     uint16_t found[4];
     light(sum, gain, tint, more, found);
+    if (alpha == 255) {
+        for (int k = 0; k < 3; k++) pixel[k] = job->shown[found[k]];
+        return;
+    }
+    const int64_t row = (int64_t)(y + job->above) * job->sides_rows / job->whole;
+    const uint8_t *side = job->sides + (row * job->sides_columns + (int64_t)x * job->sides_columns / job->width) * 8;
+    const float share = alpha / 255.0f;
     for (int k = 0; k < 3; k++) {
-        if (alpha == 255) {
-            pixel[k] = job->shown[found[k]];
-        } else {
-            float share = alpha / 255.0f;
-            float mixed = job->linear[pixel[k]] * (1 - share) + job->shown_linear[found[k]] * share;
-            pixel[k] = job->srgb[(int)(fminf(mixed, 1) * 65535 + 0.5f)];
+        // What stands before the surface: without the old one's share where both sides are known.
+        float old = job->linear[pixel[k]], kept = old * (1 - share);
+        if (side[3]) {
+            float beside = job->linear[side[4 + k]] * (1 - share);
+            kept = fminf(fmaxf(old - share * job->linear[side[k]], fminf(kept, beside)), fmaxf(kept, beside));
         }
+        pixel[k] = job->srgb[(int)(fminf(kept + job->shown_linear[found[k]] * share, 1) * 65535 + 0.5f)];
     }
 }
 
@@ -320,7 +330,7 @@ static void lay(const Job *job, int32_t top, int32_t bottom) {
             } else {
                 for (int i = 0; i < count; i++)
                     if (alpha[x + i])
-                        blend(job, row + 3 * (x + i), alpha[x + i], sum[i], gain[x + i], tint,
+                        blend(job, row + 3 * (x + i), x + i, y, alpha[x + i], sum[i], gain[x + i], tint,
                               job->sheen ? mirrored[i] : 0);
             }
         }

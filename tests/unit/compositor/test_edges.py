@@ -1,0 +1,104 @@
+import cv2
+import numpy as np
+import pytest
+
+from roomviz.imaging.color import to_linear, to_srgb
+from services.compositor.domain.edges import sharpened, sides, without_old
+
+H, W, FINE = 96, 128, 8
+WALL, LEAF = (200, 195, 185), (30, 80, 40)
+
+
+def shown(share: np.ndarray, surface: tuple, thing: tuple) -> np.ndarray:
+    """A picture of a thing before a surface of which this share of each pixel is seen."""
+    s, t = (to_linear(np.full((*share.shape, 3), c, np.uint8)) for c in (surface, thing))
+    return to_srgb(np.asarray(s * share[..., None] + t * (1 - share[..., None]), np.float32))
+
+
+def leaf() -> np.ndarray:
+    """(H, W) float32: how much of the wall is seen in each pixel beside a slanting leaf."""
+    fine = np.ones((H * FINE, W * FINE), np.float32)
+    cv2.ellipse(fine, (W * FINE // 2, H * FINE // 2), (240, 130), 30, 0, 360, 0, -1)
+    return np.asarray(cv2.resize(fine, (W, H), interpolation=cv2.INTER_AREA), np.float32)
+
+
+SHARE = leaf()
+# As masks are: softer than the photo, a little to one side, and with nothing of the wall a few pixels into the leaf.
+MASK = (np.clip(cv2.GaussianBlur(np.roll(SHARE, 1, 1), (0, 0), 1.5) * 1.1 - 0.05, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def test_the_edge_of_a_mask_goes_where_the_photo_has_it():
+    photo = shown(SHARE, WALL, LEAF)
+
+    found = sharpened(photo, MASK, sides(photo, MASK), 0, H)
+
+    off, was = (np.abs(m / 255 - SHARE)[(MASK > 0) & (MASK < 255)].mean() for m in (found, MASK))
+    assert off < 0.25 * was
+
+
+def test_what_is_outside_stays_outside_and_nothing_else_goes_there():
+    photo = shown(SHARE, WALL, LEAF)
+
+    found = sharpened(photo, MASK, sides(photo, MASK), 0, H)
+
+    np.testing.assert_array_equal(found > 0, MASK > 0)
+
+
+@pytest.mark.parametrize("step", [1, 7, 40])
+def test_strips_are_the_whole(step: int):
+    photo = shown(SHARE, WALL, LEAF)
+    edge = sides(photo, MASK)
+
+    strips = [sharpened(photo, MASK, edge, top, min(top + step, H)) for top in range(0, H, step)]
+
+    np.testing.assert_array_equal(np.concatenate(strips), sharpened(photo, MASK, edge, 0, H))
+
+
+def test_where_both_sides_look_the_same_the_mask_is_believed():
+    photo = shown(SHARE, WALL, (195, 192, 184))
+    photo = np.clip(photo + np.random.default_rng(1).normal(0, 3, photo.shape), 0, 255).astype(np.uint8)
+
+    found = sharpened(photo, MASK, sides(photo, MASK), 0, H)
+
+    assert np.abs(found.astype(int) - MASK).mean() < 2
+
+
+@pytest.mark.parametrize("alpha", [np.full((H, W), 255, np.uint8), np.full((H, W), 90, np.uint8)])
+def test_a_mask_without_another_side_stays_what_it_is(alpha: np.ndarray):
+    photo = shown(SHARE, WALL, LEAF)
+    edge = sides(photo, alpha)
+
+    np.testing.assert_array_equal(sharpened(photo, alpha, edge, 0, H), alpha)
+    assert not edge.colors[..., 3].any()
+
+
+def test_the_smallest_masks_have_an_edge_too():
+    for h, w in ((1, 1), (1, 9), (5, 1), (2, 3)):
+        photo, alpha = np.full((h, w, 3), 90, np.uint8), np.full((h, w), 128, np.uint8)
+        assert sharpened(photo, alpha, sides(photo, alpha), 0, h).shape == (h, w)
+
+
+def test_no_rim_of_the_old_surface_is_left():
+    photo = shown(SHARE, WALL, LEAF)
+    edge = sides(photo, MASK)
+    alpha = sharpened(photo, MASK, edge, 0, H)
+    y, x = np.nonzero((alpha > 0) & (alpha < 255))
+    share = (alpha[y, x] / np.float32(255))[:, None]
+    rows, columns = edge.spread.shape
+
+    rest = without_old(to_linear(photo)[y, x], share, edge.colors[y * rows // H, x * columns // W])
+
+    true = to_linear(np.full((1, 1, 3), LEAF, np.uint8))[0, 0] * (1 - SHARE[y, x, None])
+    plain = to_linear(photo)[y, x] * (1 - share)
+    assert np.abs(rest - true).max() < 0.05
+    assert np.abs(rest - true).mean() < 0.2 * np.abs(plain - true).mean()
+
+
+def test_where_a_mask_is_wrong_nothing_is_made_up():
+    """In the middle of a dark leaf that a mask takes for wall, there is no wall to take away."""
+    pixel = to_linear(np.full((1, 1, 3), LEAF, np.uint8))[0]
+    colors = np.array([[*WALL, 255, *LEAF, 0]], np.uint8)
+
+    rest = without_old(pixel, np.full((1, 1), 0.5, np.float32), colors)
+
+    np.testing.assert_allclose(rest, pixel * 0.5, atol=1e-6)
