@@ -197,7 +197,7 @@ def color_error(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:
 
 def as_found(photo: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """What segmentation makes, at the photo's size, of true shares of each pixel (K, H, W) that it is told at the network's."""
-    # of the network's answer
+    # The size of the network's answer.
     h, w = (n // 2 for n in labels.network_input(photo, max(labels.LONG_SIDES)).shape[1:3])
     parts = superpixels(photo)
     p = np.stack([cv2.resize(share, (w, h), interpolation=cv2.INTER_AREA) for share in shares])

@@ -6,5 +6,6 @@ import torch
 def autocast(device: str) -> torch.autocast:
     """What a forward pass of training runs under. Where a processor has no instructions for bfloat16, every product is
     emulated, twelve times slower than in float32."""
-    fast = device == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    able = torch.cpu.get_capabilities()
+    fast = device == "cuda" or able.get("avx512_bf16", False) or able.get("amx_bf16", False)
     return torch.autocast(device, torch.bfloat16, enabled=fast)

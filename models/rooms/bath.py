@@ -6,6 +6,7 @@ from models.rooms.finishes import hsv, steel, stone, stuff_material, wall_materi
 from models.rooms.fitted import Style, fronts, panel
 from models.rooms.labels import FURNITURE, OTHER, WALL
 from models.rooms.scene import Scene, rotation
+from models.rooms.structure import free
 
 
 def bathroom(s: Scene, a, b, windows: list, plain: int | None = None) -> bool:
@@ -88,6 +89,7 @@ def bathroom(s: Scene, a, b, windows: list, plain: int | None = None) -> bool:
         w.box((x, x + 0.25), (0.04, 0.07), (0.8, 1.4), m)
         s.close_group()
     w.keep_clear(0, min(x, w.length), 0.6)
+    windows.append((x / 2, x / 2))
     return True
 
 
@@ -115,13 +117,16 @@ def _hollow_tub(s: Scene, w: Along, x: float, white: int) -> None:
     w.box((tap - 0.015, tap + 0.015), (0.03, 0.16), (top + 0.1, top + 0.13), steel(s))
 
 
-def basin(s: Scene, a, b) -> None:
+def basin(s: Scene, a, b, used: list) -> None:
     """A basin that hangs on the wall or stands on a foot, with a mirror over it or a cabinet of mirrors."""
     w, rng = Along(s, a, b), s.rng
     half = rng.uniform(0.2, 0.4)
     if w.length < 2 * half + 0.2:
         return
     x, deep = rng.uniform(half + 0.05, w.length - half - 0.05), rng.uniform(0.18, 0.26)
+    if not free(used, x - half, x + half):
+        return
+    used.append((x, half))
     white = s.material(rc.PLAIN, (0.85, 0.85, 0.84), contrast=0.05, variant=0.02, gloss=0.7)
     s.next_instance()
     c = w.at(x, deep)

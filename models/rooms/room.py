@@ -160,7 +160,7 @@ def _structure(s: Scene, kind: str, edges: list, used: list[list], plain: int) -
                 break
     if rng.random() < (0.4 if kind == "bathroom" else 0.08):
         material = s.dado[1] if s.dado and rng.random() < 0.7 else plain
-        boxing(s, *edges[order[-1]], material)
+        boxing(s, *edges[order[-1]], material, used[order[-1]])
 
 
 def _light(s: Scene, night: bool) -> None:
@@ -194,9 +194,9 @@ def _fit(s: Scene, kind: str, edges: list, used: list[list], plain: int) -> None
             if second is not None and rng.random() < 0.5:
                 bathroom(s, *edges[second], used[second], plain)
             elif rng.random() < 0.5:
-                basin(s, *edges[order[-1]])
+                basin(s, *edges[order[-1]], used[order[-1]])
             if rng.random() < 0.4:
-                towel_rail(s, *edges[order[0]])
+                towel_rail(s, *edges[order[0]], used[order[0]])
     elif rng.random() < (bedrooms if kind == "bedroom" else others):
         for i in order:
             if wardrobe(s, *edges[i], used[i]):

@@ -99,8 +99,11 @@ def _camera(s: Scene, rng: np.random.Generator, height: int, width: int) -> np.n
     if s.version >= 4 and s.doorway and rng.random() < 0.5:  # through a doorway
         axis, at, start, end = s.doorway
         back = rng.uniform(0.35, 1.1) * rng.choice([-1, 1])
-        for p, away in ((position := np.zeros(2), back), (target := np.zeros(2), -3 * back)):
+        here, there = np.zeros(2), np.zeros(2)
+        for p, away in ((here, back), (there, -3 * back)):
             p[axis], p[1 - axis] = at + away, (start + end) / 2 + rng.uniform(-0.3, 0.3) * (end - start)
+        if inside(s.polygon, *here) and clearance(s.polygon, *here) > 0.25:
+            position, target = here, there
     yaw = math.atan2(target[1] - position[1], target[0] - position[0])
     if rng.random() < 0.45:  # square on to a wall
         yaw = round(yaw / (math.pi / 2)) * math.pi / 2 + rng.normal(0, 0.03)

@@ -196,7 +196,7 @@ def door(s: Scene, w: Along, x: float, trim: int) -> None:
     if rng.random() < 0.12:
         hw *= 2
     roll = rng.random()
-    t, depth = rng.uniform(0.05, 0.12), rng.uniform(0.02, 0.05)
+    t, depth, stands_open = rng.uniform(0.05, 0.12), rng.uniform(0.02, 0.05), False
     if roll < 0.75:
         color = rng.random()
         leaf = trim if color < 0.6 else (stuff_material(s) if color < 0.8 else front_material(s, (9, 9), 0.0))
@@ -236,15 +236,15 @@ def door(s: Scene, w: Along, x: float, trim: int) -> None:
             emission=rng.uniform(0.1, 1.0),
         )
         w.pane((x - hw, x + hw), 0.006, (0, top), far, DOOR)
-        if s.version >= 4 and rng.random() < 0.6:
-            leaf = trim if rng.random() < 0.6 else stuff_material(s)
-            open_leaf(s, w, x, hw, top, leaf)
+        stands_open = s.version >= 4 and rng.random() < 0.6
     else:
         w.pane((x - hw, x + hw), 0.006, (0, top), black_glass(s), DOOR)
         w.box((x - 0.02, x + 0.02), (0, 0.03), (0, top), trim, DOOR)
     if rng.random() < 0.9:
         surround(w, (x - hw, x + hw), (0, top), t, depth, trim, DOOR, sill=False)
     s.close_group()
+    if stands_open:
+        open_leaf(s, w, x, hw, top, trim if rng.random() < 0.6 else stuff_material(s))
 
 
 def pictures(s: Scene, w: Along, x: float) -> None:

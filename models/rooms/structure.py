@@ -13,6 +13,11 @@ from models.rooms.labels import DOOR, FURNITURE, OTHER, WALL
 from models.rooms.scene import Scene, rotation
 
 
+def free(used: list, x0: float, x1: float) -> bool:
+    """Whether nothing of what is on a wall, (x, half width), reaches into x0 .. x1."""
+    return not any(x0 - half < x < x1 + half for x, half in used)
+
+
 def column(s: Scene, x: float, y: float, material: int) -> None:
     """A column or a pillar from floor to ceiling, round or square, with a base and a capital now and then; it is wall."""
     rng, h = s.rng, s.height
@@ -51,7 +56,7 @@ def chimney(s: Scene, a: np.ndarray, b: np.ndarray, plain: int, used: list) -> b
     if w.length < width + 0.4:
         return False
     x = rng.uniform(width / 2 + 0.1, w.length - width / 2 - 0.1)
-    if any(abs(x - u) < width / 2 + v for u, v in used):
+    if not free(used, x - width / 2, x + width / 2):
         return False
     used.append((x, width / 2))
     roll = rng.random()
@@ -99,14 +104,22 @@ def chimney(s: Scene, a: np.ndarray, b: np.ndarray, plain: int, used: list) -> b
     return True
 
 
-def boxing(s: Scene, a: np.ndarray, b: np.ndarray, material: int) -> None:
+def boxing(s: Scene, a: np.ndarray, b: np.ndarray, material: int, used: list) -> None:
     """Part of a wall that stands out of it, to half its height with a ledge, or to the ceiling in a corner: wall."""
     w, rng, h = Along(s, a, b), s.rng, s.height
-    depth = rng.uniform(0.08, 0.3)
-    s.next_instance()
-    if rng.random() < 0.65:
-        top = rng.uniform(0.8, 1.4)
+    depth, half_high = rng.uniform(0.08, 0.3), rng.random() < 0.65
+    if half_high:
         x = (0.0, w.length) if rng.random() < 0.5 else (x0 := rng.uniform(0, w.length * 0.5), x0 + w.length * 0.5)
+    else:
+        span = rng.uniform(0.15, 0.7)
+        x = (0.0, span) if rng.random() < 0.5 else (w.length - span, w.length)
+    if not free(used, *x):
+        return
+    used.append(((x[0] + x[1]) / 2, (x[1] - x[0]) / 2))
+    w.keep_clear(*x, depth)
+    s.next_instance()
+    if half_high:
+        top = rng.uniform(0.8, 1.4)
         w.box(x, (0, depth), (0, top), material, WALL)
         w.box(
             x, (0, depth + rng.uniform(0, 0.02)), (top, top + 0.02), stone(s) if rng.random() < 0.5 else material, WALL
@@ -117,8 +130,6 @@ def boxing(s: Scene, a: np.ndarray, b: np.ndarray, material: int) -> None:
             clutter(s, w.at(rng.uniform(*x), depth / 2), w.yaw, (0, 0, top + 0.02))
             s.close_group()
     else:
-        span = rng.uniform(0.15, 0.7)
-        x = (0.0, span) if rng.random() < 0.5 else (w.length - span, w.length)
         w.box(x, (0, depth), (0, h), material, WALL)
         s.close_group()
 
@@ -127,6 +138,7 @@ def open_leaf(s: Scene, w: Along, x: float, half: float, top: float, material: i
     """The leaf of a door that stands open into the room; x, half: the doorway's middle and half width along the wall."""
     rng = s.rng
     side = float(rng.choice([-1.0, 1.0]))
+    half, x = (half / 2, x + side * half / 2) if half > 0.55 else (half, x)  # one leaf of two
     turn = rng.uniform(0.9, 2.6)  # from the wall it closes
     hinge = w.at(x + side * half, 0.03)
     yaw = w.yaw + (math.pi - turn if side > 0 else turn)
@@ -148,7 +160,7 @@ def media(s: Scene, a: np.ndarray, b: np.ndarray, used: list) -> bool:
         return False
     x0 = rng.uniform(0.05, w.length - width - 0.05)
     x1 = x0 + width
-    if any(x0 - v < u < x1 + v for u, v in used):
+    if not free(used, x0, x1):
         return False
     used.append(((x0 + x1) / 2, width / 2))
     body, second = stuff_material(s), stuff_material(s)
@@ -191,13 +203,16 @@ def media(s: Scene, a: np.ndarray, b: np.ndarray, used: list) -> bool:
     return True
 
 
-def towel_rail(s: Scene, a: np.ndarray, b: np.ndarray) -> None:
+def towel_rail(s: Scene, a: np.ndarray, b: np.ndarray, used: list) -> None:
     """A radiator of bathrooms: a ladder of bars, a towel over it now and then."""
     w, rng = Along(s, a, b), s.rng
     half, low, top = rng.uniform(0.2, 0.35), rng.uniform(0.3, 0.9), rng.uniform(1.3, 1.9)
     if w.length < 2 * half + 0.1:
         return
     x = rng.uniform(half, w.length - half)
+    if not free(used, x - half, x + half):
+        return
+    used.append((x, half))
     metal = steel(s) if rng.random() < 0.4 else s.material(rc.PLAIN, (rng.choice([0.02, 0.85]),) * 3, gloss=0.5)
     s.next_instance()
     for side in (x - half, x + half):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from roomviz.imaging.codec import Image
@@ -17,8 +18,9 @@ from roomviz.imaging.color import to_linear
 
 Float = NDArray[np.float32]
 
-# Pixels of the photo in a cell, each way; a side's colour is a mean over three cells each way.
-CELL = 4
+# Pixels of the photo in a cell, each way; a side's colour is a mean over three cells each way. Cells beside the box that are
+# looked at too: what stands before a surface often ends where its box does.
+CELL, MARGIN = 4, 3
 # Alpha from above which a pixel shows the surface and nothing else, and up to which it shows nothing of it.
 SOLID, CLEAR = 242, 12
 # Part of those cells that must show a side.
@@ -26,7 +28,8 @@ SEEN = 0.02
 # Squared distance of the sides' colours in linear light at which the photo is believed as much as the mask; how many times
 # the variance of the sides, and of what is of neither colour, is added.
 CONTRAST, TEXTURE = 0.04, 16.0
-LINEAR = np.ascontiguousarray(to_linear(np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2))[0, :, 0])
+LINEAR: Float = np.ascontiguousarray(to_linear(np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2))[0, :, 0])
+_BETWEEN = (LINEAR[1:] + LINEAR[:-1]) / 2
 _ONE = 65535
 _WIDE, _SQUARES = ((v * _ONE + 0.5).astype(np.uint16) for v in (LINEAR, LINEAR * LINEAR))
 
@@ -40,33 +43,44 @@ class Sides:
     spread: Float
 
 
-def sides(photo: Image, alpha: NDArray[np.uint8]) -> Sides:
-    """photo: (h, w, 3) uint8 sRGB, the box; alpha: (h, w) uint8, the soft mask."""
-    h, w = alpha.shape
-    size = (-(-w // CELL), -(-h // CELL))
-    square = cv2.LUT(cv2.extractChannel(photo, 1), _SQUARES)
-    moments = cv2.merge([*cv2.split(cv2.LUT(photo, _WIDE)), square])
+def sides(photo: Image, alpha: NDArray[np.uint8], box: tuple[int, int, int, int]) -> Sides:
+    """photo: (H, W, 3) uint8 sRGB; alpha: (h, w) uint8, the soft mask; box: x, y, w, h of it in the photo."""
+    x, y, w, h = box
+    size = (-(-w // CELL) + 2 * MARGIN, -(-h // CELL) + 2 * MARGIN)
+    height, width = photo.shape[:2]
+    far = MARGIN * CELL
+    above, left = min(far, y), min(far, x)
+    below, right = min(far, height - y - h), min(far, width - x - w)
+    around = (far - above, far - below, far - left, far - right)  # of the photo's border, where nothing is known
+    seen: MatLike = photo[y - above : y + h + below, x - left : x + w + right]
+    mask: MatLike = cv2.copyMakeBorder(alpha, above, below, left, right, cv2.BORDER_CONSTANT, value=0)
+    seen = cv2.copyMakeBorder(seen, *around, cv2.BORDER_CONSTANT, value=0)
+    mask = cv2.copyMakeBorder(mask, *around, cv2.BORDER_CONSTANT, value=SOLID)  # neither
+    square = cv2.LUT(cv2.extractChannel(seen, 1), _SQUARES)
+    moments = cv2.merge([*cv2.split(cv2.LUT(seen, _WIDE)), square])
     colors = np.zeros((size[1], size[0], 8), np.uint8)
     spread = np.zeros((size[1], size[0]), np.float32)
     known = np.ones((size[1], size[0]), bool)
-    for first, there in ((0, alpha > SOLID), (4, alpha <= CLEAR)):
-        mask = there * np.uint8(255)
-        weight = _cells(mask, size) / np.float32(255)
-        known &= weight > SEEN
-        mean = _cells(cv2.bitwise_and(moments, moments, mask=mask), size) / np.maximum(weight, SEEN)[..., None] / _ONE
-        colors[..., first : first + 3] = np.searchsorted(LINEAR, mean[..., :3])
+    for first, there in ((0, mask > SOLID), (4, mask <= CLEAR)):
+        weight = _cells(there * np.uint16(_ONE), size)
+        known &= weight > SEEN * _ONE
+        sums = _cells(cv2.bitwise_and(moments, moments, mask=there.astype(np.uint8)), size)
+        mean = sums / np.maximum(weight, SEEN * _ONE)[..., None]
+        colors[..., first : first + 3] = np.searchsorted(_BETWEEN, mean[..., :3])
         spread += np.maximum(mean[..., 3] - mean[..., 1] ** 2, 0)
     colors[..., 3] = known * np.uint8(255)
-    return Sides(colors, spread)
+    inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
+    return Sides(np.ascontiguousarray(colors[inner]), spread[inner])
 
 
-def _cells(values: NDArray[np.generic], size: tuple[int, int]) -> Float:
-    small = cv2.resize(np.asarray(values), size, interpolation=cv2.INTER_AREA)
+def _cells(values: MatLike, size: tuple[int, int]) -> Float:
+    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.blur(small.astype(np.float32), (3, 3)), np.float32)
 
 
 def sharpened(photo: Image, alpha: NDArray[np.uint8], found: Sides, top: int, bottom: int) -> NDArray[np.uint8]:
-    """Rows top .. bottom - 1 of a soft mask, with the edge where the photo has it. What is 0 stays 0, and nothing becomes it.
+    """Rows top .. bottom - 1 of a soft mask, with the edge where the photo has it. What is 0 stays 0, and what is 255 stays it: beside
+    another surface of its kind, a mask ends without a soft edge, and what it gave up nobody would take.
 
     Args:
         photo: (h, w, 3) uint8 sRGB, the box.
@@ -75,10 +89,8 @@ def sharpened(photo: Image, alpha: NDArray[np.uint8], found: Sides, top: int, bo
     """
     height, width = alpha.shape
     rows, columns = found.spread.shape
-    first, last = max(0, top - 1), min(height, bottom + 1)
-    solid = cv2.erode(alpha[first:last], np.ones((3, 3), np.uint8))[top - first : bottom - first]
     out = alpha[top:bottom].copy()
-    y, x = np.nonzero((out > 0) & (solid < 255))
+    y, x = np.nonzero((out > 0) & (out < 255))
     colors = found.colors[(y + top) * rows // height, x * columns // width]
     known = colors[:, 3] > 0
     y, x, colors = y[known], x[known], colors[known]
@@ -90,7 +102,7 @@ def sharpened(photo: Image, alpha: NDArray[np.uint8], found: Sides, top: int, bo
     off = pixel - beside - share[:, None] * across
     told = length / (length + CONTRAST + TEXTURE * (spread + (off * off).sum(1)))
     given = out[y, x] / np.float32(255)
-    out[y, x] = np.maximum((given + told * (share - given)) * 255 + 0.5, 1)
+    out[y, x] = np.clip((given + told * (share - given)) * 255 + 0.5, 1, 254)
     return out
 
 
@@ -98,7 +110,8 @@ def without_old(pixel: Float, share: Float, colors: NDArray[np.uint8]) -> Float:
     """What stands before a surface in pixels that show `share` of it, times the rest of them, (n, 3) linear.
 
     Args:
-        pixel: (n, 3) linear, the picture so far.
+        pixel: (n, 3) linear, the picture so far. Where another surface was laid anew in it already, this is plain blending
+            with that, as far as that looks like neither side.
         share: (n, 1) 0 to 1.
         colors: (n, 8), of `Sides`; where they are not known what stands before it is taken to look like the pixel.
     """

@@ -169,9 +169,11 @@ def lay(
     assert out.flags.writeable
     # What the compiled pass goes by: it looks at no size itself.
     assert on.alpha.shape == (h, w)
+    assert on.sides.dtype == np.uint8
+    assert on.sides.size > 0
     assert on.sides.shape[2] == 8
     assert on.sides.flags.c_contiguous
-    assert on.above + h <= on.height
+    assert 0 <= on.above <= on.above + h <= on.height
     assert 0 <= x <= x + w <= out.shape[1]
     assert 0 <= y <= y + h <= out.shape[0]
     if on.plane_from_pixel is not None and on.footprints is not None:

@@ -151,7 +151,7 @@ def surface(
     added = sheen(photo, alpha, box, kind, finish, found.mirrored, found.tint, pixel_from_plane, focal_length_px)
     grid, shift = _sheen(*added) if added is not None else (None, 0)
     grain = PAINT_GRAIN if painted else 1.0
-    edge = sides(part, np.asarray(small, np.uint8))
+    edge = sides(photo, np.asarray(small, np.uint8), looked_at)
     return Surface(box, mine, found, pixel_from_plane, lens, height, width, grain, grid, shift, edge)
 
 

@@ -90,9 +90,9 @@ def compose(
             layer.pixel_from_plane,
             focal_length_px,
         )
-        edge = sides(photo[box], layer.alpha[box])
+        edge = sides(photo, layer.alpha[box], (x, y, w, h))
         more = whole(*added, h, w) if added is not None else np.zeros((h, 1, 3), np.float32)
-        # In strips, so that what a layer needs beside the photo stays small however large the photo is.
+        # In strips, so that what a layer needs for its texture stays small however large the photo is.
         for top in range(0, h, STRIP_ROWS):
             rows = slice(top, min(h, top + STRIP_ROWS))
             strip = (slice(y + rows.start, y + rows.stop), box[1])

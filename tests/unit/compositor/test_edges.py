@@ -6,6 +6,7 @@ from roomviz.imaging.color import to_linear, to_srgb
 from services.compositor.domain.edges import sharpened, sides, without_old
 
 H, W, FINE = 96, 128, 8
+BOX = (0, 0, W, H)
 WALL, LEAF = (200, 195, 185), (30, 80, 40)
 
 
@@ -30,7 +31,7 @@ MASK = (np.clip(cv2.GaussianBlur(np.roll(SHARE, 1, 1), (0, 0), 1.5) * 1.1 - 0.05
 def test_the_edge_of_a_mask_goes_where_the_photo_has_it():
     photo = shown(SHARE, WALL, LEAF)
 
-    found = sharpened(photo, MASK, sides(photo, MASK), 0, H)
+    found = sharpened(photo, MASK, sides(photo, MASK, BOX), 0, H)
 
     off, was = (np.abs(m / 255 - SHARE)[(MASK > 0) & (MASK < 255)].mean() for m in (found, MASK))
     assert off < 0.25 * was
@@ -39,7 +40,7 @@ def test_the_edge_of_a_mask_goes_where_the_photo_has_it():
 def test_what_is_outside_stays_outside_and_nothing_else_goes_there():
     photo = shown(SHARE, WALL, LEAF)
 
-    found = sharpened(photo, MASK, sides(photo, MASK), 0, H)
+    found = sharpened(photo, MASK, sides(photo, MASK, BOX), 0, H)
 
     np.testing.assert_array_equal(found > 0, MASK > 0)
 
@@ -47,7 +48,7 @@ def test_what_is_outside_stays_outside_and_nothing_else_goes_there():
 @pytest.mark.parametrize("step", [1, 7, 40])
 def test_strips_are_the_whole(step: int):
     photo = shown(SHARE, WALL, LEAF)
-    edge = sides(photo, MASK)
+    edge = sides(photo, MASK, BOX)
 
     strips = [sharpened(photo, MASK, edge, top, min(top + step, H)) for top in range(0, H, step)]
 
@@ -58,7 +59,7 @@ def test_where_both_sides_look_the_same_the_mask_is_believed():
     photo = shown(SHARE, WALL, (195, 192, 184))
     photo = np.clip(photo + np.random.default_rng(1).normal(0, 3, photo.shape), 0, 255).astype(np.uint8)
 
-    found = sharpened(photo, MASK, sides(photo, MASK), 0, H)
+    found = sharpened(photo, MASK, sides(photo, MASK, BOX), 0, H)
 
     assert np.abs(found.astype(int) - MASK).mean() < 2
 
@@ -66,7 +67,7 @@ def test_where_both_sides_look_the_same_the_mask_is_believed():
 @pytest.mark.parametrize("alpha", [np.full((H, W), 255, np.uint8), np.full((H, W), 90, np.uint8)])
 def test_a_mask_without_another_side_stays_what_it_is(alpha: np.ndarray):
     photo = shown(SHARE, WALL, LEAF)
-    edge = sides(photo, alpha)
+    edge = sides(photo, alpha, BOX)
 
     np.testing.assert_array_equal(sharpened(photo, alpha, edge, 0, H), alpha)
     assert not edge.colors[..., 3].any()
@@ -75,12 +76,12 @@ def test_a_mask_without_another_side_stays_what_it_is(alpha: np.ndarray):
 def test_the_smallest_masks_have_an_edge_too():
     for h, w in ((1, 1), (1, 9), (5, 1), (2, 3)):
         photo, alpha = np.full((h, w, 3), 90, np.uint8), np.full((h, w), 128, np.uint8)
-        assert sharpened(photo, alpha, sides(photo, alpha), 0, h).shape == (h, w)
+        assert sharpened(photo, alpha, sides(photo, alpha, (0, 0, w, h)), 0, h).shape == (h, w)
 
 
 def test_no_rim_of_the_old_surface_is_left():
     photo = shown(SHARE, WALL, LEAF)
-    edge = sides(photo, MASK)
+    edge = sides(photo, MASK, BOX)
     alpha = sharpened(photo, MASK, edge, 0, H)
     y, x = np.nonzero((alpha > 0) & (alpha < 255))
     share = (alpha[y, x] / np.float32(255))[:, None]
@@ -102,3 +103,55 @@ def test_where_a_mask_is_wrong_nothing_is_made_up():
     rest = without_old(pixel, np.full((1, 1), 0.5, np.float32), colors)
 
     np.testing.assert_allclose(rest, pixel * 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("phase", range(4))
+def test_what_is_blown_out_is_white(phase: int):
+    """Where a cell shows a part of it, too, and not black because a mean came out above the largest value."""
+    photo, alpha = np.full((H, W, 3), 255, np.uint8), np.zeros((H, W), np.uint8)
+    photo[:, 40 + phase :] = WALL
+    alpha[:, 40 + phase :] = 255
+
+    colors = sides(photo, alpha, BOX).colors
+
+    known = colors[..., 3] > 0
+    assert known.any()
+    np.testing.assert_array_equal(colors[known][:, 4:7], 255)
+    np.testing.assert_array_equal(colors[known][:, :3], np.broadcast_to(WALL, (known.sum(), 3)))
+    assert sides(photo, alpha, BOX).spread[known].max() < 1e-4
+
+
+@pytest.mark.parametrize("off", [0, 1, 2])
+def test_two_walls_that_meet_leave_nothing_of_the_old_ones(off: int):
+    """Masks of one kind end beside each other without a soft edge, and not always where the photo has it."""
+    photo = np.full((H, W, 3), 215, np.uint8)
+    photo[:, W // 2 + off :] = 170
+    left = np.zeros((H, W), np.uint8)
+    left[:, : W // 2] = 255
+
+    for mask in (left, 255 - left):
+        np.testing.assert_array_equal(sharpened(photo, mask, sides(photo, mask, BOX), 0, H), mask)
+
+
+def test_an_edge_along_the_box_is_seen():
+    share = np.ones((H, W), np.float32)
+    share[:, : W // 2], share[:, W // 2] = 0, 0.5
+    photo = shown(share, WALL, LEAF)
+    mask = (share * 255).astype(np.uint8)
+    x = W // 2
+
+    edge = sides(photo, np.ascontiguousarray(mask[:, x:]), (x, 0, W - x, H))
+
+    assert edge.colors[:, 0, 3].all()
+    np.testing.assert_allclose(edge.colors[:, 0, 4:7], np.broadcast_to(LEAF, (len(edge.colors), 3)), atol=1)
+
+
+def test_a_mask_of_a_larger_picture_is_told_by_the_sides_in_a_smaller_one():
+    photo = shown(SHARE, WALL, LEAF)
+    half = np.asarray(cv2.resize(photo, (W // 2, H // 2), interpolation=cv2.INTER_AREA), np.uint8)
+    mask = np.asarray(cv2.resize(MASK, (W // 2, H // 2), interpolation=cv2.INTER_AREA), np.uint8)
+
+    found = sharpened(photo, MASK, sides(half, mask, (0, 0, W // 2, H // 2)), 0, H)
+
+    off, was = (np.abs(m / 255 - SHARE)[(MASK > 0) & (MASK < 255)].mean() for m in (found, MASK))
+    assert off < 0.25 * was

@@ -1,11 +1,12 @@
 """The compiled pass against what reference.py says a picture is."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roomviz.imaging.color import linear_from_rgb24, to_srgb
+from roomviz.imaging.color import linear_from_rgb24, to_linear, to_srgb
 from roomviz.imaging.homography import rotated
 from roomviz.imaging.lens import STRAIGHT, Lens
 from services.compositor.domain import kernel
@@ -144,3 +145,33 @@ def test_a_textures_numbers_are_those_of_its_pyramid(shape: tuple[int, int]):
 def test_a_texture_that_is_too_large_is_refused():
     with pytest.raises(ValueError, match="4095"):
         kernel.texels_of(np.zeros((4096, 2, 3), np.uint8))
+
+
+@pytest.mark.parametrize("texture", [None, WOOD])
+def test_soft_edges_before_a_thing_of_another_color_are_those_of_the_reference(texture: Pyramid | None):
+    share = np.ones((H, W), np.float32)
+    cv2.ellipse(share, (320, 300), (90, 60), 20, 0, 360, 0, -1)
+    share = np.asarray(cv2.GaussianBlur(share, (0, 0), 1.2), np.float32)
+    share[:200] = 0
+    room = to_srgb(
+        to_linear(np.full((H, W, 3), (190, 170, 150), np.uint8)) * share[..., None]
+        + (1 - share[..., None]) * np.float32(0.02)
+    )
+    alpha = np.asarray(np.clip(share * 1.1 - 0.05, 0, 1) * 255 + 0.5, np.uint8)
+    light, plane = light_in(room, NO_WHITE, CARD), FLOOR if texture else None
+    on = plate(room, alpha, "floor", light, plane, texture is None)
+    out = room.copy()
+    color = linear_from_rgb24(0x204050)
+    texels = kernel.texels(texture.levels) if texture else kernel.paint(color)
+    repeat = (texture.width_m, texture.height_m) if texture else (1.0, 1.0)
+
+    for part in kernel.lay(out, on, texels, repeat, 0.0, 1):
+        part()
+
+    expected = compose(room, [Layer("floor", alpha, plane, texture, color)], NO_WHITE, CARD)
+    soft = (on.alpha > 0) & (on.alpha < 255)
+    x, y, w, h = on.box
+    assert on.sides[..., 3].any()
+    assert soft.sum() > 500
+    apart = np.abs(out[y : y + h, x : x + w].astype(int) - expected[y : y + h, x : x + w])[soft]
+    assert apart.max() <= 2

@@ -124,7 +124,7 @@ def test_columns_and_boxed_pipes_are_wall(seed):
     structure.columns(scene, plain)
 
     assert set(scene.labels) == {WALL}
-    structure.boxing(scene, *scene.polygon[:2], plain)
+    structure.boxing(scene, *scene.polygon[:2], plain, [])
     assert set(scene.labels) <= {WALL, FURNITURE}  # what stands on its ledge
 
 
