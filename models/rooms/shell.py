@@ -21,7 +21,7 @@ from models.rooms.footprint import inside
 from models.rooms.furniture import clutter
 from models.rooms.labels import CEILING, DOOR, FURNITURE, OTHER, WALL, WINDOW
 from models.rooms.scene import Scene, rotation
-from models.rooms.structure import open_leaf
+from models.rooms.structure import open_leaf, radiator
 
 
 def ceiling_material(s: Scene) -> int:
@@ -124,6 +124,9 @@ def window(s: Scene, w: Along, x: float, hw: float, trim: int) -> None:
     s.close_group()
     if rng.random() < 0.5:
         curtains(s, w, x, hw, low, top, trim)
+    elif s.version >= 4:
+        if low > 0.35 and rng.random() < 0.6:
+            radiator(s, w, x, hw * rng.uniform(0.4, 1.0), low - 0.08)
     elif low > 0.4 and rng.random() < 0.4:
         s.next_instance()
         m = s.material(rc.SLATS, (0.8, 0.8, 0.78), (0.8, 0.8, 0.78), (1, rng.uniform(0.05, 0.12)), 0.4, math.pi / 2)
@@ -135,11 +138,13 @@ def curtains(s: Scene, w: Along, x, hw, low, top, trim) -> None:
     rng, h = s.rng, s.height
     s.next_instance()
     sheer = rng.random() < 0.3
-    m = (
-        s.material(rc.WEAVE, hsv(rng, (0, 1), (0, 0.1), (0.85, 1)), contrast=0.2, emission=0.5 * s.ambient[0])
-        if sheer
-        else stuff_material(s)
-    )
+    if sheer:
+        m = s.material(rc.WEAVE, hsv(rng, (0, 1), (0, 0.1), (0.85, 1)), contrast=0.2, emission=0.5 * s.ambient[0])
+    elif s.version >= 4 and rng.random() < 0.5:  # as pale as walls are, the day through them
+        glow = rng.uniform(0, 0.4) * s.ambient[0]
+        m = s.material(rc.WEAVE, hsv(rng, (0, 1), (0, 0.15), (0.55, 1)), contrast=rng.uniform(0.1, 0.4), emission=glow)
+    else:
+        m = stuff_material(s)
     rod = min(h - 0.03, top + rng.uniform(0.03, 0.4))
     foot = 0.02 if rng.random() < 0.7 else low - 0.1
     for side in (-1, 1):
@@ -316,6 +321,9 @@ def openings(s: Scene, a, b, trim: int, used: list) -> None:
         if roll < 0.45 and free(x, hw + 0.15):
             window(s, w, x, hw, trim)
             used.append((x, hw + 0.15))
+        elif s.version >= 4 and roll >= 0.92 and free(x, 0.5):
+            radiator(s, w, x, rng.uniform(0.2, 0.5), s.height)
+            used.append((x, 0.5))
         elif roll < 0.68 and free(x, 0.6):
             door(s, w, x, trim)
             used.append((x, 0.6))

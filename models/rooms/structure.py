@@ -203,6 +203,43 @@ def media(s: Scene, a: np.ndarray, b: np.ndarray, used: list) -> bool:
     return True
 
 
+def radiator(s: Scene, w: Along, x: float, half: float, top: float) -> None:
+    """A radiator on a wall: a panel with its flutes and grille, or a row of columns, with pipes at its foot."""
+    rng = s.rng
+    low, high = rng.uniform(0.08, 0.2), min(top, rng.choice([0.45, 0.6, 0.75, 0.9]) + rng.uniform(0, 0.1))
+    if high - low < 0.2:
+        return
+    roll = rng.random()
+    white = hsv(rng, (0, 1), (0, 0.08), (0.78, 1)) if roll < 0.85 else hsv(rng, (0, 1), (0, 0.2), (0.03, 0.5))
+    m = s.material(rc.PLAIN, white, contrast=0.05, variant=0.02, gloss=0.4)
+    left, right = x - half, x + half
+    s.next_instance()
+    if rng.random() < 0.6:
+        back, front = 0.03, rng.uniform(0.07, 0.17)
+        w.box((left, right), (back, front), (low, high), m)
+        pitch = rng.uniform(0.025, 0.06)
+        if rng.random() < 0.8:
+            for c in np.arange(left + pitch, right - pitch / 2, pitch):
+                w.box((c - pitch * 0.3, c + pitch * 0.3), (front, front + 0.008), (low + 0.03, high - 0.05), m)
+        if rng.random() < 0.6:  # the grille on top lets its dark through
+            dark = s.material(rc.PLAIN, (0.1,) * 3, contrast=0)
+            for c in np.arange(left + 0.03, right - 0.03, 0.04):
+                w.box((c, c + 0.015), (back + 0.02, front - 0.02), (high, high + 0.003), dark)
+    else:
+        pitch, r = rng.uniform(0.045, 0.075), rng.uniform(0.015, 0.024)
+        for c in np.arange(left + pitch / 2, right, pitch):
+            for depth in (0.06, 0.06 + 2.4 * r):
+                s.add(rc.CYLINDER, (*w.at(c, depth), (low + high) / 2), (r, 1, (high - low) / 2), m, FURNITURE)
+        for z in (low + 0.03, high - 0.03):
+            w.box((left, right), (0.045, 0.075 + 2.4 * r), (z - 0.025, z + 0.025), m)
+    metal = steel(s) if rng.random() < 0.5 else m
+    for side in (left - 0.03, right + 0.03) if rng.random() < 0.5 else (right + 0.03,):
+        s.add(rc.CYLINDER, (*w.at(side, 0.06), (low + 0.04) / 2), (0.009, 1, (low + 0.04) / 2), metal, FURNITURE)
+        w.box((side - 0.02, side + 0.025), (0.04, 0.08), (low + 0.02, low + 0.1), metal)
+    s.close_group()
+    w.keep_clear(left, right, 0.2)
+
+
 def towel_rail(s: Scene, a: np.ndarray, b: np.ndarray, used: list) -> None:
     """A radiator of bathrooms: a ladder of bars, a towel over it now and then."""
     w, rng = Along(s, a, b), s.rng

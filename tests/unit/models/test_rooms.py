@@ -152,3 +152,27 @@ def test_an_open_door_hangs_in_its_doorway(seed):
     hinges = [wall.at(2.0 - 0.4, 0.03), wall.at(2.0 + 0.4, 0.03)]
     assert min(np.linalg.norm(e - h) for e in ends for h in hinges) < 1e-6
     assert max(e[1] for e in ends) > 0.3, "it stands out into the room"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_radiator_hangs_on_its_wall_below_what_is_over_it(seed):
+    scene = _scene(seed)
+
+    structure.radiator(scene, Along(scene, *scene.polygon[:2]), 2.0, 0.5, 0.7)
+
+    assert set(scene.labels) == {FURNITURE}
+    centre, half = np.array(scene.prims)[:, :3], np.array(scene.prims)[:, 12:15]
+    upright = np.abs(centre[:, 2]) + half[:, 2]
+    assert 0.28 < upright.max() <= 0.71
+    assert centre[:, 1].min() > 0, "before the wall"
+    assert centre[:, 1].max() < 0.2, "and near it"
+    assert np.abs(centre[:, 0] - 2.0).max() <= 0.56
+    assert scene.footprints[0][1] <= 0.2, "nothing else is put there"
+
+
+def test_no_radiator_hangs_where_it_has_no_room():
+    scene = _scene(0)
+
+    structure.radiator(scene, Along(scene, *scene.polygon[:2]), 2.0, 0.5, 0.25)
+
+    assert not scene.prims
