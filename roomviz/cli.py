@@ -17,12 +17,13 @@ from google.protobuf.json_format import MessageToDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.table import Table
 
 from roomviz import __version__, cli_privacy
 from roomviz.client import KINDS, PATTERNS, Client, OnProgress, from_status
 from roomviz.errors import InvalidArgument, NotFound, RoomvizError, Unavailable
 from roomviz.imaging import codec
+from roomviz.tables import named
 from roomviz.v1 import layouts_pb2, products_pb2, rooms_pb2, visualizations_pb2
 
 app = typer.Typer(
@@ -924,7 +925,7 @@ def materials(
     if as_json:
         print(json.dumps([MessageToDict(p, preserving_proto_field_name=True) for p in found]))
         return
-    table = Table(Column("SKU", no_wrap=True), "name", "category", "size", "finish or mount", "price")
+    table = named("SKU", "name", "category", "size", "finish or mount", "price")
     for p in found:
         m, thing = p.material, p.cutout
         piece = f"{m.piece_width_m:g} x {m.piece_length_m:g} m" if m.piece_width_m else ""
@@ -1036,7 +1037,7 @@ def models(
     if as_json:
         print(json.dumps(found))
         return
-    table = Table(Column("model", no_wrap=True), "served", "newest", "licence", "data", "MB")
+    table = named("model", "served", "newest", "licence", "data", "MB")
     for m in found:
         size = f"{int(m.get('size_bytes', 0)) / 1e6:.1f}"
         marks = ["yes" if m.get(k) else "" for k in ("ready", "newest")]

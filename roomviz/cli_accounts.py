@@ -10,12 +10,12 @@ from typing import IO, Annotated, Any
 
 import typer
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
-from rich.table import Column, Table
 
 from roomviz.accounts import ROLES, Accounts, ends_soon
 from roomviz.cli import HOME, CliSettings, Json, app, authorities, gateway, out
 from roomviz.client import Client
 from roomviz.errors import Unauthenticated
+from roomviz.tables import named
 from roomviz.v1 import accounts_pb2
 
 users = typer.Typer(no_args_is_help=True, help="Who has an account, and what they may do.")
@@ -129,7 +129,7 @@ def list_users(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([MessageToDict(u, preserving_proto_field_name=True) for u in found]))
         return
-    table = Table(Column("user", no_wrap=True), "e-mail", "name", "role", "since", "")
+    table = named("user", "e-mail", "name", "role", "since", "")
     for u in found:
         role = accounts_pb2.Role.Name(u.role).removeprefix("ROLE_").lower()
         table.add_row(u.name, u.email, u.display_name, role, local(u.create_time), "disabled" if u.disabled else "")
@@ -184,7 +184,7 @@ def list_keys(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([MessageToDict(k, preserving_proto_field_name=True) for k in found]))
         return
-    table = Table(Column("key", no_wrap=True), "begins with", "name", "role", "scopes", "store", "expires", "revoked")
+    table = named("key", "begins with", "name", "role", "scopes", "store", "expires", "revoked")
     for k in found:
         role = accounts_pb2.Role.Name(k.role).removeprefix("ROLE_").lower()
         table.add_row(

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from rich.table import Table
 
 from roomviz.cli import Json, gateway, out, write
+from roomviz.tables import named
 
 rooms: typer.Typer = typer.Typer(no_args_is_help=True, help="List rooms, delete them, bring them back.")
 pictures: typer.Typer = typer.Typer(
@@ -45,7 +45,7 @@ def _listed(found: Iterable[Message], limit: int, as_json: bool, columns: dict[s
     if as_json:
         print(json.dumps(records))
         return
-    table = Table(*columns)
+    table = named(*columns)
     for r in records:
         table.add_row(*(str(r.get(field, "")) for field in columns.values()))
     out.print(table)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 from google.protobuf.json_format import MessageToDict
-from rich.table import Table
 
 from roomviz.cli import Json, gateway, out
+from roomviz.tables import named
 from roomviz.v1 import webhooks_pb2 as pb
 
 app: typer.Typer = typer.Typer(no_args_is_help=True, help="Have a server of yours told what happens.")
@@ -47,7 +47,7 @@ def list_(json_: Json = False) -> None:
     if json_:
         print(json.dumps([_json(e) for e in found]))
         return
-    table = Table("endpoint", "url", "types", "state")
+    table = named("endpoint", "url", "types", "state")
     for e in found:
         state = (
             f"disabled {e.disable_reason}".strip() if e.disabled else "failing" if e.HasField("failing_since") else ""
@@ -101,7 +101,7 @@ def deliveries(name: Name, limit: int = 20, json_: Json = False) -> None:
     if json_:
         print(json.dumps([_json(d) for d in found]))
         return
-    table = Table("delivery", "type", "state", "tries", "last answer")
+    table = named("delivery", "type", "state", "tries", "last answer")
     for d in found:
         last = d.attempts[-1] if d.attempts else pb.WebhookAttempt()
         table.add_row(
