@@ -110,8 +110,7 @@ def without_old(pixel: Float, share: Float, colors: NDArray[np.uint8]) -> Float:
     """What stands before a surface in pixels that show `share` of it, times the rest of them, (n, 3) linear.
 
     Args:
-        pixel: (n, 3) linear, the picture so far. Where another surface was laid anew in it already, this is plain blending
-            with that, as far as that looks like neither side.
+        pixel: (n, 3) linear, of the photo.
         share: (n, 1) 0 to 1.
         colors: (n, 8), of `Sides`; where they are not known what stands before it is taken to look like the pixel.
     """
@@ -120,3 +119,20 @@ def without_old(pixel: Float, share: Float, colors: NDArray[np.uint8]) -> Float:
     # Between what the pixel shows and what is seen beside it: where the mask is wrong, nothing is made up.
     found = np.clip(pixel - share * LINEAR[colors[:, :3]], np.minimum(kept, beside), np.maximum(kept, beside))
     return np.asarray(np.where(colors[:, 3:4] > 0, found, kept), np.float32)
+
+
+def rest(pixel: Float, laid: Float, share: Float, covered: Float, colors: NDArray[np.uint8]) -> Float:
+    """What stays of a picture under a surface's share of its pixels, (n, 3) linear: the old surface goes from what is left of the
+    photo there, so that nothing of it is seen between two surfaces that are both laid anew; what is more than that hides what
+    was laid before.
+
+    Args:
+        pixel: (n, 3) linear, of the photo.
+        laid: (n, 3) linear, the picture so far.
+        share: (n, 1) 0 to 1, less than 1.
+        covered: (n, 1) 0 to 1, what surfaces that were laid before have taken.
+        colors: as for `without_old`.
+    """
+    fresh = np.minimum(share, 1 - covered)
+    gone = pixel - without_old(pixel, fresh, colors)
+    return np.asarray(np.maximum(laid - gone, 0) * (1 - share) / (1 - fresh), np.float32)

@@ -74,6 +74,10 @@ class _Job(ctypes.Structure):
         ("above", ctypes.c_int32),
         ("whole", ctypes.c_int32),
         ("height", ctypes.c_int32),
+        ("photo", ctypes.c_void_p),
+        ("covered", ctypes.c_void_p),
+        ("photo_stride", ctypes.c_int64),
+        ("covered_stride", ctypes.c_int64),
         ("taken", ctypes.c_int32),
     )
 
@@ -130,6 +134,15 @@ class Joined:
     color: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Under:
+    """What the layers of a picture are laid over: photo (H, W, 3) uint8 sRGB; covered (H, W) uint8: how much of each pixel they
+    have taken so far, written to."""
+
+    photo: Image
+    covered: NDArray[np.uint8]
+
+
 @cache
 def _tables() -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
     """sRGB and linear value of light; linear value of sRGB; sRGB of a linear value."""
@@ -148,6 +161,7 @@ def lay(
     rotation_deg: float = 0.0,
     parts: int = 1,
     pieces: Joined | None = None,
+    under: Under | None = None,
 ) -> list[Callable[[], None]]:
     """Work that lays a texture over `out` where the plate is, once: parts that may run at the same time, each of which
     takes rows until none are left.
@@ -160,6 +174,7 @@ def lay(
         rotation_deg: turns the pattern on its plane.
         parts: how many.
         pieces: how it is laid in pieces; the texture is then the material's face, and the rotation the layout's.
+        under: what there was before; None where this is the picture's only layer.
 
     Raises:
         ValueError: a texture has no place on a plate without a plane.
@@ -176,6 +191,12 @@ def lay(
     assert 0 <= on.above <= on.above + h <= on.height
     assert 0 <= x <= x + w <= out.shape[1]
     assert 0 <= y <= y + h <= out.shape[0]
+    if under:
+        assert under.photo.shape == out.shape
+        assert under.photo.strides[1:] == (3, 1)
+        assert under.covered.shape == out.shape[:2]
+        assert under.covered.strides[1] == 1
+        assert under.covered.flags.writeable
     if on.plane_from_pixel is not None and on.footprints is not None:
         plane, footprints = on.plane_from_pixel.ravel(), on.footprints
     elif len(texture.levels) == 1:
@@ -215,10 +236,15 @@ def lay(
         on.above,
         on.height,
         h,
+        *(
+            (under.photo.ctypes.data, under.covered.ctypes.data, under.photo.strides[0], under.covered.strides[0])
+            if under
+            else (None, None, 0, 0)
+        ),
     )
     run = compiled("roomviz_lay")
     # What the job points to. The tables too: two threads that are the first to ask may each get their own.
-    held = (out, on, texture, levels, footprints, tables, pieces)
+    held = (out, on, texture, levels, footprints, tables, pieces, under)
 
     def part() -> None:
         run(ctypes.byref(job))

@@ -12,7 +12,7 @@ from roomviz.imaging.codec import Image
 from roomviz.imaging.color import LinearImage, to_linear, to_srgb
 from roomviz.imaging.homography import Matrix
 from roomviz.imaging.lens import STRAIGHT, Lens
-from services.compositor.domain.edges import sharpened, sides, without_old
+from services.compositor.domain.edges import rest, sharpened, sides
 from services.compositor.domain.grain import grained, noise
 from services.compositor.domain.layout import NO_PIECE, locate, sample, window
 from services.compositor.domain.layout_plate import Pieces, spread
@@ -68,7 +68,7 @@ def compose(
     """
     light = light_in(photo, white, card, exact)
     grain = noise(photo)
-    out = photo.copy()
+    out, covered = photo.copy(), np.zeros(photo.shape[:2], np.uint8)
     for layer in layers:
         x, y, w, h = box_of(layer.alpha)
         if w == 0 or h == 0:
@@ -111,7 +111,10 @@ def compose(
             mixed = to_linear(out[strip]) * (1 - share) + new * share
             soft = np.nonzero((alpha > 0) & (alpha < 255))
             cells = edge.colors[(soft[0] + rows.start) * edge.colors.shape[0] // h, soft[1] * edge.colors.shape[1] // w]
-            mixed[soft] = without_old(to_linear(out[strip])[soft], share[soft], cells) + (new * share)[soft]
+            before, so_far = to_linear(photo[strip])[soft], to_linear(out[strip])[soft]
+            taken = np.asarray(covered[strip][soft][:, None] / np.float32(255), np.float32)
+            mixed[soft] = rest(before, so_far, share[soft], taken, cells) + (new * share)[soft]
+            covered[strip] += np.minimum(alpha, 255 - covered[strip])
             np.copyto(out[strip], to_srgb(np.asarray(mixed, np.float32)), where=(alpha > 0)[..., None])
     return out
 

@@ -13,7 +13,7 @@ from PIL import features
 from services.compositor.domain.native import LIBRARY
 
 # Raise it whenever pictures change.
-VERSION = 10
+VERSION = 11
 
 
 @cache

@@ -59,6 +59,9 @@ typedef struct {
     int32_t sides_rows, sides_columns;
     int32_t above, whole;   // the first point and cell are so many rows above the box; rows that the cells cover
     int32_t height;         // rows of the box
+    const uint8_t *photo;   // what the first layer was laid over, as `out`
+    uint8_t *covered;       // how much of each of the picture's pixels layers have taken; null: this one is the only one
+    int64_t photo_stride, covered_stride;
     _Atomic int32_t taken;  // of them, by the threads that work on it
 } Job;
 
@@ -169,26 +172,36 @@ static void show(const Job *job, uint8_t *pixels, const Wide *sum, const uint16_
     memcpy(pixels, line, 3 * BLOCK);
 }
 
+// covered: how much of the pixel earlier layers have taken, in and out; null where there are none.
 static void blend(const Job *job, uint8_t *pixel, int32_t x, int32_t y, uint8_t alpha, Wide sum, uint16_t gain, Wide tint,
-                  const uint16_t *more) {
+                  const uint16_t *more, uint8_t *covered) {
     uint16_t found[4];
     light(sum, gain, tint, more, found);
     if (alpha == 255) {
         for (int k = 0; k < 3; k++) pixel[k] = job->shown[found[k]];
+        if (covered) *covered = 255;
         return;
     }
     const int64_t row = (int64_t)(y + job->above) * job->sides_rows / job->whole;
     const uint8_t *side = job->sides + (row * job->sides_columns + (int64_t)x * job->sides_columns / job->width) * 8;
     const float share = alpha / 255.0f;
+    const uint8_t *photo = pixel;
+    float fresh = share;  // of the photo; what is more than is left of it hides what was laid before
+    if (covered && *covered) {
+        photo = job->photo + (int64_t)(y + job->y) * job->photo_stride + (int64_t)(x + job->x) * 3;
+        if (alpha > 255 - *covered) fresh = (255 - *covered) / 255.0f;
+    }
     for (int k = 0; k < 3; k++) {
         // What stands before the surface: without the old one's share where both sides are known.
-        float old = job->linear[pixel[k]], kept = old * (1 - share);
+        float old = job->linear[photo[k]], kept = old * (1 - fresh);
         if (side[3]) {
-            float beside = job->linear[side[4 + k]] * (1 - share);
-            kept = fminf(fmaxf(old - share * job->linear[side[k]], fminf(kept, beside)), fmaxf(kept, beside));
+            float beside = job->linear[side[4 + k]] * (1 - fresh);
+            kept = fminf(fmaxf(old - fresh * job->linear[side[k]], fminf(kept, beside)), fmaxf(kept, beside));
         }
+        if (photo != pixel) kept = fmaxf(job->linear[pixel[k]] - (old - kept), 0) * (1 - share) / (1 - fresh);
         pixel[k] = job->srgb[(int)(fminf(kept + job->shown_linear[found[k]] * share, 1) * 65535 + 0.5f)];
     }
+    if (covered) *covered = alpha > 255 - *covered ? 255 : *covered + alpha;
 }
 
 // How a footprint reads the texture: in so many taps along its long side, from a level and a part of the next.
@@ -299,6 +312,7 @@ static void lay(const Job *job, int32_t top, int32_t bottom) {
         const uint8_t *alpha = job->alpha + (int64_t)y * job->width;
         const uint16_t *gain = job->gain + (int64_t)y * job->width;
         uint8_t *row = job->out + (y + job->y) * job->stride + (int64_t)job->x * 3;
+        uint8_t *covered = job->covered ? job->covered + (y + job->y) * job->covered_stride + job->x : 0;
         int32_t start = job->spans[2 * y] / BLOCK * BLOCK, end = job->spans[2 * y + 1];
         for (int32_t x = start; x < end; x += BLOCK) {
             int count = end - x < BLOCK ? end - x : BLOCK;
@@ -327,11 +341,12 @@ static void lay(const Job *job, int32_t top, int32_t bottom) {
             if (job->sheen) mirror(job, x, y, mirrored);
             if ((bits[0] & bits[1]) == ~0ull) {
                 show(job, row + 3 * x, sum, gain + x, tint, job->sheen ? mirrored : 0);
+                if (covered) memset(covered + x, 255, BLOCK);
             } else {
                 for (int i = 0; i < count; i++)
                     if (alpha[x + i])
                         blend(job, row + 3 * (x + i), x + i, y, alpha[x + i], sum[i], gain[x + i], tint,
-                              job->sheen ? mirrored[i] : 0);
+                              job->sheen ? mirrored[i] : 0, covered ? covered + x + i : 0);
             }
         }
     }

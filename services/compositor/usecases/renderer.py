@@ -24,7 +24,7 @@ from services.compositor.domain import encode, kernel, perspective, relight, spl
 from services.compositor.domain.corners import Wall, unfolded
 from services.compositor.domain.encode import STRIP, Rows
 from services.compositor.domain.grain import noise
-from services.compositor.domain.kernel import Joined, Texels
+from services.compositor.domain.kernel import Joined, Texels, Under
 from services.compositor.domain.layout import Source
 from services.compositor.domain.layout_plate import LayoutPlate, Pieces, joined, layout_plate
 from services.compositor.domain.plate import Plate, Surface, surface
@@ -153,19 +153,21 @@ class Renderer:
             grain = await self.run(noise, photo) if strips else NO_NOISE
             out = whole[:height, :width]
             touched = np.full((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), not keep)
-            cover = np.zeros((height, width), np.uint8) if coverage else None
+            many = coverage or sum(on is not None for on in made) > 1
+            under = Under(photo, np.zeros((height, width), np.uint8)) if many else None
             for layer, on, pieces, texels in zip(spec.layers, made, joints, textures, strict=True):
                 if isinstance(on, Plate):
-                    parts = _work(layer, out, on, pieces, texels, self.threads)
+                    parts = _work(layer, out, on, pieces, texels, under, self.threads)
                     touched |= on.touched
                 elif on is not None:
                     parts = [
-                        partial(_lay_strip, layer, out, on, photo, grain, texels, top, cover)
+                        partial(_lay_strip, layer, out, on, photo, grain, texels, under, top)
                         for top in range(0, len(on.alpha), STRIP)
                     ]
                 else:
                     parts = []
                 await asyncio.gather(*(self.run(part) for part in parts))
+        cover = under.covered if under and coverage else None
         placed: list[PlacedThing] = []
         changed: NDArray[np.bool_] | None = None
         if spec.things:
@@ -452,12 +454,12 @@ def _make_surface(
 
 
 def _work(
-    layer: LayerSpec, out: Image, on: Plate, pieces: Joined | None, texels: Texels, parts: int
+    layer: LayerSpec, out: Image, on: Plate, pieces: Joined | None, texels: Texels, under: Under | None, parts: int
 ) -> list[Callable[[], None]]:
     """What is to be done to lay a layer on a plate."""
     if layer.along_m and on.plane_from_pixel is not None:
         on = replace(on, plane_from_pixel=np.array([[1, 0, layer.along_m], [0, 1, 0], [0, 0, 1]]) @ on.plane_from_pixel)
-    return kernel.lay(out, on, texels, _repeat(layer), layer.rotation_deg, parts, pieces)
+    return kernel.lay(out, on, texels, _repeat(layer), layer.rotation_deg, parts, pieces, under)
 
 
 def strip(
@@ -478,20 +480,13 @@ def _lay_strip(
     photo: Image,
     grain: NDArray[np.float32],
     texels: Texels,
+    under: Under | None,
     top: int,
-    cover: NDArray[np.uint8] | None,
 ) -> None:
     """Lay some rows of a layer. The strips of a layer share no row, and so may be laid at the same time."""
     plate, pieces = strip(layer, on, photo, grain, top, min(top + STRIP, len(on.alpha)))
-    alpha = pieces.plate.alpha if pieces else plate.alpha
-    for part in _work(layer, out, plate, pieces, texels, 1):
+    for part in _work(layer, out, plate, pieces, texels, under, 1):
         part()
-    if cover is not None:
-        x, y, w, h = plate.box
-        under = cover[y : y + h, x : x + w]
-        # What shows through both: the other way round.
-        clear = (255 - under.astype(np.uint16)) * (255 - alpha)
-        under[...] = 255 - (clear + 127) // 255
 
 
 def _make_texels(texture: Image) -> Texels:

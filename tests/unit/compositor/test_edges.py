@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from roomviz.imaging.color import to_linear, to_srgb
-from services.compositor.domain.edges import sharpened, sides, without_old
+from services.compositor.domain.edges import rest, sharpened, sides, without_old
 
 H, W, FINE = 96, 128, 8
 BOX = (0, 0, W, H)
@@ -155,3 +155,39 @@ def test_a_mask_of_a_larger_picture_is_told_by_the_sides_in_a_smaller_one():
 
     off, was = (np.abs(m / 255 - SHARE)[(MASK > 0) & (MASK < 255)].mean() for m in (found, MASK))
     assert off < 0.25 * was
+
+
+def laid_both(first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 3) linear: edge pixels of a floor and a wall that are both laid anew in grey levels, and what they should be."""
+    photo = shown(SHARE, WALL, LEAF)
+    masks = [MASK, np.asarray(255 - MASK, np.uint8)]
+    found = [sides(photo, m, BOX) for m in masks]
+    alphas = [sharpened(photo, m, f, 0, H) for m, f in zip(masks, found, strict=True)]
+    y, x = np.nonzero((alphas[0] > 0) & (alphas[0] < 255) & (alphas[1] > 0) & (alphas[1] < 255))
+    shares = [np.asarray(a[y, x, None] / np.float32(255), np.float32) for a in alphas]
+    new = [to_linear(np.full((1, 1, 3), v, np.uint8))[0] for v in (first, second)]
+    pixel, covered = to_linear(photo)[y, x], np.zeros((len(y), 1), np.float32)
+    laid = pixel
+    for share, edge, color in zip(shares, found, new, strict=True):
+        rows, columns = edge.spread.shape
+        laid = rest(pixel, laid, share, covered, edge.colors[y * rows // H, x * columns // W]) + share * color
+        covered = np.minimum(covered + share, 1)
+    true = SHARE[y, x, None]
+    return laid, new[0] * true + new[1] * (1 - true)
+
+
+@pytest.mark.parametrize(("first", "second"), [(30, 60), (60, 30), (230, 40), (40, 230)])
+def test_nothing_of_either_is_left_between_two_surfaces_laid_anew(first: int, second: int):
+    laid, true = laid_both(first, second)
+
+    assert len(laid) > 500
+    assert np.abs(laid - true).mean() < 0.02
+    assert np.abs(laid - true).max() < 0.08
+
+
+def test_what_covers_all_hides_what_was_laid_before():
+    colors = np.array([[*WALL, 255, *LEAF, 0]], np.uint8)
+    pixel, laid = (to_linear(np.full((1, 1, 3), v, np.uint8))[0] for v in (90, 200))
+    half, whole = (np.full((1, 1), v, np.float32) for v in (0.5, 1.0))
+
+    np.testing.assert_allclose(rest(pixel, laid, half, whole, colors), laid * 0.5, rtol=1e-6)

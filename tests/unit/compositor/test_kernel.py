@@ -175,3 +175,54 @@ def test_soft_edges_before_a_thing_of_another_color_are_those_of_the_reference(t
     assert soft.sum() > 500
     apart = np.abs(out[y : y + h, x : x + w].astype(int) - expected[y : y + h, x : x + w])[soft]
     assert apart.max() <= 2
+
+
+def two_surfaces() -> tuple[np.ndarray, list[np.ndarray]]:
+    """A pale room whose floor and wall meet in a slanting edge that pixels show both sides of; their masks, which overlap."""
+    fine = np.zeros((2 * H, 2 * W), np.float32)
+    cv2.fillPoly(fine, [np.array([[0, 620], [1230, 500], [1230, 900], [0, 900]])], 1.0)
+    share = np.asarray(
+        cv2.GaussianBlur(cv2.resize(fine, (W, H), interpolation=cv2.INTER_AREA), (0, 0), 1.0), np.float32
+    )
+    floor, wall = (to_linear(np.full((1, 1, 3), v, np.uint8)) for v in (190, 230))
+    room = to_srgb(np.asarray(floor * share[..., None] + wall * (1 - share[..., None]), np.float32))
+    lower = np.asarray(share * 255 + 0.5, np.uint8)
+    return room, [255 - np.roll(lower, 2, 0), lower]
+
+
+@pytest.mark.parametrize("pick", [(0, 1), (1, 0)])
+def test_several_layers_are_those_of_the_reference(pick: tuple[int, int]):
+    room, masks = two_surfaces()
+    kinds, colors = ("wall", "floor"), [linear_from_rgb24(v) for v in (0x203040, 0x405030)]
+    light = light_in(room, NO_WHITE, CARD)
+    out, under = room.copy(), kernel.Under(room, np.zeros((H, W), np.uint8))
+
+    for k in pick:
+        on = plate(room, masks[k], kinds[k], light, None, True)
+        for part in kernel.lay(out, on, kernel.paint(colors[k]), parts=2, under=under):
+            part()
+
+    expected = compose(room, [Layer(kinds[k], masks[k], None, None, colors[k]) for k in pick], NO_WHITE, CARD)
+    apart = np.abs(out.astype(int) - expected)
+    both = (masks[0] > 0) & (masks[1] > 0) & ((masks[0] < 255) | (masks[1] < 255))
+    assert both.sum() > 1500
+    assert apart[both].max() <= 3
+    assert np.quantile(apart, 0.999) <= 2
+    # Dark paint on both sides of the edge: nothing there is paler than they are.
+    assert out[both].max() <= max(out[m == 255].max() for m in masks)
+    assert (under.covered[(masks[0] == 255) | (masks[1] == 255)] == 255).all()
+
+
+def test_without_what_was_under_it_a_layer_alone_is_the_same():
+    room, masks = two_surfaces()
+    on = plate(room, masks[1], "floor", light_in(room, NO_WHITE, CARD), None, True)
+    alone, first = room.copy(), room.copy()
+    under = kernel.Under(room, np.zeros((H, W), np.uint8))
+
+    for out, before in ((alone, None), (first, under)):
+        for part in kernel.lay(out, on, kernel.paint(linear_from_rgb24(0x405030)), under=before):
+            part()
+
+    np.testing.assert_array_equal(alone, first)
+    x, y, w, h = on.box
+    np.testing.assert_array_equal(under.covered[y : y + h, x : x + w], on.alpha)
