@@ -124,7 +124,7 @@ def without_old(pixel: Float, share: Float, colors: NDArray[np.uint8]) -> Float:
 def rest(pixel: Float, laid: Float, share: Float, covered: Float, colors: NDArray[np.uint8]) -> Float:
     """What stays of a picture under a surface's share of its pixels, (n, 3) linear: the old surface goes from what is left of the
     photo there, so that nothing of it is seen between two surfaces that are both laid anew; what is more than that hides what
-    was laid before.
+    was laid before. That is for surfaces that lie beside each other; of two materials on one, see `left_by`.
 
     Args:
         pixel: (n, 3) linear, of the photo.
@@ -136,3 +136,9 @@ def rest(pixel: Float, laid: Float, share: Float, covered: Float, colors: NDArra
     fresh = np.minimum(share, 1 - covered)
     gone = pixel - without_old(pixel, fresh, colors)
     return np.asarray(np.maximum(laid - gone, 0) * (1 - share) / (1 - fresh), np.float32)
+
+
+def left_by(alpha: NDArray[np.uint8], later: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What a later material on the same surface leaves of a soft mask to an earlier one, (h, w) uint8, of the masks of both: on the
+    edge they share what the surface has of a pixel; where it has all of it the later one is simply laid over."""
+    return np.asarray(np.where(alpha < 255, alpha - np.minimum(alpha, later), alpha), np.uint8)

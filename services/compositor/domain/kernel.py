@@ -174,7 +174,7 @@ def lay(
         rotation_deg: turns the pattern on its plane.
         parts: how many.
         pieces: how it is laid in pieces; the texture is then the material's face, and the rotation the layout's.
-        under: what there was before; None where this is the picture's only layer.
+        under: what there was before, in pictures of several layers. Without it `out` is taken for the photo.
 
     Raises:
         ValueError: a texture has no place on a plate without a plane.
@@ -193,6 +193,7 @@ def lay(
     assert 0 <= y <= y + h <= out.shape[0]
     if under:
         assert under.photo.shape == out.shape
+        assert not np.may_share_memory(under.photo, out)
         assert under.photo.strides[1:] == (3, 1)
         assert under.covered.shape == out.shape[:2]
         assert under.covered.strides[1] == 1

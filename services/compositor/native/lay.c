@@ -62,7 +62,7 @@ typedef struct {
     const uint8_t *photo;   // what the first layer was laid over, as `out`
     uint8_t *covered;       // how much of each of the picture's pixels layers have taken; null: this one is the only one
     int64_t photo_stride, covered_stride;
-    _Atomic int32_t taken;  // of them, by the threads that work on it
+    _Atomic int32_t taken;  // rows of the box, by the threads that work on it
 } Job;
 
 static inline Wide high(Wide a, Wide b) {

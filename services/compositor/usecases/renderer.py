@@ -22,6 +22,7 @@ from roomviz.runtime.memory import Memory
 from roomviz.runtime.metrics import stage
 from services.compositor.domain import encode, kernel, perspective, relight, splice, version
 from services.compositor.domain.corners import Wall, unfolded
+from services.compositor.domain.edges import left_by
 from services.compositor.domain.encode import STRIP, Rows
 from services.compositor.domain.grain import noise
 from services.compositor.domain.kernel import Joined, Texels, Under
@@ -135,7 +136,7 @@ class Renderer:
         once they are used."""
         found, spec = spec.planes, corrected(spec)
         spec = replace(spec, layers=along_walls(spec, found))
-        spec = replace(spec, layers=around_corners(spec))
+        spec = replace(spec, layers=not_hidden(around_corners(spec)))
         try:
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(self.photo(photo_key, height, width))
@@ -147,6 +148,7 @@ class Renderer:
         photo, textures, made = reading.result(), textured.result(), plated.result()
         with stage("layout"):
             joints = await self._joints(spec, photo_key, photo, made)
+            made, joints = await self.run(_shared, spec.layers, made, joints)
         with stage("render"):
             whole = await self.run(splice.padded, photo)
             strips = any(isinstance(on, Surface) for on in made)
@@ -155,19 +157,20 @@ class Renderer:
             touched = np.full((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), not keep)
             many = coverage or sum(on is not None for on in made) > 1
             under = Under(photo, np.zeros((height, width), np.uint8)) if many else None
-            for layer, on, pieces, texels in zip(spec.layers, made, joints, textures, strict=True):
+            for n, (layer, on, pieces, texels) in enumerate(zip(spec.layers, made, joints, textures, strict=True)):
                 if isinstance(on, Plate):
                     parts = _work(layer, out, on, pieces, texels, under, self.threads)
                     touched |= on.touched
                 elif on is not None:
+                    later = [(spec.layers[k], made[k]) for k in _later(spec.layers, n)]
                     parts = [
-                        partial(_lay_strip, layer, out, on, photo, grain, texels, under, top)
+                        partial(_lay_strip, layer, out, on, photo, grain, texels, under, later, top)
                         for top in range(0, len(on.alpha), STRIP)
                     ]
                 else:
                     parts = []
                 await asyncio.gather(*(self.run(part) for part in parts))
-        cover = under.covered if under and coverage else None
+        cover, under = under.covered if under and coverage else None, None
         placed: list[PlacedThing] = []
         changed: NDArray[np.bool_] | None = None
         if spec.things:
@@ -481,12 +484,53 @@ def _lay_strip(
     grain: NDArray[np.float32],
     texels: Texels,
     under: Under | None,
+    later: Sequence[tuple[LayerSpec, Plate | Surface | None]],
     top: int,
 ) -> None:
-    """Lay some rows of a layer. The strips of a layer share no row, and so may be laid at the same time."""
-    plate, pieces = strip(layer, on, photo, grain, top, min(top + STRIP, len(on.alpha)))
+    """Lay some rows of a layer; later: what is laid after it on the same mask. The strips of a layer share no row, and so may be
+    laid at the same time."""
+    bottom = min(top + STRIP, len(on.alpha))
+    plate, pieces = strip(layer, on, photo, grain, top, bottom)
+    for above, lies in later:
+        if isinstance(lies, Surface):
+            plate, pieces = _less(plate, pieces, _alpha(*strip(above, lies, photo, grain, top, bottom)))
     for part in _work(layer, out, plate, pieces, texels, under, 1):
         part()
+
+
+def _alpha(plate: Plate, pieces: Joined | None) -> NDArray[np.uint8]:
+    return pieces.plate.alpha if pieces else plate.alpha
+
+
+def _less(plate: Plate, pieces: Joined | None, later: NDArray[np.uint8]) -> tuple[Plate, Joined | None]:
+    """Without what a later layer on its mask takes."""
+    alpha = left_by(_alpha(plate, pieces), later)
+    if pieces is None:
+        return replace(plate, alpha=alpha), None
+    return plate, replace(pieces, plate=replace(pieces.plate, alpha=alpha))
+
+
+def _later(layers: Sequence[LayerSpec], n: int) -> list[int]:
+    """Which layers come after the nth on its mask."""
+    return [k for k in range(n + 1, len(layers)) if layers[k].mask_key == layers[n].mask_key]
+
+
+def _shared(
+    layers: Sequence[LayerSpec], made: Sequence[Plate | Surface | None], joints: Sequence[Joined | None]
+) -> tuple[list[Plate | Surface | None], list[Joined | None]]:
+    """Plates, and where pieces lie, without what later layers on the same mask take."""
+    plates, pieces = list(made), list(joints)
+    for n in range(len(layers)):
+        for k in _later(layers, n):
+            mine, above = plates[n], made[k]
+            if isinstance(mine, Plate) and isinstance(above, Plate):
+                plates[n], pieces[n] = _less(mine, pieces[n], _alpha(above, joints[k]))
+    return plates, pieces
+
+
+def not_hidden(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:
+    """Layers without those that a later one hides: on the same mask, and laid everywhere. One in pieces may leave some free."""
+    return tuple(layer for n, layer in enumerate(layers) if not any(layers[k].laid is None for k in _later(layers, n)))
 
 
 def _make_texels(texture: Image) -> Texels:

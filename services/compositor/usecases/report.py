@@ -16,14 +16,14 @@ BANDS, BANDS_LEAST, ROWS = 32, 6, 2
 
 
 def report_of(spec: RenderSpec, made: Composed) -> Report:
-    return Report(_colors(spec, made), _scales(spec), made.placed)
+    return Report(_colors(made), _scales(spec), made.placed)
 
 
-def _colors(spec: RenderSpec, made: Composed) -> tuple[Color, ...]:
+def _colors(made: Composed) -> tuple[Color, ...]:
     rows = _rows(made)
-    laid = [_parts(made, n, rows) for n in range(len(spec.layers))]
+    laid = [_parts(made, n, rows) for n in range(len(made.layers))]
     found: list[Color] = []
-    for n, layer in enumerate(spec.layers):
+    for n, layer in enumerate(made.layers):
         above = list(chain.from_iterable(laid[n + 1 :]))
         textured = bool(layer.texture_digest)
         shown = shown_on(made.picture, laid[n], above, layer.color_rgb, textured, made.turned, made.staged)
