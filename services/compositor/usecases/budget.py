@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 # Bytes a pixel of the picture that rendering and writing it take at their peak, alone and as a layer or beside the photo. Measured
 # at 48 megapixels (docs/receipts.md): what is written in one piece takes most.
-BYTES = {"jpeg": (14, 21), "png": (14, 21), "webp": (20, 42), "avif": (40, 54)}
+BYTES = {"jpeg": (15, 22), "png": (15, 22), "webp": (21, 42), "avif": (40, 54)}
 
 
 def memory_of(format: str, view: str, height: int, width: int) -> int:
