@@ -90,10 +90,10 @@ def corrected(spec: RenderSpec) -> RenderSpec:
 @dataclass(frozen=True)
 class Composed:
     """photo (H, W, 3) uint8 as it was; whole: the picture, padded to whole units; touched: units that may differ;
-    coverage (H, W) uint8: how much of each pixel is new, where it was asked for; layers: as they were laid; plates: one of
-    each, or where none is kept what it is made of, None where its mask is empty; turned: what relight did to linear light,
-    None where it did nothing; placed: where its things went; staged (H, W) bool: what they changed, None where there are
-    none."""
+    coverage (H, W) uint8: how much of each pixel is new, where it was asked for; layers: as they were laid, but for
+    those that others hide; plates: one of each, or where none is kept what it is made of, None where its mask is empty;
+    turned: what relight did to linear light, None where it did nothing; placed: where its things went; staged (H, W) bool:
+    what they changed, None where there are none."""
 
     photo: Image
     whole: Image
