@@ -209,9 +209,8 @@ def radiator(s: Scene, w: Along, x: float, half: float, top: float) -> None:
     low, high = rng.uniform(0.08, 0.2), min(top, rng.choice([0.45, 0.6, 0.75, 0.9]) + rng.uniform(0, 0.1))
     if high - low < 0.2:
         return
-    roll = rng.random()
-    white = hsv(rng, (0, 1), (0, 0.08), (0.78, 1)) if roll < 0.85 else hsv(rng, (0, 1), (0, 0.2), (0.03, 0.5))
-    m = s.material(rc.PLAIN, white, contrast=0.05, variant=0.02, gloss=0.4)
+    color = hsv(rng, (0, 1), (0, 0.08), (0.78, 1)) if rng.random() < 0.85 else hsv(rng, (0, 1), (0, 0.2), (0.03, 0.5))
+    m = s.material(rc.PLAIN, color, contrast=0.05, variant=0.02, gloss=0.4)
     left, right = x - half, x + half
     s.next_instance()
     if rng.random() < 0.6:

@@ -168,7 +168,8 @@ def lay(
 
     Args:
         out: (H, W, 3) uint8 sRGB, the picture so far; written to.
-        on: where; a plate without a plane takes only paint, which is a texture of one texel.
+        on: where, with the alpha of its pieces where it has some; a plate without a plane takes only paint, which is a texture of
+            one texel.
         texture: what.
         repeat_m: width and height in metres after which the texture repeats.
         rotation_deg: turns the pattern on its plane.
@@ -213,7 +214,7 @@ def lay(
         x,
         y,
         w,
-        (pieces.plate if pieces else on).alpha.ctypes.data,
+        on.alpha.ctypes.data,
         on.spans.ctypes.data,
         on.gain.ctypes.data,
         footprints.ctypes.data,

@@ -148,21 +148,23 @@ class Renderer:
         photo, textures, made = reading.result(), textured.result(), plated.result()
         with stage("layout"):
             joints = await self._joints(spec, photo_key, photo, made)
-            made, joints = await self.run(_shared, spec.layers, made, joints)
+            plates = [_seen(on, pieces) for on, pieces in zip(made, joints, strict=True)]
+            if any(_later(spec.layers, n) for n in range(len(plates))):
+                plates = await self.run(_shared, spec.layers, plates)
         with stage("render"):
             whole = await self.run(splice.padded, photo)
             strips = any(isinstance(on, Surface) for on in made)
             grain = await self.run(noise, photo) if strips else NO_NOISE
             out = whole[:height, :width]
             touched = np.full((whole.shape[0] // splice.UNIT, whole.shape[1] // splice.UNIT), not keep)
-            many = coverage or sum(on is not None for on in made) > 1
+            many = coverage or sum(on is not None for on in plates) > 1
             under = Under(photo, np.zeros((height, width), np.uint8)) if many else None
-            for n, (layer, on, pieces, texels) in enumerate(zip(spec.layers, made, joints, textures, strict=True)):
+            for n, (layer, on, pieces, texels) in enumerate(zip(spec.layers, plates, joints, textures, strict=True)):
                 if isinstance(on, Plate):
                     parts = _work(layer, out, on, pieces, texels, under, self.threads)
                     touched |= on.touched
                 elif on is not None:
-                    later = [(spec.layers[k], made[k]) for k in _later(spec.layers, n)]
+                    later = [(spec.layers[k], plates[k]) for k in _later(spec.layers, n)]
                     parts = [
                         partial(_lay_strip, layer, out, on, photo, grain, texels, under, later, top)
                         for top in range(0, len(on.alpha), STRIP)
@@ -170,7 +172,7 @@ class Renderer:
                 else:
                     parts = []
                 await asyncio.gather(*(self.run(part) for part in parts))
-        cover, under = under.covered if under and coverage else None, None
+        cover = under.covered if under and coverage else None
         placed: list[PlacedThing] = []
         changed: NDArray[np.bool_] | None = None
         if spec.things:
@@ -185,12 +187,7 @@ class Renderer:
                 await asyncio.gather(*(self.run(part) for part in relight.relit(out, turned, out)))
                 touched[:] = True
         splice.pad_again(whole, height, width)
-        # Where a layer is seen: less than its plate where no piece lies.
-        plates = tuple(
-            replace(on, alpha=pieces.plate.alpha) if pieces and isinstance(on, Plate) else on
-            for on, pieces in zip(made, joints, strict=True)
-        )
-        return Composed(photo, whole, touched, cover, spec.layers, plates, turned, tuple(placed), changed)
+        return Composed(photo, whole, touched, cover, spec.layers, tuple(plates), turned, tuple(placed), changed)
 
     async def _turn(self, spec: RenderSpec, photo: Image) -> Matrix | None:
         """What the light that is asked for does to linear light."""
@@ -468,12 +465,13 @@ def _work(
 def strip(
     layer: LayerSpec, on: Surface, photo: Image, grain: NDArray[np.float32], top: int, bottom: int
 ) -> tuple[Plate, Joined | None]:
-    """The plate of some rows of a surface's box, and where the pieces of the layer lie in them."""
+    """The plate of some rows of a surface's box, where the layer is seen, and where its pieces lie in them."""
     plate = on.plate(photo, grain, top, bottom)
     if layer.laid is None:
         return plate, None
     found = layout_plate(plate, _pieces(layer.laid), 0, len(plate.alpha))
-    return plate, Joined(found, linear_from_rgb24(layer.laid.grout_rgb))
+    joints = Joined(found, linear_from_rgb24(layer.laid.grout_rgb))
+    return replace(plate, alpha=found.alpha), joints
 
 
 def _lay_strip(
@@ -493,21 +491,19 @@ def _lay_strip(
     plate, pieces = strip(layer, on, photo, grain, top, bottom)
     for above, lies in later:
         if isinstance(lies, Surface):
-            plate, pieces = _less(plate, pieces, _alpha(*strip(above, lies, photo, grain, top, bottom)))
+            plate = _less(plate, strip(above, lies, photo, grain, top, bottom)[0])
     for part in _work(layer, out, plate, pieces, texels, under, 1):
         part()
 
 
-def _alpha(plate: Plate, pieces: Joined | None) -> NDArray[np.uint8]:
-    return pieces.plate.alpha if pieces else plate.alpha
+def _seen(on: Plate | Surface | None, pieces: Joined | None) -> Plate | Surface | None:
+    """Where a layer is seen: less than its plate where no piece lies."""
+    return replace(on, alpha=pieces.plate.alpha) if pieces and isinstance(on, Plate) else on
 
 
-def _less(plate: Plate, pieces: Joined | None, later: NDArray[np.uint8]) -> tuple[Plate, Joined | None]:
+def _less(plate: Plate, later: Plate) -> Plate:
     """Without what a later layer on its mask takes."""
-    alpha = left_by(_alpha(plate, pieces), later)
-    if pieces is None:
-        return replace(plate, alpha=alpha), None
-    return plate, replace(pieces, plate=replace(pieces.plate, alpha=alpha))
+    return replace(plate, alpha=left_by(plate.alpha, later.alpha))
 
 
 def _later(layers: Sequence[LayerSpec], n: int) -> list[int]:
@@ -515,17 +511,15 @@ def _later(layers: Sequence[LayerSpec], n: int) -> list[int]:
     return [k for k in range(n + 1, len(layers)) if layers[k].mask_key == layers[n].mask_key]
 
 
-def _shared(
-    layers: Sequence[LayerSpec], made: Sequence[Plate | Surface | None], joints: Sequence[Joined | None]
-) -> tuple[list[Plate | Surface | None], list[Joined | None]]:
-    """Plates, and where pieces lie, without what later layers on the same mask take."""
-    plates, pieces = list(made), list(joints)
+def _shared(layers: Sequence[LayerSpec], plates: Sequence[Plate | Surface | None]) -> list[Plate | Surface | None]:
+    """Plates without what later layers on the same mask take."""
+    out = list(plates)
     for n in range(len(layers)):
         for k in _later(layers, n):
-            mine, above = plates[n], made[k]
+            mine, above = out[n], plates[k]
             if isinstance(mine, Plate) and isinstance(above, Plate):
-                plates[n], pieces[n] = _less(mine, pieces[n], _alpha(above, joints[k]))
-    return plates, pieces
+                out[n] = _less(mine, above)
+    return out
 
 
 def not_hidden(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:

@@ -1,6 +1,5 @@
 """What is told of a picture beside its pixels."""
 
-from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -62,8 +61,7 @@ def _parts(made: Composed, n: int, rows: list[int]) -> list[Plate]:
     for row in rows:
         first, last = max(row, top), min(row + ROWS, bottom)
         if first < last:
-            plate, pieces = strip(layer, on, made.photo, NO_NOISE, first - top, last - top)
-            parts.append(replace(plate, alpha=pieces.plate.alpha) if pieces else plate)
+            parts.append(strip(layer, on, made.photo, NO_NOISE, first - top, last - top)[0])
     return parts
 
 

@@ -50,8 +50,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def painted(*layers: tuple[str, int]) -> compositor_pb2.RenderSpec:
-    out = spec()
-    floor = compositor_pb2.RenderSpec.FromString(out.SerializeToString()).layers[0].surface
+    out, floor = spec(), spec().layers[0].surface
     for field in ("layers", "things"):
         out.ClearField(field)
     for key, color in layers:

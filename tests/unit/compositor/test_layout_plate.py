@@ -1,5 +1,6 @@
 """Pieces on a plate: the compiled pass against reference.py, and what both owe to the layout."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -75,8 +76,8 @@ def laid(pieces: Pieces, alpha: np.ndarray, rows: int = 1) -> LayoutPlate:
 def rendered(pieces: Pieces, alpha: np.ndarray, face=FACE, grout: int = GROUT) -> np.ndarray:
     out = ROOM.copy()
     joints = kernel.Joined(laid(pieces, alpha), linear_from_rgb24(grout))
-    size = (face.width_m, face.height_m)
-    for part in kernel.lay(out, on(alpha), kernel.texels(face.levels), size, 0.0, 2, joints):
+    size, seen = (face.width_m, face.height_m), replace(on(alpha), alpha=joints.plate.alpha)
+    for part in kernel.lay(out, seen, kernel.texels(face.levels), size, 0.0, 2, joints):
         part()
     return out
 
