@@ -99,8 +99,8 @@ publish-protos: lint ## Hold the public API, as it is now, to itself from here o
 	@.venv/bin/buf build .local/protos.binpb --exclude-source-info --exclude-imports --path roomviz/v1 -o protos/published.binpb
 types: $(VENV)/protos
 	@$(PY) -m mypy
-test: setup ## All tests, on a stack of their own
-	@$(PY) -m pytest -q
+test: setup ## All tests: those that need a stack on one of their own, the others beside them
+	@$(PY) -m pytest -q -n 2
 bench-segmentation: setup-models setup ## How good surfaces, clicks and proposals are, as tables
 	@$(PY) -m bench.segmentation $(ARGS)
 	@OPENBLAS_NUM_THREADS=1 $(PY) -m bench.refine

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.programs import http_ok, prepare_triton
 from deploy.local.settings import ROOT, LocalSettings
@@ -23,6 +24,24 @@ from deploy.local.stack import Stack
 from roomviz.client import Client
 
 STATE = ROOT / ".local" / "test"
+# Tests in these need a stack. One of several workers runs them all, and alone starts one; the others give way to it, so
+# that no deadline is missed because something else is computed.
+ON_STACK = ("tests/contract/", "tests/e2e/")
+GIVES_WAY = 10  # niceness
+
+
+class _StackOnOneWorker(LoadScopeScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        return "stack" if nodeid.startswith(ON_STACK) else nodeid.split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _StackOnOneWorker(config, log)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ and not item.nodeid.startswith(ON_STACK):
+        os.nice(max(0, GIVES_WAY - os.nice(0)))
 
 
 def free_ports(count: int) -> list[int]:
