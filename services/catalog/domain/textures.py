@@ -283,10 +283,12 @@ def leaf_paper(
 ) -> tuple[Texture, float, float]:
     """Scattered leaves with a midrib, wrapping at the edges; 0.53 x 0.53 m."""
     n = 530
-    image = np.broadcast_to(rgb(ground), (n, n, 3)).copy()
-    y, x = np.mgrid[0:n, 0:n].astype(np.float32)
+    image = np.broadcast_to(rgb(ground), (n, n, 3)).astype(np.float64)
     for _ in range(count):
         cy, cx, length, a = rng.uniform(0, n), rng.uniform(0, n), rng.uniform(38, 75), rng.uniform(0, 2 * np.pi)
+        reach = np.arange(-int(length) - 2, int(length) + 3)
+        rows, columns = (int(cy) + reach) % n, (int(cx) + reach) % n
+        y, x = rows[:, None].astype(np.float32), columns[None].astype(np.float32)
         dy, dx = (y - cy + n / 2) % n - n / 2, (x - cx + n / 2) % n - n / 2
         u, v = (np.cos(a) * dx + np.sin(a) * dy) / length, (np.cos(a) * dy - np.sin(a) * dx) / length
         half = 0.30 * np.sqrt(np.clip(1 - (u * 1.02) ** 2, 0, 1)) * (0.75 - 0.35 * u)
@@ -300,7 +302,8 @@ def leaf_paper(
             * (1 + 0.14 * v[..., None] * 3)
             * (1 + 0.2 * np.clip(rib, 0, 1))[..., None]
         )
-        image = image * (1 - cover[..., None]) + color * cover[..., None]
+        part = np.ix_(rows, columns)
+        image[part] = image[part] * (1 - cover[..., None]) + color * cover[..., None]
     return finish(image * (1 + 0.012 * noise((n, n), 2, 2, rng))[..., None]), n / px_per_m, n / px_per_m
 
 
